@@ -1,0 +1,40 @@
+"""The contracts: what flows between data, encoders, fusion blocks, heads, objectives and explainers.
+
+Shape letters, the same everywhere: **B** cases, **T** packed patches, **D** features, **C** classes, **H W** pixels.
+This package imports torch and nothing else of weight: no Lightning, no data, no plug-in.
+"""
+
+from pathfuse.core.batch import Bags, Batch, SlideInfo
+from pathfuse.core.components import Backbone, CamLayer, Encoder, Explainer, Fusion, Head, ImageInput
+from pathfuse.core.model import Model
+from pathfuse.core.objective import Objective, Outcome, SupervisedObjective, weighted_total
+from pathfuse.core.spec import DataSpec, ModalitySpec
+from pathfuse.core.stages import stage_loader, stage_model
+from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
+
+__all__ = [
+    "Backbone",
+    "Bags",
+    "Batch",
+    "CamLayer",
+    "DataSpec",
+    "Encoder",
+    "Explainer",
+    "Fused",
+    "FusedSpec",
+    "Fusion",
+    "Head",
+    "ImageInput",
+    "ModalitySpec",
+    "Model",
+    "Objective",
+    "Outcome",
+    "Prediction",
+    "SlideInfo",
+    "SupervisedObjective",
+    "TokenSpec",
+    "Tokens",
+    "stage_loader",
+    "stage_model",
+    "weighted_total",
+]

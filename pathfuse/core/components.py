@@ -1,0 +1,154 @@
+"""The slots of a recipe. Third parties subclass these and name the class in an entry point of their package.
+
+A slot is filled in a fixed order, and each constructor gets the sizes it needs as leading positional arguments:
+`encoder(spec)`, `fusion(encoder.out, spec)`, `head(fusion.out, spec)`, `backbone(in_chans)`, `input(spec)`. Everything
+after them is an option of the recipe: keyword-only, with a default, described in `Args:`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from pathfuse.core.batch import Batch
+from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
+
+if TYPE_CHECKING:
+    from pathfuse.core.model import Model
+
+
+def _as_is(activation: Tensor) -> Tensor:
+    return activation
+
+
+@dataclass(frozen=True)
+class CamLayer:
+    """Where class-activation maps are read.
+
+    Attributes:
+        layer: the module whose output, or input, holds the activation.
+        reads: the modalities that the map may be laid over.
+        on_input: take the activation that enters the layer instead of the one that leaves it.
+        to_map: turns the activation into a map (B, D, h, w); for a transformer it drops prefix tokens and reshapes.
+    """
+
+    layer: nn.Module
+    reads: tuple[str, ...]
+    on_input: bool = False
+    to_map: Callable[[Tensor], Tensor] = _as_is
+
+
+class Backbone(nn.Module, ABC):
+    """A network that turns images in [0, 1] into features and normalises its input itself.
+
+    A subclass takes `in_chans` first and sets the attributes before its constructor returns.
+
+    Attributes:
+        in_chans: channels of the images it takes.
+        out_dim: width D of its output.
+        size_px: edge in pixels it was trained on; None if any size will do.
+        mpp: micrometres per pixel it was trained on; None if unknown.
+    """
+
+    in_chans: int
+    out_dim: int
+    size_px: int | None = None
+    mpp: float | None = None
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] to features (N, D) or maps (N, D, h, w)."""
+
+    def cam_layer(self) -> CamLayer | None:
+        """The layer for class-activation maps; its `reads` is filled in by the encoder. None if there is none."""
+        return None
+
+
+class ImageInput(nn.Module, ABC):
+    """Chooses what an image encoder looks at: one stain, several stacked, or a learned representation.
+
+    A subclass takes the `DataSpec` first.
+
+    Attributes:
+        reads: the modalities it looks at.
+        channels: channels C of the images it returns.
+        name: key of the token that is made from it.
+    """
+
+    reads: tuple[str, ...]
+    channels: int
+    name: str
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The images (B, C, H, W) in [0, 1], and (B,) bool which of them are real."""
+
+
+class Encoder(nn.Module, ABC):
+    """Turns the modalities of a batch into tokens. A subclass takes the `DataSpec` first.
+
+    Attributes:
+        reads: the modalities it looks at; the others may be missing from a case altogether.
+        out: the token streams it returns, by name.
+    """
+
+    reads: tuple[str, ...]
+    out: dict[str, TokenSpec]
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> dict[str, Tokens]:
+        """Tokens by name; absent rows are not read."""
+
+    def cam_layers(self) -> dict[str, CamLayer]:
+        """Per token, the layer for class-activation maps; empty if there is none."""
+        return {}
+
+
+class Fusion(nn.Module, ABC):
+    """Joins the tokens of a case. A subclass takes `encoder.out` and the `DataSpec` first.
+
+    Attributes:
+        out: size of what it returns.
+        exactly: number of token streams it needs; None takes any number. The conformance kit reads it.
+    """
+
+    out: FusedSpec
+    exactly: ClassVar[int | None] = None
+
+    @abstractmethod
+    def forward(self, tokens: dict[str, Tokens]) -> Fused:
+        """The tokens of B cases as one embedding each; absent rows are not read."""
+
+    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
+        """Own loss terms, for example a contrast between stains. Every term is a scalar to be minimised."""
+        return {}
+
+
+class Head(nn.Module, ABC):
+    """Says something about a case. A subclass takes `fusion.out` and the `DataSpec` first."""
+
+    @abstractmethod
+    def forward(self, fused: Fused) -> Prediction:
+        """The prediction for B cases."""
+
+    def loss(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Own loss terms. Every term is a scalar to be minimised; cases with target -1 do not count."""
+        return {}
+
+
+class Explainer(ABC):
+    """Shows where a model looked. Options of the recipe are keyword-only constructor arguments."""
+
+    @abstractmethod
+    def explain(self, model: Model, batch: Batch, target: Tensor | None = None) -> dict[str, Tensor]:
+        """Maps (B, H, W) in [0, 1] per modality, at the size of that modality's images.
+
+        Args:
+            model: the model in eval mode; it is not changed.
+            batch: B cases.
+            target: (B,) long, the class to explain; None explains the predicted one.
+        """

@@ -1,0 +1,40 @@
+"""The model: encoder, fusion and head as one plain module."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pathfuse.core.batch import Batch
+from pathfuse.core.components import Encoder, Fusion, Head
+from pathfuse.core.tokens import Fused, Prediction
+
+
+class Model(nn.Module):
+    """What `pathfuse.load` returns and explainers get: `model(batch)` is the prediction.
+
+    Args:
+        encoder: makes tokens of the modalities.
+        fusion: joins them.
+        head: predicts.
+    """
+
+    def __init__(self, encoder: Encoder, fusion: Fusion, head: Head) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.fusion = fusion
+        self.head = head
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The modalities that the model looks at."""
+        return self.encoder.reads
+
+    def fuse(self, batch: Batch) -> Fused:
+        """The joint embedding of the batch, before the head."""
+        fused: Fused = self.fusion(self.encoder(batch))
+        return fused
+
+    def forward(self, batch: Batch) -> Prediction:
+        """The prediction for the batch."""
+        prediction: Prediction = self.head(self.fuse(batch))
+        return prediction

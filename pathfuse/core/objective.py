@@ -1,0 +1,65 @@
+"""What is minimised: named terms of a step, and their weighted sum."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from pathfuse.core.batch import Batch
+from pathfuse.core.model import Model
+from pathfuse.core.tokens import Prediction
+from pathfuse.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One step.
+
+    Attributes:
+        terms: scalars to be minimised, by name.
+        prediction: what the model said about the batch.
+        metrics: scalars to be logged only.
+    """
+
+    terms: dict[str, Tensor]
+    prediction: Prediction
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Objective(nn.Module, ABC):
+    """Decides what is computed in a step, for pipelines that need more than one pass through the model.
+
+    Options of the recipe are keyword-only constructor arguments.
+    """
+
+    @abstractmethod
+    def losses(self, model: Model, batch: Batch) -> Outcome:
+        """The loss terms of a batch, and its prediction."""
+
+
+class SupervisedObjective(Objective):
+    """One pass: the fusion block's own loss and the head's. The default of every recipe."""
+
+    def losses(self, model: Model, batch: Batch) -> Outcome:
+        """The loss terms of a batch, and its prediction."""
+        fused = model.fuse(batch)
+        prediction = model.head(fused)
+        return Outcome({**model.fusion.loss(fused, batch), **model.head.loss(prediction, batch)}, prediction)
+
+
+def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The sum of weight times term.
+
+    Raises:
+        RecipeError: if a term has no weight or a weight has no term; a silent 0 or 1 would hide a mistake.
+    """
+    missing = sorted(set(terms) - set(weights))
+    unknown = sorted(set(weights) - set(terms))
+    if missing or unknown:
+        problem = f"no weight for {', '.join(missing)}" if missing else f"no loss term is called {', '.join(unknown)}"
+        raise RecipeError(f"model.loss_weights: {problem}. The terms of this recipe are {', '.join(sorted(terms))}.")
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

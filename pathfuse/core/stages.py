@@ -1,0 +1,40 @@
+"""How a component gets the model of a stage that was trained before it.
+
+A recipe names it (`checkpoint: "stage:correlate"`). Whoever builds components says how such a name becomes a model;
+plug-ins only ask, so they need to know nothing of run folders or Lightning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from pathfuse.core.model import Model
+from pathfuse.errors import RecipeError
+
+_loader: ContextVar[Callable[[str], Model] | None] = ContextVar("stage_loader", default=None)
+
+
+@contextmanager
+def stage_loader(load: Callable[[str], Model]) -> Iterator[None]:
+    """Within the block, `stage_model(name)` answers with `load(name)`."""
+    token = _loader.set(load)
+    try:
+        yield
+    finally:
+        _loader.reset(token)
+
+
+def stage_model(reference: str) -> Model:
+    """The model behind `stage:NAME` (an earlier stage of the recipe) or the path of a run folder.
+
+    Raises:
+        RecipeError: if nobody here can resolve references, which is the case outside of a recipe.
+    """
+    load = _loader.get()
+    if load is None:
+        raise RecipeError(
+            f"{reference!r} can only be resolved inside a recipe or by pathfuse.load; pass a model instead"
+        )
+    return load(reference)
