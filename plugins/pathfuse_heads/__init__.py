@@ -1,0 +1,1 @@
+"""Heads that score a case: softmax, and softmax with a learned confidence."""
