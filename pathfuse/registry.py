@@ -7,6 +7,7 @@ registered the same way as anybody else's; there is no second list.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -33,6 +34,11 @@ class Component:
     def class_path(self) -> str:
         """The dotted path of the class."""
         return self.target.replace(":", ".")
+
+    @property
+    def imported(self) -> bool:
+        """Whether the module of the class is imported already."""
+        return self.target.partition(":")[0] in sys.modules
 
     def load(self) -> type:
         """Imports the class.

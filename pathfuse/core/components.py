@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from pathfuse.core.batch import Batch
-from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
+from pathfuse.core.tokens import Fused, FusedSpec, Layout, Prediction, Tokens, TokenSpec
 
 if TYPE_CHECKING:
     from pathfuse.core.model import Model
@@ -50,12 +50,14 @@ class Backbone(nn.Module, ABC):
     Attributes:
         in_chans: channels of the images it takes.
         out_dim: width D of its output.
+        layout: `vector` if it returns (N, D), `map` if it returns (N, D, h, w).
         size_px: edge in pixels it was trained on; None if any size will do.
         mpp: micrometres per pixel it was trained on; None if unknown.
     """
 
     in_chans: int
     out_dim: int
+    layout: Layout = "vector"
     size_px: int | None = None
     mpp: float | None = None
 

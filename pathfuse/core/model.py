@@ -6,6 +6,7 @@ from torch import nn
 
 from pathfuse.core.batch import Batch
 from pathfuse.core.components import Encoder, Fusion, Head
+from pathfuse.core.spec import DataSpec
 from pathfuse.core.tokens import Fused, Prediction
 
 
@@ -16,10 +17,12 @@ class Model(nn.Module):
         encoder: makes tokens of the modalities.
         fusion: joins them.
         head: predicts.
+        spec: the sizes it was built for, for whoever makes a batch for it.
     """
 
-    def __init__(self, encoder: Encoder, fusion: Fusion, head: Head) -> None:
+    def __init__(self, encoder: Encoder, fusion: Fusion, head: Head, spec: DataSpec | None = None) -> None:
         super().__init__()
+        self.spec = spec
         self.encoder = encoder
         self.fusion = fusion
         self.head = head

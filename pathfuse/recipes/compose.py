@@ -1,0 +1,181 @@
+"""From recipe files, layers and overrides to one configuration per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pathfuse.errors import RecipeError
+
+Config = dict[str, Any]
+
+SHARED = ("data", "trainer", "seed")
+STAGE_KEYS = (*SHARED, "model", "optimizer", "lr_scheduler")
+ONLY_STAGE = "train"
+DEMO = "demo"
+SOURCES = ("root", "cases")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A composed recipe.
+
+    Attributes:
+        name: of the last file that was laid on, without its suffix.
+        stages: configuration of each stage, in the order of training.
+        overrides: command-line words of each stage (`--key value` pairs), on top of its configuration.
+        layers: the layers that were applied, in order.
+        notes: lines to show before training.
+    """
+
+    name: str
+    stages: dict[str, Config]
+    overrides: dict[str, list[str]]
+    layers: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Everything that may name a component."""
+        return yaml.safe_dump(self.stages) + " ".join(word for words in self.overrides.values() for word in words)
+
+
+def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tuple[str, str]]) -> Recipe:
+    """Lays files over each other (later wins), applies layers, and sorts overrides by stage.
+
+    The layer `demo` is applied by itself when neither the recipe nor the options give the data a root or case table.
+
+    Args:
+        paths: recipe files, at least one.
+        layers: names of layers to apply, in order.
+        options: command-line pairs such as `("data.root", "BCI")`, without leading dashes.
+
+    Raises:
+        RecipeError: for YAML that does not parse, an unknown layer, stage or key, or a stage with a reserved name.
+    """
+    options = list(options)
+    config: Config = {}
+    for path in paths:
+        config = merge(config, read_yaml(path))
+    available = config.pop("layers", None) or {}
+    notes: list[str] = []
+    applied = list(layers)
+    if DEMO in available and DEMO not in applied and not _has_source(config, options):
+        applied.append(DEMO)
+        notes.append("no data root: using the built-in demo cohort with the recipe's demo layer (smaller sizes)")
+    for layer in applied:
+        if layer not in available:
+            raise RecipeError(_no_layer(layer, available, paths[-1]))
+        config = merge(config, available[layer])
+    stages = split_stages(config, str(paths[-1]))
+    overrides = sort_overrides(options, list(stages))
+    return Recipe(paths[-1].stem, stages, overrides, tuple(applied), notes)
+
+
+def read_yaml(path: Path) -> Config:
+    """The mapping in a YAML file.
+
+    Raises:
+        RecipeError: with file, line and column if it is no YAML mapping.
+    """
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
+        raise RecipeError(f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or error}).") from error
+    if not isinstance(config, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys; `pathfuse recipes show corranet` prints an example.")
+    return config
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
+    """`over` laid on `base`: mappings merge key by key, everything else is replaced.
+
+    Naming another class drops the options of the class that it replaces.
+    """
+    result = dict(deepcopy(base))
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            other_class = "class_path" in value and value["class_path"] != old.get("class_path")
+            result[key] = deepcopy(dict(value)) if other_class else merge(old, value)
+        else:
+            result[key] = deepcopy(value)
+    return result
+
+
+def split_stages(config: Config, source: str) -> dict[str, Config]:
+    """One configuration per stage: what the stages share, with the stage's own keys on top."""
+    config = dict(config)
+    stages = config.pop("stages", None)
+    if stages is None:
+        stages = {ONLY_STAGE: {key: config.pop(key) for key in list(config) if key not in SHARED}}
+    _refuse_keys(config, SHARED + ("stages", "layers"), source)
+    if not isinstance(stages, dict) or not stages:
+        raise RecipeError(f"{source}: `stages` is a mapping from stage names to their configuration.")
+    result = {}
+    for name, stage in stages.items():
+        if name in STAGE_KEYS:
+            raise RecipeError(f"{source}: a stage cannot be called {name!r}; choose another name.")
+        _refuse_keys(stage or {}, STAGE_KEYS, f"{source}, stage {name}")
+        result[name] = merge(config, stage or {})
+    return result
+
+
+def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dict[str, list[str]]:
+    """Which command-line pairs belong to which stage.
+
+    `--STAGE.key` reaches one stage; `--data`, `--trainer` and `--seed` reach all; everything else reaches the only
+    stage there is.
+    """
+    words: dict[str, list[str]] = {stage: [] for stage in stages}
+    for key, value in options:
+        first, _, rest = key.partition(".")
+        if first in words and rest:
+            words[first] += [f"--{rest}={value}"]
+        elif first in SHARED or (len(stages) == 1 and first in STAGE_KEYS):
+            for stage in stages:
+                words[stage] += [f"--{key}={value}"]
+        elif first in STAGE_KEYS:
+            choices = " or ".join(f"--{stage}.{key}" for stage in stages)
+            raise RecipeError(f"--{key}: this recipe has several stages; say which one with {choices}.")
+        else:
+            raise RecipeError(f"--{key} is no option.{_near(first, [*STAGE_KEYS, *stages])}")
+    return words
+
+
+def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:
+    """Whether the user said where the data is."""
+    for key, value in options:
+        parts = key.split(".")
+        if "data" in parts and parts[-1] in SOURCES and value.lower() not in ("null", "none", "~"):
+            return True
+    data = [config.get("data"), *((stage or {}).get("data") for stage in (config.get("stages") or {}).values())]
+    return any(
+        (block.get("init_args") or {}).get(source) is not None
+        for block in data
+        if isinstance(block, dict)
+        for source in SOURCES
+    )
+
+
+def _refuse_keys(config: Config, known: Sequence[str], place: str) -> None:
+    for key in config:
+        if key not in known:
+            raise RecipeError(f"{place}: {key!r} is no key of a recipe.{_near(str(key), known)}")
+
+
+def _no_layer(layer: str, available: Mapping[str, Any], path: Path) -> str:
+    known = ", ".join(available) or "none"
+    return f"{path} has no layer {layer!r}; it has {known}."
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else f" Known: {', '.join(known)}."

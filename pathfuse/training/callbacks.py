@@ -1,0 +1,119 @@
+"""What happens at the end of an epoch: checkpoints, the curve, and a line for the person who waits."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pathfuse.files import atomic_text
+from pathfuse.training.run_folder import BEST, LAST
+
+
+def checkpoints(folder: Path, monitor: str | None) -> list[Callback]:
+    """The last finished epoch, to resume from, and the best one on the validation part, to test.
+
+    Args:
+        folder: where they go.
+        monitor: the validation metric that selects; a loss is minimised, anything else maximised. None selects the
+            last epoch.
+    """
+    every_epoch = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    kept: list[Callback] = [ModelCheckpoint(filename=Path(LAST).stem, **every_epoch)]
+    if monitor is not None:
+        mode = "min" if monitor.endswith("loss") else "max"
+        kept.append(ModelCheckpoint(filename=Path(BEST).stem, monitor=monitor, mode=mode, **every_epoch))
+    return kept
+
+
+class Curves(Callback):
+    """Writes every logged number of every epoch to one CSV; a resumed run goes on where the last epoch ended.
+
+    Args:
+        path: the CSV file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes up the epochs that are finished."""
+        if self.path.is_file():
+            with self.path.open(encoding="utf-8", newline="") as file:
+                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            self.rows = [row for row in rows if row["epoch"] < trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds the epoch and replaces the file."""
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+            self.rows.append({"epoch": float(trainer.current_epoch), **metrics})
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            names = ["epoch", *sorted({name for row in self.rows for name in row} - {"epoch"})]
+            with atomic_text(self.path) as file:
+                table = csv.DictWriter(file, names, lineterminator="\n")
+                table.writeheader()
+                table.writerows({**row, "epoch": int(row["epoch"])} for row in self.rows)
+
+
+class EpochLines(Callback):
+    """A bar over the batches on a terminal, and a line for every epoch.
+
+    Args:
+        stage: name of the stage.
+        console: where to print.
+        shown: the validation metric that selects, printed beside the loss.
+    """
+
+    def __init__(self, stage: str, console: Console, shown: str | None) -> None:
+        self.stage = stage
+        self.console = console
+        self.shown = shown
+        self.began = 0.0
+        self.progress: Progress | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the bar."""
+        if self.console.is_terminal and trainer.is_global_zero:
+            self.progress = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                console=self.console, transient=True,
+            )  # fmt: skip
+            self.progress.start()
+            total = (trainer.max_epochs or 0) * int(trainer.num_training_batches)
+            self.progress.add_task(self.stage, total=total or None, completed=trainer.global_step)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock of the epoch."""
+        self.began = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, *args: object) -> None:
+        """Moves the bar."""
+        if self.progress is not None:
+            self.progress.advance(self.progress.task_ids[0])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the epoch."""
+        if not trainer.is_global_zero:
+            return
+        metrics = trainer.callback_metrics
+        names = ["train/loss", "val/loss", *([self.shown] if self.shown not in (None, "val/loss") else [])]
+        numbers = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in names if name in metrics)
+        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+        seconds = time.monotonic() - self.began
+        self.console.print(f"{self.stage}  epoch {epoch}  {numbers}  {seconds:.1f} s", highlight=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Removes the bar."""
+        if self.progress is not None:
+            self.progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Removes the bar when training stops early."""
+        self.on_train_end(trainer, pl_module)

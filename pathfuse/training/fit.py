@@ -1,0 +1,132 @@
+"""`pathfuse fit`: train every stage that is not complete, then test the last one."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from pathfuse.errors import RunError
+from pathfuse.files import write_text
+from pathfuse.recipes import Recipe
+from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
+from pathfuse.training.evaluate import test_model
+from pathfuse.training.plan import Plan
+from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
+
+# Lightning starts one more process per device with the same command line; they must not make another folder.
+RUN_VARIABLE = "PATHFUSE_RUN"
+SELECTED_ON = "val/balanced_accuracy"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by the user; the run can be resumed."""
+
+
+def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console) -> RunFolder:
+    """Trains a recipe and tests it.
+
+    Args:
+        recipe: the composed recipe; with `resume`, the run's own.
+        out: a new run folder; None makes `runs/<recipe>/<time>`.
+        resume: the folder of a run to go on with.
+        console: where progress and the table go.
+
+    Raises:
+        RecipeError, RunError, CaseTableError: before anything is trained or written.
+        Interrupted: after Ctrl-C; what is finished is kept.
+    """
+    plan = Plan.parse(recipe)
+    for note in recipe.notes:
+        console.print(f"note: {note}", highlight=False)
+    check_everything_fits(plan)
+    run = open_run(plan, out, resume)
+    for name in plan.stages:
+        for note in plan.data_of(name).notes() if name == plan.last else ():
+            console.print(f"note: {note}", highlight=False)
+    for name in plan.stages:
+        if name not in run.complete():
+            train_stage(plan, name, run, console)
+            run.mark_complete(name)
+    test_model(plan, run, run.path, console)
+    console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
+    return run
+
+
+def check_everything_fits(plan: Plan) -> None:
+    """Reads the data and builds every stage once, so that a mistake in the last stage shows before the first trains."""
+    for name in plan.stages:
+        plan.data_of(name)
+        plan.task_of(name, lambda reference, name=name: plan.untrained(reference, name))  # type: ignore[misc]
+
+
+def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
+    """The folder to train in: a new one, or the one to resume if recipe and data are still the same."""
+    config = plan.config()
+    data = plan.data_of(plan.last)
+    if resume is not None:
+        run = RunFolder.open(resume)
+        before = run.versions()
+        if before["recipe_sha256"] != recipe_hash(config):
+            raise RunError(f"{resume} was made with another recipe: {first_difference(run, plan)}. Use another --out.")
+        if before["cases_sha256"] != data.fingerprint():
+            raise RunError(f"{resume} was made with other cases, labels or parts. Restore them, or use another --out.")
+        return run
+    if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
+        return RunFolder(Path(os.environ[RUN_VARIABLE]))
+    folder = out or Path("runs") / plan.recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    run = RunFolder.create(folder)
+    os.environ[RUN_VARIABLE] = str(run.path)
+    layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
+    run.write_specs(plan.specs)
+    run.write_splits(data.split_table())
+    write_versions(run, config, data.fingerprint(), data.split_table())
+    # Written last: a folder with a config is a whole run.
+    write_text(run.config_file, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
+    return run
+
+
+def first_difference(run: RunFolder, plan: Plan) -> str:
+    """The first key at which a saved recipe differs from a plan."""
+    saved, now = flat(yaml.safe_load(run.config_file.read_text(encoding="utf-8"))), flat(plan.config())
+    for key in [*saved, *now]:
+        if saved.get(key) != now.get(key):
+            return f"{key} was {saved.get(key)!r} and is {now.get(key)!r}"
+    return "the files differ"
+
+
+def flat(config: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings as one, with dotted keys."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        key: value
+        for name, inner in config.items()
+        for key, value in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None:
+    """Trains one stage to its end, from its last finished epoch if there is one."""
+    data = plan.data_of(name)
+    task = plan.task_of(name, lambda reference: plan.trained(reference, name, run))
+    last = name == plan.last
+    can_select = any(row.split == "val" and (row.label or not last) for row in data.split_table())
+    monitor = (SELECTED_ON if last else "val/loss") if can_select else None
+    trainer = plan.stages[name].make_trainer(
+        [
+            *checkpoints(run.checkpoints(name), monitor),
+            Curves(run.curves(name)),
+            EpochLines(name, console, monitor),
+        ],
+        str(run.path),
+    )
+    unfinished = run.unfinished(name)
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=unfinished, weights_only=True)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Lightning answers Ctrl-C by shutting down and leaving the process; the last finished epoch is on disk.
+        raise Interrupted(f"stopped in stage {name}. Continue with: pathfuse fit --resume {run.path}") from error

@@ -1,0 +1,82 @@
+"""jsonargparse's messages in the words of a recipe: the key, the reason, the next step, in one line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from jsonargparse import ArgumentParser
+
+from pathfuse.registry import components
+from pathfuse.training.trust import VARIABLE
+
+_KEY = re.compile(r"(?:[Kk]ey \"|class_path ')([\w.]+)")
+_REFUSED = re.compile(r"Importing '([^']+)' is not allowed")
+_COMPONENT = (
+    re.compile(r"Expected a dot import path string:? '?([\w.]+)"),
+    re.compile(r"to be a function that returns .*Got value: ([\w.]+)"),
+    re.compile(r"Expected a path but '?([\w.]+)'? either"),
+)
+_OPTION = re.compile(r"Option '([^']+)' is not accepted")
+_UNKNOWN = re.compile(r"[Uu]nrecognized arguments: --([^= ]+)")
+_TYPE = re.compile(r"Expected an? <class '(?!NoneType)([\w.]+)'>.*?(?:Got|Given) value: ([^\n]+)", re.DOTALL)
+_MISSING = re.compile(r"the following arguments are required: (.+)")
+_PREFIX = re.compile(r'(Parser|Problem with) key "[^"]+":')
+_NOISE = re.compile(r"(Does not validate against any|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|^-?\s*$)")
+
+
+def explain(message: str, parser: ArgumentParser) -> str:
+    """One line for what the parser of a stage found.
+
+    Args:
+        message: what jsonargparse says, over several lines.
+        parser: asked for its options, to guess what was meant.
+    """
+    # Messages nest; the innermost key is the most exact one, and it is relative to those before it.
+    place = "".join(f"{key}: " for key in dict.fromkeys(_KEY.findall(message)))
+    if found := _REFUSED.search(message):
+        return (
+            f"{place}{found[1]} may not be named in a recipe. Allowed are pathfuse, installed plug-ins, torch.optim, "
+            "torch.nn, torchmetrics, and Lightning's callbacks, loggers, strategies and profilers; "
+            f"{VARIABLE}=MODULE in the environment allows more."
+        )
+    if found := _UNKNOWN.search(message):
+        return f"--{found[1]} is no option.{_guess(found[1], _dests(parser))}"
+    if found := _OPTION.search(message):
+        return f"{place}{found[1]!r} is no option there.{_guess(found[1], _option_names(parser))}"
+    if found := _TYPE.search(message):
+        return f"{place}expected {found[1]}, got {found[2].strip()!r}."
+    for pattern in _COMPONENT:
+        if found := pattern.search(message):
+            names = [component.name for component in components()] + _optimisers()
+            return f"{place}{found[1]} is not a known component.{_guess(found[1], names)} `pathfuse plugins` lists all."
+    if found := _MISSING.search(message):
+        return f"{place}{found[1].strip()} is required; add it to the recipe or the command line."
+    lines = [_PREFIX.sub("", line).strip(" -") for line in message.splitlines() if not _NOISE.search(line)]
+    return place + " ".join(line for line in lines if line)
+
+
+def _guess(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _dests(parser: ArgumentParser) -> list[str]:
+    return [action.dest for action in parser._actions]
+
+
+def _option_names(parser: ArgumentParser) -> set[str]:
+    """Option names of everything imported so far: enough to find a slip of the finger."""
+    names = {dest.rsplit(".", 1)[-1] for dest in _dests(parser)}
+    for component in components():
+        if component.imported:
+            names.update(inspect.signature(component.load()).parameters)
+    return names
+
+
+def _optimisers() -> list[str]:
+    from torch import optim
+
+    return [name for name in (*dir(optim), *dir(optim.lr_scheduler)) if name[0].isupper()]

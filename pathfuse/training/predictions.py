@@ -1,0 +1,131 @@
+"""Predictions of cases, collected over batches and written as `predictions.csv`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed
+
+from pathfuse.core import Batch, Prediction
+from pathfuse.files import atomic_text
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """N predicted cases.
+
+    Attributes:
+        case_ids: the cases.
+        patient_ids: their patients.
+        present: per modality, (N,) bool, what the model was given.
+        target: (N,) long, -1 where unknown.
+        probabilities: (N, C) float64.
+        confidence: (N,) learned confidence, NaN-free, or None.
+    """
+
+    case_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    present: dict[str, Tensor]
+    target: Tensor
+    probabilities: Tensor
+    confidence: Tensor | None
+
+    @classmethod
+    def of(cls, batch: Batch, prediction: Prediction) -> Predictions:
+        """The rows of a batch for which there was something to predict from."""
+        if prediction.logits is None:
+            raise ValueError("this head does not classify")
+        rows = prediction.present.nonzero().flatten().cpu()
+        batch = batch.select(rows)
+        probabilities = prediction.logits.detach().double().softmax(-1).cpu()[rows]
+        confidence = prediction.confidence
+        return cls(
+            batch.case_ids,
+            batch.patient_ids,
+            {m: p.cpu() for m, p in batch.present.items()},
+            batch.target.cpu(),
+            probabilities,
+            None if confidence is None else confidence.detach().double().cpu()[rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.case_ids)
+
+    def __add__(self, other: Predictions) -> Predictions:
+        both = self.confidence is not None and other.confidence is not None
+        return Predictions(
+            self.case_ids + other.case_ids,
+            self.patient_ids + other.patient_ids,
+            {m: torch.cat([p, other.present[m]]) for m, p in self.present.items()},
+            torch.cat([self.target, other.target]),
+            torch.cat([self.probabilities, other.probabilities]),
+            torch.cat([self.confidence, other.confidence]) if both else None,  # type: ignore[list-item]
+        )
+
+    def labelled(self) -> Predictions:
+        """Only the cases whose label is known."""
+        rows = (self.target >= 0).nonzero().flatten()
+        return self._rows(rows)
+
+    def distinct(self) -> Predictions:
+        """Every case once, in order of first appearance."""
+        first = {case: row for row, case in reversed(list(enumerate(self.case_ids)))}
+        return self._rows(torch.tensor(sorted(first.values()), dtype=torch.long))
+
+    def _rows(self, rows: Tensor) -> Predictions:
+        picked = rows.tolist()
+        return Predictions(
+            tuple(self.case_ids[row] for row in picked),
+            tuple(self.patient_ids[row] for row in picked),
+            {m: p[rows] for m, p in self.present.items()},
+            self.target[rows],
+            self.probabilities[rows],
+            None if self.confidence is None else self.confidence[rows],
+        )
+
+
+def gathered(collected: dict[str, Predictions]) -> dict[str, Predictions]:
+    """The predictions of all ranks, every case once: a distributed sampler repeats some to fill the last batch."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return collected
+    parts: list[dict[str, Predictions]] = [collected] * distributed.get_world_size()
+    distributed.all_gather_object(parts, collected)
+    joined: dict[str, Predictions] = {}
+    for part in parts:
+        for key, rows in part.items():
+            joined[key] = joined[key] + rows if key in joined else rows
+    return {key: rows.distinct() for key, rows in joined.items()}
+
+
+def write_predictions(
+    path: Path, subsets: Mapping[str, Predictions], classes: Sequence[str], parts: Mapping[str, str]
+) -> None:
+    """Writes one line per case and subset of stains, in a form that other tools read.
+
+    Args:
+        path: the CSV file, replaced as a whole.
+        subsets: predictions by subset name.
+        classes: class names, for the columns and the labels.
+        parts: case to `train`, `val` or `test`; empty where a case belongs to no part.
+    """
+    modalities = next((list(rows.present) for rows in subsets.values()), [])
+    header = ["case_id", "patient_id", "split", "subset", *(f"present_{m}" for m in modalities)]
+    header += ["target", "predicted", *(f"p_{name}" for name in classes), "confidence"]
+    with atomic_text(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        for subset, rows in subsets.items():
+            for row, case in enumerate(rows.case_ids):
+                target = int(rows.target[row])
+                confidence = "" if rows.confidence is None else f"{float(rows.confidence[row]):.6f}"
+                table.writerow(
+                    [case, rows.patient_ids[row], parts.get(case, ""), subset]
+                    + [int(rows.present[m][row]) for m in modalities]
+                    + [classes[target] if target >= 0 else "", classes[int(rows.probabilities[row].argmax())]]
+                    + [f"{p:.6f}" for p in rows.probabilities[row].tolist()]
+                    + [confidence]
+                )

@@ -1,0 +1,149 @@
+"""The run folder: everything that is needed to test, load, resume and explain a run, and what came out of it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from pathfuse.core import DataSpec
+from pathfuse.data.contracts import SplitRow
+from pathfuse.errors import RunError
+from pathfuse.files import atomic_text, write_text
+from pathfuse.recipes.compose import Config
+from pathfuse.registry import components
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """A new run.
+
+        Raises:
+            RunError: if something is there already, or the folder cannot be made.
+        """
+        if path.exists() and any(path.iterdir()):
+            raise RunError(f"{path} exists already. Continue it with --resume {path}, or choose another --out.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path} cannot be made ({error.strerror}). Choose another --out.") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            RunError: if the folder holds no run.
+        """
+        run = cls(path)
+        if not run.config_file.is_file():
+            raise RunError(f"{path} is no run folder: it has no config.yaml. `pathfuse fit` makes one.")
+        return run
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved recipe, ready to be used as a recipe again."""
+        return self.path / "config.yaml"
+
+    @property
+    def state_file(self) -> Path:
+        """Which stages are complete."""
+        return self.path / "stages.json"
+
+    def checkpoints(self, stage: str) -> Path:
+        """Folder of a stage's checkpoints."""
+        return self.path / "checkpoints" / stage
+
+    def curves(self, stage: str) -> Path:
+        """The training curves of a stage."""
+        return self.path / "curves" / f"{stage}.csv"
+
+    def selected(self, stage: str) -> Path:
+        """The checkpoint that the stage hands on: the best on the validation part, or the last without one.
+
+        Raises:
+            RunError: if the stage has none yet.
+        """
+        for name in (BEST, LAST):
+            if (self.checkpoints(stage) / name).is_file():
+                return self.checkpoints(stage) / name
+        raise RunError(f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`.")
+
+    def unfinished(self, stage: str) -> Path | None:
+        """Where to continue a stage that was interrupted; None if it has not begun."""
+        last = self.checkpoints(stage) / LAST
+        return last if last.is_file() else None
+
+    def complete(self) -> list[str]:
+        """Names of the stages that are trained to their end."""
+        return list(json.loads(self.state_file.read_text())["complete"]) if self.state_file.is_file() else []
+
+    def mark_complete(self, stage: str) -> None:
+        """Remembers that a stage needs no further training."""
+        write_text(self.state_file, json.dumps({"complete": [*self.complete(), stage]}) + "\n")
+
+    def write_specs(self, specs: dict[str, DataSpec]) -> None:
+        """Saves what each stage was built for, so that it can be rebuilt without the data."""
+        write_text(self.path / "spec.json", json.dumps({k: json.loads(s.to_json()) for k, s in specs.items()}, indent=2))
+
+    def specs(self) -> dict[str, DataSpec]:
+        """What each stage was built for."""
+        raw = json.loads((self.path / "spec.json").read_text(encoding="utf-8"))
+        return {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in raw.items()}
+
+    def versions(self) -> dict[str, Any]:
+        """The content of `versions.json`."""
+        result: dict[str, Any] = json.loads((self.path / "versions.json").read_text(encoding="utf-8"))
+        return result
+
+    def write_splits(self, rows: Iterable[SplitRow]) -> None:
+        """Writes every case with its part."""
+        with atomic_text(self.path / "splits.csv") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(SplitRow._fields)
+            table.writerows(rows)
+
+
+def write_versions(run: RunFolder, config: Config, data_hash: str, split: Iterable[SplitRow]) -> None:
+    """Writes what the run was made with: versions, and hashes of recipe, cases and split."""
+    text = yaml.safe_dump(config)
+    used = {part.distribution for part in components() if part.class_path in text}
+    content = {
+        "pathfuse": version("pathfuse"),
+        "plugins": {name: version(name) for name in sorted(used) if name != "this session"},
+        "torch": torch.__version__,
+        "lightning": version("lightning"),
+        "python": platform.python_version(),
+        "recipe_sha256": recipe_hash(config),
+        "cases_sha256": data_hash,
+        "split_sha256": hashlib.sha256(repr(sorted(split)).encode()).hexdigest(),
+    }
+    write_text(run.path / "versions.json", json.dumps(content, indent=2) + "\n")
+
+
+def recipe_hash(config: Config) -> str:
+    """SHA-256 of a resolved recipe, independent of the order of keys and of comments."""
+    return hashlib.sha256(yaml.safe_dump(config, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,146 @@
+"""One stage of a recipe as a LightningCLI: parsed at once, built and trained later.
+
+All stages of a recipe are parsed before the first trains, so that an error in the second appears at once. What
+LightningCLI would do in its constructor (seed, build, run) is therefore split off into methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.cli import (
+    LightningArgumentParser,
+    LightningCLI,
+    LRSchedulerCallable,
+    OptimizerCallable,
+)
+
+from pathfuse.core import DataSpec, Model, stage_loader
+from pathfuse.data.contracts import CaseData
+from pathfuse.errors import PathfuseError, RecipeError
+from pathfuse.recipes.compose import Config
+from pathfuse.training.messages import explain
+from pathfuse.training.task import Task
+from pathfuse.training.trust import trusted_imports
+
+DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
+DEFAULT_SEED = 7
+# What Lightning would print or write beside the run folder, and what a few hundred cases do not need.
+TRAINER_DEFAULTS: Config = {
+    "logger": False,
+    "enable_checkpointing": True,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+}
+
+
+class StageParser(LightningArgumentParser):
+    """A parser whose errors are one line with the key, the reason and a guess."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises what the parser found as a RecipeError."""
+        raise RecipeError(explain(message, self)) from ex
+
+
+class StageCLI(LightningCLI):
+    """The LightningCLI of one stage.
+
+    Args:
+        name: of the stage, for messages.
+        config: its part of the composed recipe.
+        overrides: command-line words on top of it.
+
+    Raises:
+        RecipeError: if a key, class or value does not fit; names the stage.
+    """
+
+    def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
+        self.name = name
+        try:
+            super().__init__(
+                Task,
+                CaseData,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                seed_everything_default=False,
+                trainer_defaults=dict(TRAINER_DEFAULTS),
+                parser_class=StageParser,
+                parser_kwargs={"allow_abbrev": False},
+                args=["--config", yaml.safe_dump(config), *overrides],
+                run=False,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+            )
+        except PathfuseError as error:
+            raise type(error)(f"stage {name}: {error}") from error
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds what a stage has besides model, data and trainer."""
+        parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
+        parser.add_argument(
+            "--optimizer", type=OptimizerCallable, default=DEFAULT_OPTIMIZER, help="Optimiser of the trained parameters."
+        )
+        parser.add_argument(
+            "--lr_scheduler", type=LRSchedulerCallable | None, default=None, help="Learning-rate schedule, per epoch."
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses without Lightning's warning about `sys.argv`, which belongs to the front door."""
+        self.config = parser.parse_args(args)
+
+    def _set_seed(self) -> None:
+        """Seeds are set when the model is built and at every epoch."""
+
+    def instantiate_classes(self) -> None:
+        """Nothing is built while other stages are still to be parsed."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of weights, order and augmentation."""
+        return int(self.config.seed)
+
+    def dump(self, skip_default: bool = False) -> Config:
+        """The resolved configuration, as plain data."""
+        text = self.parser.dump(self.config, skip_none=False, skip_default=skip_default, format="yaml")
+        return {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "config"}
+
+    def make_data(self) -> CaseData:
+        """The stage's data module."""
+        data: CaseData = self._instantiate("data").data
+        return data
+
+    def make_task(self, spec: DataSpec, stage_model: Callable[[str], Model]) -> Task:
+        """The stage's task with a model for these sizes; `stage_model` answers for earlier stages."""
+        made = self._instantiate("model", "optimizer", "lr_scheduler")
+        task = Task(**made.model)
+        task.optimizer_factory = made.optimizer
+        task.scheduler_factory = made.lr_scheduler
+        with stage_loader(stage_model):
+            return task.build(spec, self.seed)
+
+    def make_trainer(self, callbacks: list[Callback], default_root_dir: str) -> Trainer:
+        """The stage's trainer, with further callbacks."""
+        config = dict(self._instantiate("trainer").trainer)
+        config["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
+        return Trainer(**{**config, "default_root_dir": default_root_dir})
+
+    def _instantiate(self, *keys: str) -> Namespace:
+        part = Namespace({key: self.config[key] for key in keys})
+        try:
+            with trusted_imports():
+                return self.parser.instantiate(part, instantiate_groups=False)
+        except PathfuseError:
+            raise
+        except (TypeError, ValueError, KeyError) as error:
+            raise RecipeError(f"stage {self.name}: {keys[0]} cannot be built: {error}") from error
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+

@@ -1,0 +1,196 @@
+"""The one LightningModule: builds the model from the slots of a recipe, sums the loss, collects predictions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from pathfuse.core import (
+    Batch,
+    DataSpec,
+    Encoder,
+    FusedSpec,
+    Fusion,
+    Head,
+    Model,
+    Objective,
+    Prediction,
+    SupervisedObjective,
+    TokenSpec,
+    weighted_total,
+)
+from pathfuse.errors import RecipeError
+from pathfuse.evaluate.metrics import classification_metrics
+from pathfuse.training.predictions import Predictions, gathered
+from pathfuse.training.subsets import availability_subsets, drop_at_random, subset_name
+
+
+class Task(LightningModule):
+    """The fixed task of every recipe; what differs between recipes are its slots.
+
+    Args:
+        encoder: turns the stains of a case into tokens.
+        fusion: joins the tokens of a case.
+        head: predicts from the joint embedding.
+        loss_weights: weight of every loss term, by name; a term without a weight is an error.
+        objective: decides what is computed in a step; null computes the fusion's and the head's own loss.
+        given: stains the model is given in training, validation and prediction; null gives all. The test always
+            reports every combination of the stains that the model reads.
+        modality_dropout: probability, by stain, that it is hidden from a training case; the last stain of a case is
+            never hidden.
+    """
+
+    model: Model
+
+    def __init__(
+        self,
+        encoder: Callable[[DataSpec], Encoder],
+        fusion: Callable[[dict[str, TokenSpec], DataSpec], Fusion],
+        head: Callable[[FusedSpec, DataSpec], Head],
+        loss_weights: dict[str, float],
+        objective: Objective | None = None,
+        given: list[str] | None = None,
+        modality_dropout: dict[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.slots = (encoder, fusion, head)
+        self.loss_weights = loss_weights
+        self.objective = objective or SupervisedObjective()
+        self.given = given
+        self.modality_dropout = modality_dropout or {}
+        self.optimizer_factory: OptimizerCallable | None = None
+        self.scheduler_factory: LRSchedulerCallable | None = None
+        self.seed = 0
+        self.collected: dict[str, Predictions] = {}
+
+    def build(self, spec: DataSpec, seed: int = 0) -> Task:
+        """Makes the model for these sizes; weights are drawn from `seed`.
+
+        Raises:
+            RecipeError: if `given` or `modality_dropout` names a stain that the data or the model does not have.
+        """
+        reseed(seed)
+        make_encoder, make_fusion, make_head = self.slots
+        encoder = make_encoder(spec)
+        fusion = make_fusion(encoder.out, spec)
+        self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
+        self.seed = seed
+        for key, named in (("given", self.given or ()), ("modality_dropout", self.modality_dropout)):
+            for modality in named:
+                if modality not in self.model.reads:
+                    raise RecipeError(
+                        f"model.{key} names {modality!r}, but this model reads {', '.join(self.model.reads)}."
+                    )
+        return self
+
+    @property
+    def spec(self) -> DataSpec:
+        """What the model was built for."""
+        if self.model.spec is None:
+            raise RuntimeError("the model of a task is always built with its spec")
+        return self.model.spec
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The recipe's optimiser over every parameter that is not frozen."""
+        if self.optimizer_factory is None:
+            raise RuntimeError("no optimiser was given to the task")
+        optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
+        if self.scheduler_factory is None:
+            return optimizer
+        scheduler = self.scheduler_factory(optimizer)
+        monitor = getattr(scheduler, "monitor", None)
+        if monitor is None:
+            return [optimizer], [scheduler]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+
+    def on_train_epoch_start(self) -> None:
+        """Draws of an epoch depend on the seed and the epoch alone, so a resumed run repeats them."""
+        reseed(self.seed + 1 + self.current_epoch + 100_003 * self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted sum of the loss terms of a batch."""
+        batch = self._as_given(batch)
+        if self.modality_dropout:
+            batch = drop_at_random(batch, self.modality_dropout)
+        return self._step(batch, "train")[0]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Logs the loss of a batch and keeps its predictions for the metrics of the epoch."""
+        batch = self._as_given(batch)
+        _, prediction = self._step(batch, "val")
+        if prediction.logits is not None:
+            self._collect("val", batch, prediction)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics of all validation cases together, never the mean over batches."""
+        rows = gathered({"val": self.collected.pop("val")} if "val" in self.collected else {}).get("val")
+        if rows is not None:
+            metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, self.spec.classes)
+            self.log_dict({f"val/{name}": value for name, value in metrics.items()}, sync_dist=True)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Predicts every case from every combination of the stains it has."""
+        for subset in availability_subsets(self.model.reads):
+            has_all = torch.stack([batch.present[modality] for modality in subset]).all(0)
+            rows = has_all.nonzero().flatten()
+            if len(rows):
+                shown = batch.keep(*subset).select(rows)
+                self._collect(subset_name(subset), shown, self.model(shown))
+
+    def on_test_epoch_end(self) -> None:
+        """Brings the predictions of all ranks together."""
+        self.collected = gathered(self.collected)
+
+    on_predict_epoch_end = on_test_epoch_end
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> None:
+        """Predicts every case from the stains it has, among those the model was trained to be given."""
+        shown = self._as_given(batch)
+        prediction = self.model(shown)
+        names = [subset_name([m for m in self.model.reads if bool(shown.present[m][row])]) for row in range(len(batch))]
+        for name in dict.fromkeys(names):
+            rows = torch.tensor([row for row, own in enumerate(names) if own == name])
+            if name:
+                self._collect(name, shown.select(rows), _rows_of(prediction, rows))
+
+    def _as_given(self, batch: Batch) -> Batch:
+        return batch if self.given is None else batch.keep(*self.given)
+
+    def _step(self, batch: Batch, part: str) -> tuple[Tensor, Prediction]:
+        outcome = self.objective.losses(self.model, batch)
+        total = weighted_total(outcome.terms, self.loss_weights)
+        logged = {"loss": total.detach(), **outcome.terms, **outcome.metrics}
+        self.log_dict(
+            {f"{part}/{name}": value for name, value in logged.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch),
+            sync_dist=True,
+        )
+        return total, outcome.prediction
+
+    def _collect(self, key: str, batch: Batch, prediction: Prediction) -> None:
+        rows = Predictions.of(batch, prediction)
+        self.collected[key] = self.collected[key] + rows if key in self.collected else rows
+
+
+def reseed(seed: int) -> None:
+    """Fixes every generator that a step may draw from."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _rows_of(prediction: Prediction, rows: Tensor) -> Prediction:
+    def pick(value: Any) -> Any:
+        return None if value is None else value[rows.to(value.device)]
+
+    return Prediction(pick(prediction.present), pick(prediction.logits), pick(prediction.confidence))
