@@ -1,0 +1,155 @@
+"""Grad-CAM: which places of the last feature map speak for the class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from captum.attr import LayerGradCam  # type: ignore[import-untyped]
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pathfuse.core import Batch, CamLayer, Explainer, Model
+from pathfuse.errors import RecipeError
+
+
+class GradCAM(Explainer):
+    """Grad-CAM of every token, up-sampled to its stain and scaled to [0, 1] per image.
+
+    The encoder says where the map is read: a conv net's last feature map, or what enters a transformer's last
+    attention, without prefix tokens. The map of a token that reads several stains is returned for each of them, and
+    a stain that several tokens read gets their mean.
+
+    Args:
+        relu: keep what speaks for the class only; false keeps evidence against it too, as low values.
+
+    Source: Selvaraju et al. 2017, arXiv:1610.02391, eq. 1 and 2, computed by Captum's LayerGradCam on the logits.
+    """
+
+    def __init__(self, *, relu: bool = True) -> None:
+        self.relu = relu
+
+    def explain(self, model: Model, batch: Batch, target: Tensor | None = None) -> dict[str, Tensor]:
+        """Maps (B, H, W) in [0, 1] per stain; zeros where the stain is absent, or nothing speaks for the class.
+
+        Args:
+            model: the model; training mode, gradient flags and hooks are as before afterwards.
+            batch: B cases.
+            target: (B,) long, the class to explain; None explains the predicted one.
+
+        Raises:
+            RecipeError: if the model has no layer for maps or does not classify.
+        """
+        layers = model.encoder.cam_layers()
+        if not layers:
+            raise RecipeError(f"GradCAM: {type(model.encoder).__name__} has no layer for class-activation maps.")
+        found: dict[str, list[Tensor]] = {}
+        # Tensors made in inference mode can never take part in a backward pass; the images are copied below.
+        with torch.inference_mode(False), torch.enable_grad(), untouched(model):
+            inputs = {m: batch.image(m).detach().clone().requires_grad_() for m in model.reads}
+            classes = predicted(model, batch) if target is None else target.detach().clone()
+            for layer in layers.values():
+                cam = token_map(model, replace(batch, x={**batch.x, **inputs}), layer, classes, relu=self.relu)
+                for modality in layer.reads:
+                    found.setdefault(modality, []).append(scale(enlarge(cam, batch.image(modality).shape[-2:])))
+        maps = {m: scale(torch.stack(cams).mean(0)) if len(cams) > 1 else cams[0] for m, cams in found.items()}
+        return {m: torch.where(batch.present[m].view(-1, 1, 1), cam, 0.0) for m, cam in maps.items()}
+
+
+def token_map(model: Model, batch: Batch, layer: CamLayer, target: Tensor, *, relu: bool) -> Tensor:
+    """The Grad-CAM (B, h, w) of one layer, at the layer's own size.
+
+    Args:
+        model: the model in eval mode.
+        batch: B cases whose images ask for gradients, so that they reach a frozen layer.
+        layer: where the activation is read.
+        target: (B,) long, the class of each case.
+        relu: set negative places to zero.
+    """
+    names = list(model.reads)
+
+    def logits(*images: Tensor) -> Tensor:
+        return class_scores(model, replace(batch, x={**batch.x, **dict(zip(names, images, strict=True))}))
+
+    with tapped(layer) as tap:
+        images = tuple(batch.image(name) for name in names)
+        cam: Tensor = LayerGradCam(logits, tap).attribute(images, target, relu_attributions=relu)  # (B, 1, h, w)
+    return cam.detach().squeeze(1)  # (B, h, w)
+
+
+@contextmanager
+def tapped(layer: CamLayer) -> Iterator[nn.Module]:
+    """Within the block, the layer's activation passes through the returned module as a map (B, D, h, w).
+
+    Captum's arithmetic is right for maps only: on tokens (B, N, D) it would average over the width. The module takes
+    the map out of the activation and puts it back, so that nothing else in the network notices.
+    """
+    tap = nn.Identity()
+
+    def through(activation: Tensor) -> Tensor:
+        place = layer.to_map(torch.arange(activation.numel(), device=activation.device).view(activation.shape))
+        mapped = tap(layer.to_map(activation))  # (B, D, h, w)
+        return activation.flatten().scatter(0, place.flatten(), mapped.flatten()).view(activation.shape)
+
+    def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (through(inputs[0]), *inputs[1:])
+
+    def after(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return through(output)
+
+    register: Callable[..., torch.utils.hooks.RemovableHandle] = (
+        layer.layer.register_forward_pre_hook if layer.on_input else layer.layer.register_forward_hook
+    )
+    handle = register(before if layer.on_input else after)
+    try:
+        yield tap
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Within the block the model is in eval mode and its weights are frozen; afterwards all is as it was."""
+    modes = {module: module.training for module in model.modules()}
+    wanted = {weight: weight.requires_grad for weight in model.parameters()}
+    try:
+        model.eval()
+        model.requires_grad_(False)  # not no_grad: gradients must still pass through to the layer
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for weight, flag in wanted.items():
+            weight.requires_grad_(flag)
+
+
+def class_scores(model: Model, batch: Batch) -> Tensor:
+    """The logits (B, C).
+
+    Raises:
+        RecipeError: if the head does not classify.
+    """
+    logits = model(batch).logits
+    if logits is None:
+        raise RecipeError(f"GradCAM: {type(model.head).__name__} does not classify, so there is no class to explain.")
+    scores: Tensor = logits
+    return scores
+
+
+def predicted(model: Model, batch: Batch) -> Tensor:
+    """The class (B,) that the model predicts."""
+    with torch.no_grad():
+        return class_scores(model, batch).argmax(1)
+
+
+def enlarge(cam: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """Maps (B, h, w) at another size (B, H, W), bilinear with half-pixel centres."""
+    return functional.interpolate(cam[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
+
+
+def scale(cam: Tensor) -> Tensor:
+    """Maps (B, H, W) by their own minimum and maximum to [0, 1]; a flat map becomes zeros."""
+    low, high = cam.amin((1, 2), keepdim=True), cam.amax((1, 2), keepdim=True)
+    return torch.where(high > low, (cam - low) / (high - low).clamp(min=torch.finfo(cam.dtype).tiny), 0.0)

@@ -1,0 +1,1 @@
+"""Every image network of timm as a backbone."""
