@@ -1,0 +1,93 @@
+"""The table that closes a run, from what `metrics.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan, nan
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+
+Metrics = Mapping[str, Mapping[str, float]]
+"""Subset of modalities given to the model, such as `he` or `he+ihc`, to metric names and values."""
+
+COLUMNS = {
+    "AUC-ROC": "auroc",
+    "PR-AUC": "auprc",
+    "MCC": "mcc",
+    "Weighted\nprecision": "weighted_precision",
+    "Weighted\nrecall": "weighted_recall",
+    "Quadratic\nkappa": "kappa_quadratic",
+}
+STRATA = {"0.9 and above": "high", "0.75 to 0.9": "medium", "below 0.75": "low"}
+
+
+def summary(metrics: Metrics, part: str = "test") -> Group:
+    """Both tables, one under the other.
+
+    Args:
+        metrics: the content of `metrics.json`.
+        part: `test` or `val`, the prefix of the metric names.
+    """
+    return Group(metrics_table(metrics, part), strata_table(metrics, part))
+
+
+def metrics_table(metrics: Metrics, part: str = "test") -> Table:
+    """One row per subset of modalities, narrow enough for 80 columns.
+
+    Args:
+        metrics: the content of `metrics.json`.
+        part: `test` or `val`, the prefix of the metric names.
+    """
+    table = _table(f"{part} metrics by what the model was given (range: 95 % interval over patients)", "Given")
+    for heading in ("Cases\n(patients)", "Balanced\naccuracy", *COLUMNS):
+        table.add_column(heading, justify="right")
+    for subset, values in metrics.items():
+        table.add_row(
+            subset,
+            f"{_count(values.get('n_cases', nan))} ({_count(values.get('n_patients', nan))})",
+            _balanced_accuracy(values, part),
+            *(_share(values.get(f"{part}/{name}", nan)) for name in COLUMNS.values()),
+        )
+    return table
+
+
+def strata_table(metrics: Metrics, part: str = "test") -> Table:
+    """Mean effective confidence beside what a constant one scores, and the strata of confidence, per subset.
+
+    Args:
+        metrics: the content of `metrics.json`.
+        part: `test` or `val`, the prefix of the metric names.
+    """
+    table = _table(f"{part} metrics by confidence (MEC: mean effective confidence)", "Given")
+    for heading in ("MEC", "MEC of a\nconstant 1", "Confidence", "Cases", "Accuracy", "AUC-ROC"):
+        table.add_column(heading, justify="right")
+    for subset, values in metrics.items():
+        first = [subset, _share(values.get(f"{part}/mec", nan)), _share(values.get(f"{part}/mec_constant", nan))]
+        for label, name in STRATA.items():
+            cells = {key: values.get(f"{part}/confidence_{name}/{key}", nan) for key in ("n", "accuracy", "auroc")}
+            table.add_row(*first, label, _count(cells["n"]), _share(cells["accuracy"]), _share(cells["auroc"]))
+            first = ["", "", ""]
+    return table
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    table.add_column(first)
+    return table
+
+
+def _balanced_accuracy(values: Mapping[str, float], part: str) -> str:
+    name = f"{part}/balanced_accuracy"
+    low, high = values.get(f"{name}_low", nan), values.get(f"{name}_high", nan)
+    interval = "" if isnan(low) or isnan(high) else f"\n{low:.2f}-{high:.2f}"
+    return _share(values.get(name, nan)) + interval
+
+
+def _share(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.3f}"
+
+
+def _count(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.0f}"
