@@ -1,0 +1,1 @@
+"""Slides and stains: everything between a scanned image and a model input."""
