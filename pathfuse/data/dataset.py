@@ -1,0 +1,99 @@
+"""Makes batches of prepared images: a whole batch is gathered at once from the memory maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pathfuse.core import Batch
+from pathfuse.data.augment import Augmenter
+from pathfuse.data.cache import PreparedImages
+from pathfuse.data.cohort import Rows
+from pathfuse.data.sampler import Item
+
+
+class PairedImages(Dataset[Batch]):
+    """Some cases of a cohort with one image per stain.
+
+    An item is (epoch, position in these cases), see `EpochSampler`; a list of them is a batch.
+
+    Args:
+        images: the prepared images of every stain that any case has.
+        rows: per stain and case of the cohort, its row in `images`, -1 where the stain is absent.
+        targets: per case of the cohort, its class index, -1 where unknown.
+        case_ids: of the cohort.
+        patient_ids: of the cohort.
+        index: positions in the cohort of the cases to show.
+        size_px: edge of the images.
+        augment: changes the images of a case; None leaves them alone.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, PreparedImages],
+        rows: Mapping[str, Rows],
+        targets: Rows,
+        case_ids: Sequence[str],
+        patient_ids: Sequence[str],
+        index: Rows,
+        *,
+        size_px: int,
+        augment: Augmenter | None = None,
+    ) -> None:
+        self.images = images
+        self.rows = rows
+        self.targets = targets
+        self.case_ids = case_ids
+        self.patient_ids = patient_ids
+        self.index = index
+        self.size_px = size_px
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: Item | int) -> Batch:
+        """One case as a batch of one."""
+        return self.__getitems__([item])
+
+    def __getitems__(self, wanted: Sequence[Item | int]) -> Batch:
+        """A batch of cases."""
+        # Lightning's `overfit_batches` puts a sampler of plain positions in place of ours.
+        items = [(0, item) if isinstance(item, int) else item for item in wanted]
+        index = self.index[[position for _, position in items]]
+        present = {modality: torch.from_numpy(rows[index] >= 0) for modality, rows in self.rows.items()}
+        x = {modality: self._gather(modality, index) for modality in self.rows}
+        if self.augment is not None:
+            self._augment(self.augment, x, present, [epoch for epoch, _ in items], index)
+        return Batch(
+            {**x},
+            present,
+            torch.from_numpy(self.targets[index]),
+            tuple(self.case_ids[i] for i in index),
+            tuple(self.patient_ids[i] for i in index),
+            torch.from_numpy(index),
+        )
+
+    def _gather(self, modality: str, index: Rows) -> Tensor:
+        rows = self.rows[modality][index]
+        real = np.flatnonzero(rows >= 0)
+        if len(real) == len(rows):
+            return torch.from_numpy(self.images[modality][rows]).float().div_(255)  # (B, 3, H, W)
+        values = torch.zeros(len(rows), 3, self.size_px, self.size_px)
+        if len(real):
+            values[torch.from_numpy(real)] = torch.from_numpy(self.images[modality][rows[real]]).float().div_(255)
+        return values
+
+    @staticmethod
+    def _augment(
+        augment: Augmenter, x: Mapping[str, Tensor], present: Mapping[str, Tensor], epochs: Sequence[int], index: Rows
+    ) -> None:
+        for place, (epoch, case) in enumerate(zip(epochs, index.tolist(), strict=True)):
+            here = [modality for modality in x if present[modality][place]]
+            changed = augment(torch.stack([x[modality][place] for modality in here]), epoch, case)
+            for modality, image in zip(here, changed, strict=True):
+                x[modality][place] = image

@@ -1,0 +1,287 @@
+"""The data module of paired patches: one image per case and stain."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from pathfuse.core import Batch, DataSpec, ModalitySpec
+from pathfuse.data.augment import Augment, Augmenter
+from pathfuse.data.cache import PreparedImages, default_cache, prepared_images
+from pathfuse.data.cases import CaseTable
+from pathfuse.data.cohort import Cohort, Rows
+from pathfuse.data.contracts import CaseData, SplitRow
+from pathfuse.data.dataset import PairedImages
+from pathfuse.data.demo.options import DemoOptions
+from pathfuse.data.images import check_same_size, image_size
+from pathfuse.data.prepare import preparations
+from pathfuse.data.sampler import EpochSampler
+from pathfuse.data.source import read_source
+from pathfuse.data.splits import draw_parts
+from pathfuse.errors import CaseTableError, RecipeError
+
+_AUGMENT = Augment()
+_DEMO = DemoOptions()
+
+
+class PairedPatches(CaseData):
+    """Co-registered patches, one image per case and stain, from a case table or a folder of pairs.
+
+    Images are decoded, stain-normalised, cut square and resized once, and then read from a memory-mapped cache. Order
+    and augmentation depend on seed, epoch and case alone, so the number of workers changes nothing.
+
+    Args:
+        root: folder of pairs `HE/{train,test}/NNNNN_split_SCORE.png` and `IHC/...`, or a folder with `cases.csv`; null
+            without `cases` makes the demo cohort.
+        cases: case table (CSV) instead of a folder.
+        groups: CSV `file,group` that names the slide or patient behind each file of `root`.
+        modalities: stains to read.
+        size_px: edge in pixels of the images that the model sees.
+        normalise: stains that get Macenko normalisation.
+        targets: per stain, an image whose stain colours are the reference; H&E has a usual one.
+        mpp: micrometres per pixel of the files, where the source does not say.
+        batch_size: cases per batch.
+        num_workers: processes that load; 0 loads in the main process.
+        split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
+        val_fraction: fraction of the training patients drawn for validation when the source has no such part.
+        test_fraction: fraction of the patients drawn for the test when the source has no parts.
+        seed: of the parts, the order and the augmentation.
+        labels: `required`: a case without a label is an error; `optional`: it is used without.
+        missing: `error`: a case that lacks a stain is an error; `allow`: it is used with what it has; null: error in a
+            folder of pairs, allowed in a case table.
+        classes: label names in the order of the class index; null takes 0, 1+, 2+, 3+ for HER2 and else the alphabet.
+        test_on: `test` tests on the test part, `all` on every case: for a cohort that the model never saw.
+        augment: random changes of training cases; null changes nothing.
+        cache: folder of prepared images; null takes the platform's cache folder.
+        verify: recognise changed files by their contents instead of size and time, and check the cache's own.
+        demo: the generated cohort, used when there is neither `root` nor `cases`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        cases: str | None = None,
+        groups: str | None = None,
+        modalities: Sequence[str] = ("he", "ihc"),
+        size_px: int = 256,
+        normalise: Sequence[str] = ("he",),
+        targets: dict[str, str] | None = None,
+        mpp: float | None = None,
+        batch_size: int = 16,
+        num_workers: int = 2,
+        split: Literal["given", "drawn"] = "given",
+        val_fraction: float = 0.3,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        labels: Literal["required", "optional"] = "required",
+        missing: Literal["error", "allow"] | None = None,
+        classes: Sequence[str] | None = None,
+        test_on: Literal["test", "all"] = "test",
+        augment: Augment | None = _AUGMENT,
+        cache: str | None = None,
+        verify: bool = False,
+        demo: DemoOptions = _DEMO,
+    ) -> None:
+        super().__init__()
+        _check(size_px, batch_size, num_workers, val_fraction, test_fraction)
+        if root is not None and cases is not None:
+            raise RecipeError("data.root and data.cases are both set; keep the one to read.")
+        if not modalities or len(set(modalities)) < len(modalities):
+            raise RecipeError(f"data.modalities is {list(modalities)}; name each stain once, and at least one.")
+        self.root = root
+        self.cases = cases
+        self.groups = groups
+        self.modalities = tuple(modalities)
+        self.size_px = size_px
+        self.normalise = tuple(normalise)
+        self.targets = targets or {}
+        self.mpp = mpp
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.split = split
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.seed = seed
+        self.labels = labels
+        self.missing = missing
+        self.classes = classes
+        self.test_on = test_on
+        self.augment = augment
+        self.cache = Path(cache) if cache else default_cache()
+        self.verify = verify
+        self.demo = demo
+        self._images: dict[str, PreparedImages] | None = None
+
+    def spec(self) -> DataSpec:
+        """The stains, the classes, and how many labelled training cases each class has."""
+        stains = tuple(ModalitySpec(m, "image", 3, self.size_px, self._mpp(m)) for m in self.modalities)
+        return DataSpec(stains, tuple(self.cohort.classes), self.cohort.class_counts())
+
+    def split_table(self) -> list[SplitRow]:
+        """Every case with its part, in table order."""
+        return self.cohort.split_table()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
+        return self.cohort.fingerprint()
+
+    def notes(self) -> list[str]:
+        """What to read before trusting a number."""
+        return list(self.cohort.notes)
+
+    def prepare_data(self) -> None:
+        """Fills the cache; on several ranks, one of each machine does."""
+        self._prepare()
+
+    def setup(self, stage: str) -> None:
+        """Opens the cache."""
+        self._prepare()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The training part, shuffled and augmented; a last batch of one case is left out of its epoch."""
+        index = self.cohort.where("train")
+        if not len(index):
+            raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
+        augment = None if self.augment is None else Augmenter(self.augment, self.size_px, self.seed)
+        return self._loader(index, augment, shuffle=True, persistent=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation part in table order."""
+        return self._loader(self.cohort.where("val"), persistent=True)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The test part, or every case with `test_on: all`, in table order."""
+        return self._loader(self.cohort.where("test"))
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Every case in table order, whatever its part."""
+        return self._loader(np.arange(len(self.cohort)))
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """The cases with their parts; read on first use."""
+        table = read_source(
+            self._source(),
+            modalities=self.modalities,
+            groups=Path(self.groups) if self.groups else None,
+            classes=self.classes,
+            labels=self.labels,
+            missing=self.missing,
+            mpp=self.mpp,
+        )
+        _refuse_several(table)
+        if self.test_on == "all":
+            cases, notes = [replace(case, split="test") for case in table.cases], list[str]()
+        else:
+            cases, notes = draw_parts(
+                table.cases,
+                val_fraction=self.val_fraction,
+                test_fraction=self.test_fraction,
+                seed=self.seed,
+                redraw=self.split == "drawn",
+            )
+        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes])
+
+    def _source(self) -> Path:
+        path = self.root or self.cases
+        if path is not None:
+            return Path(path)
+        from pathfuse.data.demo import demo_folder
+
+        return demo_folder(self.demo, self.cache)
+
+    def _mpp(self, modality: str) -> float | None:
+        files = [case.files[modality][0] for case in self.cohort.cases if modality in case.files]
+        known = {file.mpp for file in files}
+        mpp = known.pop() if len(known) == 1 else None
+        return None if mpp is None else mpp * min(image_size(files[0].path)) / self.size_px
+
+    def _prepare(self) -> dict[str, PreparedImages]:
+        if self._images is None:
+            ready = preparations(self.modalities, self.size_px, self.normalise, self.targets)
+            workers = max(self.num_workers, len(os.sched_getaffinity(0)))
+            check = functools.cache(self._check_partners)
+            self._images = {
+                m: prepared_images(
+                    files, ready[m], self.cache, verify=self.verify, workers=workers, title=f"{m} images", before=check
+                )
+                for m in self.modalities
+                if (files := [case.files[m][0].path for case in self.cohort.cases if m in case.files])
+            }
+        return self._images
+
+    def _check_partners(self) -> None:
+        for case in self.cohort.cases:
+            check_same_size([files[0].path for files in case.files.values()])
+
+    def _loader(
+        self, index: Rows, augment: Augmenter | None = None, *, shuffle: bool = False, persistent: bool = False
+    ) -> DataLoader[Batch]:
+        data = PairedImages(
+            self._prepare(),
+            {m: self.cohort.rows(m) for m in self.modalities},
+            self.cohort.targets(),
+            [case.case_id for case in self.cohort.cases],
+            [case.patient_id for case in self.cohort.cases],
+            index,
+            size_px=self.size_px,
+            augment=augment,
+        )
+        trainer = self.trainer
+        sampler = EpochSampler(
+            data,
+            seed=self.seed,
+            shuffle=shuffle,
+            epoch=None if trainer is None else self._epoch,
+            ranks=1 if trainer is None else trainer.world_size,
+            rank=0 if trainer is None else trainer.global_rank,
+        )
+        workers = min(self.num_workers, -(-len(sampler) // self.batch_size))
+        return DataLoader(
+            data,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=_as_is,
+            pin_memory=torch.cuda.is_available(),
+            # Batch normalisation cannot train on one case.
+            drop_last=shuffle and len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1,
+            persistent_workers=persistent and workers > 0,
+            generator=torch.Generator().manual_seed(self.seed),  # the global one must not depend on the loader
+        )
+
+    def _epoch(self) -> int:
+        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+
+
+def _as_is(batch: object) -> object:
+    return batch
+
+
+def _refuse_several(table: CaseTable) -> None:
+    for case in table.cases:
+        for modality, files in case.files.items():
+            if len(files) > 1:
+                raise CaseTableError(
+                    f"{table.origin.name}: case {case.case_id} has {len(files)} {modality} images, and PairedPatches "
+                    "takes one. Give each image its own case_id and the same patient_id."
+                )
+
+
+def _check(size_px: int, batch_size: int, num_workers: int, val_fraction: float, test_fraction: float) -> None:
+    for name, value, least in (("size_px", size_px, 1), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        if value < least:
+            raise RecipeError(f"data.{name} is {value}; give at least {least}.")
+    for name, share in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= share < 1:
+            raise RecipeError(f"data.{name} is {share}; give a fraction from 0 to below 1.")

@@ -1,0 +1,48 @@
+"""Gives out (epoch, position) pairs, so that a sample's draws depend on nothing but the seed, the epoch and itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from torch.utils.data import Dataset, DistributedSampler
+
+Item = tuple[int, int]
+
+
+class EpochSampler(DistributedSampler[Item]):
+    """Orders the cases of an epoch.
+
+    A `DistributedSampler`, so that Lightning neither replaces nor wraps it: with several ranks each gets every n-th
+    case, and the last ones are repeated to make the shares equal.
+
+    Args:
+        data: what is sampled from.
+        seed: of the order.
+        shuffle: a new order each epoch, or table order.
+        epoch: asked whenever an iterator starts; None uses what `set_epoch` said.
+        ranks: number of processes that share the cases.
+        rank: which of them this is.
+    """
+
+    def __init__(
+        self,
+        data: Dataset[object],
+        *,
+        seed: int,
+        shuffle: bool,
+        epoch: Callable[[], int] | None = None,
+        ranks: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(data, num_replicas=ranks, rank=rank, shuffle=shuffle, seed=seed)
+        self.ask_epoch = epoch
+
+    def __iter__(self) -> Iterator[Item]:
+        # Lightning makes the iterator before it calls `set_epoch`, so the epoch is read here, from the trainer.
+        epoch = self.epoch if self.ask_epoch is None else self.ask_epoch()
+        count = len(self.dataset)  # type: ignore[arg-type]
+        order = np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)
+        shares = np.resize(order, self.total_size) if count else order
+        for position in shares[self.rank :: self.num_replicas]:
+            yield epoch, int(position)
