@@ -12,10 +12,17 @@ Layout = Literal["vector", "map", "packed"]
 
 @dataclass(frozen=True)
 class TokenSpec:
-    """Size of one token stream: `dim` features, laid out as vector (B, D), map (B, D, H, W) or packed (T, D)."""
+    """Size of one token stream.
+
+    Attributes:
+        dim: features D.
+        layout: vector (B, D), map (B, D, H, W) or packed (T, D).
+        source_dim: channels of what the stream was made from, for heads that rebuild it; None if that is the image.
+    """
 
     dim: int
     layout: Layout
+    source_dim: int | None = None
 
 
 @dataclass(frozen=True)

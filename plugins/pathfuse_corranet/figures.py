@@ -1,0 +1,62 @@
+"""The paper's mean correlation between the representation and the IHC image (figure 2B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pathfuse.core import Batch
+from pathfuse_corranet.correlation import pearson
+from pathfuse_corranet.passes import JOINT, Pass, Passes, from_stain
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@torch.no_grad()
+def mean_correlation(
+    passes: Passes,
+    batch: Batch,
+    sources: Mapping[str, Tensor],
+    *,
+    output: Literal["hidden", "reconstruction"],
+    reference: str | None,
+) -> dict[str, Tensor]:
+    """`mean_correlation` of the joint pass, and `mean_correlation_from_<stain>` without the reference stain.
+
+    Pearson per case over all pixels, averaged over the cases that have the reference stain; without any, no entry.
+
+    Source: Dutta et al. 2025, figure 2B, where neither the channel nor the axis is defined.
+    """
+    stains = list(sources)
+    stain = reference or ("ihc" if "ihc" in stains else stains[-1])
+    out = {}
+    for name, run in passes.by_name.items():
+        if stain not in sources or name == from_stain(stain):
+            continue
+        values = _per_case(run, batch, sources, stain, output)
+        if values.numel():
+            out["mean_correlation" if name == JOINT else f"mean_correlation_{name}"] = values.mean()
+    return out
+
+
+def _per_case(
+    run: Pass, batch: Batch, sources: Mapping[str, Tensor], stain: str, output: Literal["hidden", "reconstruction"]
+) -> Tensor:
+    known = batch.present[stain][run.rows]  # (R,)
+    rows = run.rows[known]
+    if output == "hidden":
+        maps = run.hidden.float().mean(1, keepdim=True)[known]  # (R', 1, H, W)
+        target = grey(batch.image(stain)[rows])
+    else:
+        maps, target = run.views[stain].float()[known], sources[stain][rows]
+    return pearson(maps.double(), target.double(), dims=(1, 2, 3))
+
+
+def grey(images: Tensor) -> Tensor:
+    """Luma (N, 1, H, W) of colour images; the channel mean of any others."""
+    if images.shape[1] != len(_LUMA):
+        return images.mean(1, keepdim=True)
+    return (images * images.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
