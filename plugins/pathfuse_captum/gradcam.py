@@ -46,12 +46,14 @@ class GradCAM(Explainer):
         if not layers:
             raise RecipeError(f"GradCAM: {type(model.encoder).__name__} has no layer for class-activation maps.")
         found: dict[str, list[Tensor]] = {}
-        # Tensors made in inference mode can never take part in a backward pass; the images are copied below.
         with torch.inference_mode(False), torch.enable_grad(), untouched(model):
-            inputs = {m: batch.image(m).detach().clone().requires_grad_() for m in model.reads}
-            classes = predicted(model, batch) if target is None else target.detach().clone()
+            # A copy, since tensors made in inference mode can never take part in a backward pass.
+            own = batch.select(torch.arange(len(batch)))
+            inputs = {m: own.image(m).detach().requires_grad_() for m in model.reads}
+            own = replace(own, x={**own.x, **inputs})
+            classes = predicted(model, own) if target is None else target.detach().clone()
             for layer in layers.values():
-                cam = token_map(model, replace(batch, x={**batch.x, **inputs}), layer, classes, relu=self.relu)
+                cam = token_map(model, own, layer, classes, relu=self.relu)
                 for modality in layer.reads:
                     found.setdefault(modality, []).append(scale(enlarge(cam, batch.image(modality).shape[-2:])))
         maps = {m: scale(torch.stack(cams).mean(0)) if len(cams) > 1 else cams[0] for m, cams in found.items()}

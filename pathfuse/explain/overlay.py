@@ -1,0 +1,72 @@
+"""A map as a picture: the image, the map over it in grey, and the colour scale."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pathfuse.errors import RunError
+
+Picture = NDArray[np.uint8]
+
+# Nine anchors of viridis: readable with any colour vision and in grey print, and no stain has these colours.
+VIRIDIS = (0x440154, 0x472D7B, 0x3B528B, 0x2C728E, 0x21918C, 0x28AE80, 0x5EC962, 0xADDC30, 0xFDE725)
+GAP_PX = 6
+SCALE_PX = 12
+MIN_EDGE_PX = 256
+"""Smaller images are enlarged by a whole factor, so that a patch of 64 px can be looked at."""
+
+
+def overlay(image: Tensor, cam: Tensor, *, strength: float = 0.75) -> Picture:
+    """The picture of one map.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+        cam: (H, W) in [0, 1].
+        strength: how much of the image the highest values cover; the lowest values cover nothing.
+    """
+    pixels = image.detach().float().cpu().clamp(0, 1).movedim(0, 2).numpy()  # (H, W, C)
+    values = cam.detach().float().cpu().clamp(0, 1).numpy()  # (H, W)
+    grey = pixels.mean(2, keepdims=True).repeat(3, axis=2)  # the map's colours would mix with those of the stain
+    alpha = strength * values[..., None]
+    blended = (1 - alpha) * grey + alpha * colours(values)
+    shown = pixels if pixels.shape[2] == 3 else grey
+    panels = [_enlarged(panel) for panel in (shown, blended)]
+    height = panels[0].shape[0]
+    gap = np.ones((height, GAP_PX, 3))
+    scale = colours(np.linspace(1, 0, height)[:, None].repeat(SCALE_PX, axis=1))
+    whole = np.concatenate([panels[0], gap, panels[1], gap, scale], axis=1)
+    return np.asarray((whole * 255).round(), dtype=np.uint8)
+
+
+def colours(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Values (...) in [0, 1] as colours (..., 3) in [0, 1]."""
+    anchors = np.array([[code >> 16, code >> 8 & 255, code & 255] for code in VIRIDIS]) / 255
+    places = np.linspace(0, 1, len(anchors))
+    return np.stack([np.interp(values, places, anchors[:, channel]) for channel in range(3)], axis=-1)
+
+
+def write_png(path: Path, picture: Picture) -> None:
+    """Writes a picture whole or not at all.
+
+    Raises:
+        RunError: if the folder cannot be written to or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        Image.fromarray(picture).save(temporary, format="PNG")
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}). Free space or choose another folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _enlarged(panel: NDArray[np.floating]) -> NDArray[np.floating]:
+    factor = max(1, MIN_EDGE_PX // min(panel.shape[:2]))
+    return panel.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,0 +1,61 @@
+"""Where the truth is known: does the map find the places that carry the signal?"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+from torch.nn import functional
+
+Map = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+RANDOM_GRID = 8
+"""A random map is drawn this coarse, like the maps it stands beside; noise per pixel would flatter them."""
+
+
+@dataclass(frozen=True)
+class TruthScore:
+    """How well maps find the truth, as means over cases.
+
+    Attributes:
+        auc: area under the ROC curve of the map's values against the mask; 0.5 is chance.
+        random_auc: the same for a random map of each case.
+        cases: cases whose mask has both values; the others cannot be scored.
+    """
+
+    auc: float
+    random_auc: float
+    cases: int
+
+
+def auc_of(values: Map, truth: Mask) -> float | None:
+    """The area under the ROC curve of a map (h, w) against a mask (H, W); None if the mask is all one value."""
+    if truth.all() or not truth.any():
+        return None
+    return float(roc_auc_score(truth.ravel(), resized(values, truth.shape).ravel()))
+
+
+def random_map(case_id: str, seed: int) -> Map:
+    """A smooth map of noise in [0, 1]; the same for the same case and seed."""
+    return np.random.default_rng([seed, zlib.crc32(case_id.encode())]).random((RANDOM_GRID, RANDOM_GRID))
+
+
+def mean_score(scores: Sequence[tuple[float, float]]) -> TruthScore:
+    """The mean of (map, random map) pairs; NaN without any."""
+    if not scores:
+        return TruthScore(float("nan"), float("nan"), 0)
+    of_maps, of_random = zip(*scores, strict=True)
+    return TruthScore(float(np.mean(of_maps)), float(np.mean(of_random)), len(scores))
+
+
+def resized(values: Map, size: tuple[int, ...]) -> Map:
+    """A map (h, w) at another size (H, W), bilinear."""
+    tensor = torch.as_tensor(values, dtype=torch.float64)[None, None]
+    grown: Map = functional.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy()
+    return grown
