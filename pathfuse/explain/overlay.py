@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,8 @@ def write_png(path: Path, picture: Picture) -> None:
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror}). Free space or choose another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is no folder, the first error is the one to report
+            temporary.unlink()
 
 
 def _enlarged(panel: NDArray[np.floating]) -> NDArray[np.floating]:

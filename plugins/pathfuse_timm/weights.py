@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -17,6 +17,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 from torch import Tensor
 
+from pathfuse.core import skips_pretrained
 from pathfuse.errors import WeightsError
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Source:
 
 
 def find_weights(name: str, weights: str) -> Source:
-    """Finds the weights of a network; touches the network for `hub` only.
+    """Finds the weights of a network; touches the network for `hub` only, and not if a checkpoint follows.
 
     Args:
         name: a timm name, with or without a tag; `hf-hub:OWNER/MODEL` and `local-dir:FOLDER` too.
@@ -57,10 +58,12 @@ def find_weights(name: str, weights: str) -> Source:
             raise WeightsError(f"weights 'random': {name} is described on the hub only. Use `hub`, or a folder of it.")
         return Source(name, False)
     if weights == "hub":
-        return _from_hub(name)
+        return _without(name) if skips_pretrained() else _from_hub(name)
     path = Path(weights.removeprefix("local-dir:")).expanduser()
     if path.is_dir():
-        return _from_folder(path)
+        return Source(f"local-dir:{path}", False) if skips_pretrained() else _from_folder(path)
+    if skips_pretrained():
+        return Source(name, False)
     if path.is_file():
         return Source(name, True, _strict(read_state(path), name))
     raise WeightsError(
@@ -130,6 +133,11 @@ def _from_hub(name: str) -> Source:
         return Source(name, True, {"file": str(cached)})
     _need_network(name, constants.ENDPOINT if known.hf_hub_id else url)
     return Source(name, True)
+
+
+def _without(name: str) -> Source:
+    # What the hub alone describes has to be asked for there, if only for its layers.
+    return replace(_from_hub(name), pretrained=False) if name.startswith("hf-hub:") else Source(name, False)
 
 
 def _cached(repo: str, files: tuple[str, ...]) -> Path | None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
-
 from pathfuse_captum.gradcam import GradCAM, class_scores, enlarge, predicted, scale, tapped, token_map
+
 from tests.golden.gradcam_net import golden_batch, golden_model
 from tests.golden.vectors import DTYPES, assert_near, golden
 
@@ -57,6 +57,6 @@ def test_the_explainer_gives_the_scaled_map_at_the_size_of_the_image(dtype, run)
 
 @DTYPES
 def test_the_predicted_class_is_the_default(dtype):
-    z, model, batch, _, cls = setting(dtype, "argmax")
+    _, model, batch, _, cls = setting(dtype, "argmax")
     assert predicted(model, batch).tolist() == cls.tolist()
     assert torch.equal(GradCAM().explain(model, batch)["he"], GradCAM().explain(model, batch, cls)["he"])

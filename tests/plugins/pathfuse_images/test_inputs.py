@@ -1,10 +1,10 @@
 import pytest
 import torch
+from pathfuse_images.inputs import Single, Stack
 from torch.testing import assert_close
 
 from pathfuse.core import DataSpec, ModalitySpec
 from pathfuse.errors import RecipeError
-from pathfuse_images.inputs import Single, Stack
 from tests.explain.small import make_batch, make_spec
 
 
@@ -34,7 +34,7 @@ def test_stack_is_present_where_any_stain_is_and_zero_where_one_is_not():
 
 
 def test_an_unknown_stain_is_guessed():
-    with pytest.raises(RecipeError, match="no modality 'hee', only he, ihc, ki67. Did you mean he?"):
+    with pytest.raises(RecipeError, match=r"no modality 'hee', only he, ihc, ki67. Did you mean he?"):
         Single(make_spec(), modality="hee")
 
 

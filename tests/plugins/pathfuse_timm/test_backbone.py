@@ -1,10 +1,10 @@
 import pytest
 import timm
 import torch
+from pathfuse_timm.backbone import TimmBackbone
 from torch.testing import assert_close
 
 from pathfuse.errors import RecipeError
-from pathfuse_timm.backbone import TimmBackbone
 
 VIT = {"name": "vit_tiny_patch16_224", "img_size": 32}
 CONV = {"name": "test_resnet"}
@@ -51,7 +51,7 @@ def test_a_transformer_takes_other_sizes_than_it_was_built_for():
 def test_a_network_of_one_size_says_so():
     backbone = TimmBackbone(3, name="mixer_s32_224", img_size=64)
     assert backbone.size_px == 64
-    with pytest.raises(RecipeError, match="built for images of 64 px and got 32 x 32. Set img_size: 32"):
+    with pytest.raises(RecipeError, match=r"built for images of 64 px and got 32 x 32. Set img_size: 32"):
         backbone(torch.rand(1, 3, 32, 32))
 
 

@@ -7,12 +7,13 @@ import pytest
 import timm
 import torch
 from huggingface_hub import constants
+from pathfuse_timm import weights
+from pathfuse_timm.backbone import TimmBackbone
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from pathfuse.core import weights_follow
 from pathfuse.errors import WeightsError
-from pathfuse_timm import weights
-from pathfuse_timm.backbone import TimmBackbone
 
 NAME = "test_resnet"
 
@@ -78,12 +79,12 @@ def test_weights_are_not_kept_twice(trained, tmp_path):
 
 def test_weights_of_another_network_are_refused(trained, tmp_path):
     path = save(trained, tmp_path / "model.pth")
-    with pytest.raises(WeightsError, match="do not fit test_efficientnet.*Missing key"):
+    with pytest.raises(WeightsError, match=r"do not fit test_efficientnet.*Missing key"):
         TimmBackbone(3, name="test_efficientnet", weights=path)
 
 
 def test_a_missing_path_names_the_other_sources():
-    with pytest.raises(WeightsError, match="no such file or folder. Correct the path, or use `hub` or `random`"):
+    with pytest.raises(WeightsError, match=r"no such file or folder. Correct the path, or use `hub` or `random`"):
         TimmBackbone(3, name=NAME, weights="weights/nowhere.pth")
 
 
@@ -176,3 +177,12 @@ def test_a_proxy_that_answers_instead_of_the_hub_is_no_network(monkeypatch, no_c
     monkeypatch.setattr(weights, "get_session", Session)
     with pytest.raises(WeightsError, match=f"HTTP {status}"):
         TimmBackbone(3, name=NAME, weights="hub")
+
+
+@pytest.mark.parametrize("reference", ["hub", "weights/of/another/machine.pth", "folder"])
+def test_a_run_is_rebuilt_without_its_pretrained_weights(trained, tmp_path, reference, no_cache, forbidden_network):
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": NAME, "num_classes": 7}))
+    with weights_follow():
+        rebuilt = TimmBackbone(3, name=NAME, weights=str(tmp_path) if reference == "folder" else reference)
+    path = save(trained, tmp_path / "model.safetensors")
+    rebuilt.load_state_dict(TimmBackbone(3, name=NAME, weights=path).state_dict())

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pathfuse.errors import RunError
+from pathfuse.explain.overlay import GAP_PX, SCALE_PX, colours, overlay, write_png
+
+
+def halves(size_px=256):
+    cam = torch.zeros(size_px, size_px)
+    cam[:, : size_px // 2] = 1
+    return cam
+
+
+def test_the_picture_is_image_then_map_then_scale():
+    image = torch.rand(3, 256, 256)
+    picture = overlay(image, halves())
+    assert picture.shape == (256, 2 * 256 + 2 * GAP_PX + SCALE_PX, 3)
+    np.testing.assert_allclose(picture[:, :256], image.movedim(0, 2).numpy() * 255, atol=0.51)
+    np.testing.assert_array_equal(picture[0, -1], (colours(np.array(1.0)) * 255).round())
+    np.testing.assert_array_equal(picture[-1, -1], (colours(np.array(0.0)) * 255).round())
+
+
+def test_low_values_leave_the_grey_image_and_high_values_colour_it():
+    panel = overlay(torch.full((3, 256, 256), 0.6), halves())[:, 256 + GAP_PX : 512 + GAP_PX]
+    assert (panel[:, 128:] == 153).all()
+    assert panel[0, 0, 2] < 80 and panel[0, 0, 0] > 200  # yellow
+
+
+def test_colours_rise_in_lightness_so_that_they_survive_grey_print():
+    luminance = colours(np.linspace(0, 1, 100)) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(luminance) > 0).all()
+
+
+def test_a_small_patch_is_enlarged_by_a_whole_factor():
+    picture = overlay(torch.rand(3, 50, 60), torch.rand(50, 60))
+    assert picture.shape[:2] == (250, 2 * 300 + 2 * GAP_PX + SCALE_PX)
+
+
+def test_an_image_of_other_channels_is_shown_in_grey():
+    picture = overlay(torch.rand(6, 256, 256), halves())
+    assert (picture[:, :256].std(axis=2) == 0).all()
+
+
+def test_a_picture_is_written_whole(tmp_path):
+    picture = overlay(torch.rand(3, 64, 64), torch.rand(64, 64))
+    write_png(tmp_path / "a.png", picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), picture)
+
+
+def test_a_picture_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "file"
+    folder.write_text("not a folder")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_png(folder / "a.png", np.zeros((4, 4, 3), np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
