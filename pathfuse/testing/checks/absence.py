@@ -1,0 +1,49 @@
+"""What happens where a stain is missing."""
+
+from __future__ import annotations
+
+import torch
+
+from pathfuse.testing.answer import assert_finite, assert_same
+from pathfuse.testing.trial import Trial, settings_of
+
+LARGE = 1e3
+
+
+def absent_rows_are_not_read(trial: Trial) -> None:
+    """Large numbers or NaN in absent rows move no output, no loss term and no gradient of a weight."""
+    feed = trial.feed(absent=True)
+    plain = trial.answer(feed)
+    for value in (LARGE, float("nan")):
+        assert_same(trial.answer(feed.fill(value)), plain, f"when absent rows hold {value:g}", 1e-6)
+    subject = trial.build()
+    answer = trial.ask(subject, feed.fill(float("nan")))
+    parts = [part for part in answer.tensors().values() if part.requires_grad]
+    if not parts:
+        return
+    torch.autograd.backward(torch.stack([part.sum() for part in parts]).sum())
+    for name, weight in subject.named_parameters():
+        broken = weight.grad is not None and not torch.isfinite(weight.grad).all()
+        assert not broken, f"NaN in absent rows reaches the gradient of {name}: clear them with torch.where"
+
+
+def one_stain_is_enough(trial: Trial) -> None:
+    """Cases that have one stain only get finite outputs in eval and in training."""
+    for name in trial.setting.spec.names:
+        feed = trial.feed(only=name)
+        assert_finite(trial.answer(feed), f"when {name} is the only stain")
+        assert_finite(trial.ask(trial.build(training=True), feed), f"in training when {name} is the only stain")
+
+
+def nothing_present_is_said(trial: Trial) -> None:
+    """A case without any stain comes out as not present."""
+    answer = trial.answer(trial.feed(only=""))
+    for name, present in answer.present.items():
+        assert not present.any(), f"{name} is present in a case without any stain"
+
+
+def three_stains_work(trial: Trial) -> None:
+    """The component is built for three stains and answers; a fusion block may declare `exactly` instead."""
+    named = {setting.name: setting for setting in settings_of(trial.example, 3)}
+    three = trial.in_setting(named[trial.setting.name])
+    assert_finite(three.answer(three.feed(absent=True)), "with three stains")

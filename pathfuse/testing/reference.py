@@ -1,0 +1,166 @@
+"""The smallest component of every slot: what the kit puts around the one that is checked."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pathfuse.core import (
+    Backbone,
+    Batch,
+    CamLayer,
+    DataSpec,
+    Encoder,
+    Fused,
+    FusedSpec,
+    Fusion,
+    Head,
+    ImageInput,
+    Model,
+    Prediction,
+    Tokens,
+    TokenSpec,
+)
+from pathfuse.errors import RecipeError
+
+
+class TinyBackbone(Backbone):
+    """One convolution, averaged.
+
+    Args:
+        in_chans: channels of the images.
+        keep_map: return the map instead of its mean.
+    """
+
+    def __init__(self, in_chans: int, *, keep_map: bool = False) -> None:
+        super().__init__()
+        self.in_chans, self.out_dim = in_chans, 8
+        self.layout = "map" if keep_map else "vector"
+        self.conv = nn.Conv2d(in_chans, 8, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (N, D), or maps (N, D, H, W)."""
+        maps: Tensor = self.conv(images - 0.5).relu()  # (N, D, H, W)
+        return maps if self.layout == "map" else maps.mean((2, 3))
+
+    def cam_layer(self) -> CamLayer:
+        """The convolution."""
+        return CamLayer(self.conv, ())
+
+
+class TinyInput(ImageInput):
+    """The first stain.
+
+    Args:
+        spec: the data.
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.name = spec.names[0]
+        if spec[self.name].kind != "image":
+            raise RecipeError("TinyInput: reads one image per case. Choose a data module that gives images.")
+        self.reads = (self.name,)
+        self.channels = spec[self.name].width
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The images of the first stain, and where they are real."""
+        present = batch.present[self.name]
+        images = batch.image(self.name)
+        return torch.where(present.view(-1, 1, 1, 1), images, images.new_zeros(())), present
+
+
+class TinyEncoder(Encoder):
+    """One small convolution per stain.
+
+    Args:
+        spec: the data.
+        keep_map: return maps instead of vectors.
+    """
+
+    def __init__(self, spec: DataSpec, *, keep_map: bool = False) -> None:
+        super().__init__()
+        if any(modality.kind != "image" for modality in spec.modalities):
+            raise RecipeError("TinyEncoder: reads one image per case. Choose an encoder for bags.")
+        self.reads = spec.names
+        self.nets = nn.ModuleDict({m.name: TinyBackbone(m.width, keep_map=keep_map) for m in spec.modalities})
+        self.out = {name: TokenSpec(8, "map" if keep_map else "vector") for name in spec.names}
+
+    def forward(self, batch: Batch) -> dict[str, Tokens]:
+        """One token per stain."""
+        tokens = {}
+        for name, net in self.nets.items():
+            present, images = batch.present[name], batch.image(name)
+            tokens[name] = Tokens(net(torch.where(present.view(-1, 1, 1, 1), images, images.new_zeros(()))), present)
+        return tokens
+
+    def cam_layers(self) -> dict[str, CamLayer]:
+        """The convolution of each stain."""
+        return {name: CamLayer(net.get_submodule("conv"), (name,)) for name, net in self.nets.items()}
+
+
+class TinyFusion(Fusion):
+    """The mean of the stains that are there, through one layer.
+
+    Args:
+        tokens: sizes of the tokens.
+        spec: the data.
+    """
+
+    def __init__(self, tokens: dict[str, TokenSpec], spec: DataSpec) -> None:
+        super().__init__()
+        first = next(iter(tokens.values()))
+        if first.layout == "packed":
+            raise RecipeError("TinyFusion: takes no bags. Choose a fusion block that pools.")
+        self.mix = nn.Linear(first.dim, first.dim)
+        self.out = FusedSpec(first.dim, first.layout, dict(tokens))
+
+    def forward(self, tokens: dict[str, Tokens]) -> Fused:
+        """The mean over the present tokens."""
+        own = {}
+        for name, token in tokens.items():
+            rows = token.present.view(-1, *[1] * (token.values.dim() - 1))
+            own[name] = torch.where(rows, token.values, token.values.new_zeros(()))
+        present = torch.stack([token.present for token in tokens.values()])  # (stains, B)
+        mean = torch.stack(list(own.values())).sum(0)  # (B, D, ...)
+        mean = mean / present.sum(0).clamp(min=1).view(-1, *[1] * (mean.dim() - 1))
+        return Fused(self.mix(mean.movedim(1, -1)).movedim(-1, 1), present.any(0), own, tokens)
+
+
+class TinyHead(Head):
+    """One linear layer and cross-entropy.
+
+    Args:
+        fused: size of the embedding.
+        spec: the data.
+    """
+
+    def __init__(self, fused: FusedSpec, spec: DataSpec) -> None:
+        super().__init__()
+        self.classify = nn.Linear(fused.dim, len(spec.classes))
+
+    def forward(self, fused: Fused) -> Prediction:
+        """Class scores."""
+        rows = fused.present.view(-1, *[1] * (fused.embedding.dim() - 1))
+        features = torch.where(rows, fused.embedding, fused.embedding.new_zeros(())).flatten(2 if rows.dim() > 2 else 1)
+        return Prediction(fused.present, self.classify(features.mean(2) if features.dim() == 3 else features))
+
+    def loss(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy of the labelled cases."""
+        assert prediction.logits is not None
+        target = torch.where(prediction.present, batch.target, -1)
+        total = F.cross_entropy(prediction.logits, target, ignore_index=-1, reduction="sum")
+        return {"classification": total / (target >= 0).sum().clamp(min=1)}
+
+
+def tiny_model(spec: DataSpec, *, keep_map: bool = False) -> Model:
+    """A model of the smallest components.
+
+    Args:
+        spec: the data; one image per case and stain.
+        keep_map: keep maps up to the head.
+    """
+    encoder = TinyEncoder(spec, keep_map=keep_map)
+    fusion = TinyFusion(encoder.out, spec)
+    return Model(encoder, fusion, TinyHead(fusion.out, spec))

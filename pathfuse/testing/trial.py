@@ -1,0 +1,239 @@
+"""One component under check in one setting: how it is built, fed and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pathfuse.core import (
+    Backbone,
+    Batch,
+    DataSpec,
+    Encoder,
+    Explainer,
+    FusedSpec,
+    Fusion,
+    Head,
+    ImageInput,
+    Model,
+    Objective,
+    TokenSpec,
+    stage_loader,
+)
+from pathfuse.core.spec import Kind
+from pathfuse.core.tokens import Layout
+from pathfuse.testing.answer import Answer, of_fused, of_outcome, of_prediction, of_tokens
+from pathfuse.testing.example import Example
+from pathfuse.testing.feed import Feed
+from pathfuse.testing.specs import stains
+from pathfuse.testing.synthetic import BAG, synthetic_batch, synthetic_fused, synthetic_tokens
+
+DIM = 16
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the component is built for.
+
+    Attributes:
+        name: what a message calls it.
+        spec: the data.
+        layout: layout of the tokens of a fusion block, or of the embedding of a head.
+    """
+
+    name: str
+    spec: DataSpec
+    layout: Layout = "vector"
+
+
+class Subject(nn.Module):
+    """The component, with the model around it where it needs one."""
+
+    def __init__(self, component: object, model: Model | None = None) -> None:
+        super().__init__()
+        self.component = component
+        self.model = model
+
+
+class Trial:
+    """Builds, feeds and asks one component in one setting.
+
+    Args:
+        example: the component and its options.
+        setting: what it is built for.
+    """
+
+    def __init__(self, example: Example, setting: Setting) -> None:
+        self.example = example
+        self.setting = setting
+
+    @property
+    def slot(self) -> str:
+        """The slot that the component fills."""
+        return self.example.slot
+
+    @property
+    def bags(self) -> bool:
+        """Whether the component is given bags."""
+        return any(modality.kind != "image" for modality in self.setting.spec.modalities)
+
+    def build(self, seed: int = 0, *, training: bool = False) -> Subject:
+        """The component with seeded weights; the caller's random state stays as it is."""
+        spec = self.setting.spec
+        with torch.random.fork_rng(devices=[]), stage_loader(lambda _: self.example.surroundings(spec)):
+            torch.manual_seed(seed)
+            component = self.example.build(*self._sizes())
+            model = self.example.surroundings(spec) if self.slot in ("objective", "explainer") else None
+        return Subject(component, model).train(training)
+
+    def feed(
+        self, n: int = 5, seed: int = 0, *, absent: bool = False, lengths: Sequence[int] = BAG, only: str | None = None
+    ) -> Feed:
+        """Random cases.
+
+        Args:
+            n: how many.
+            seed: same seed, same cases.
+            absent: some stains of some cases are missing.
+            lengths: sizes of bags.
+            only: the one stain that is present; an empty string means none.
+        """
+        spec = self.setting.spec
+        batch = synthetic_batch(spec, n, seed, absent=absent and self.slot != "backbone", lengths=lengths)
+        if only is not None:
+            batch = batch.keep(only)
+        size = self.example.edge // 2
+        if self.slot == "fusion":
+            return Feed(batch, synthetic_tokens(self._token_specs(), batch, seed, size))
+        if self.slot == "head":
+            return Feed(batch, fused=synthetic_fused(self._fused_spec(), batch, seed, size))
+        return Feed(batch)
+
+    def ask(self, subject: Subject, feed: Feed) -> Answer:
+        """Everything that the component says about some cases."""
+        return _ASK[self.slot](subject, feed)
+
+    def answer(self, feed: Feed) -> Answer:
+        """What a freshly built component in eval mode says."""
+        with torch.no_grad():
+            return self.ask(self.build(), feed)
+
+    def in_setting(self, setting: Setting) -> Trial:
+        """The same component in another setting."""
+        return Trial(self.example, setting)
+
+    def _sizes(self) -> tuple[object, ...]:
+        spec = self.setting.spec
+        sizes: dict[str, tuple[object, ...]] = {
+            "backbone": (spec.modalities[0].width,),
+            "input": (spec,),
+            "encoder": (spec,),
+            "fusion": (self._token_specs(), spec),
+            "head": (self._fused_spec(), spec),
+        }
+        return sizes.get(self.slot, ())
+
+    def _token_specs(self) -> dict[str, TokenSpec]:
+        return {name: TokenSpec(DIM, self.setting.layout) for name in self.setting.spec.names}
+
+    def _fused_spec(self) -> FusedSpec:
+        return FusedSpec(DIM, self.setting.layout, self._token_specs())
+
+
+def settings_of(example: Example, count: int | None = None) -> list[Setting]:
+    """Every setting that a component of this slot may be built for.
+
+    Args:
+        example: the component.
+        count: number of stains; None takes two, or as many as a fusion block declares.
+    """
+    slot, edge = example.slot, example.edge
+    number = count or getattr(example.component, "exactly", None) or 2
+    if slot == "backbone":
+        return [Setting(f"{width} channels", stains(1, size_px=edge, width=width)) for width in (3, 6)]
+    if slot in ("objective", "explainer"):
+        return [Setting("images", stains(number, size_px=edge))]
+    kinds: dict[Kind, str] = {"image": "images", "patches": "bags of patches", "features": "bags of features"}
+    if slot in ("input", "encoder"):
+        return [Setting(label, stains(number, kind=kind, size_px=edge)) for kind, label in kinds.items()]
+    layouts: list[Layout] = ["vector", "map"] if slot == "head" else ["vector", "map", "packed"]
+    return [
+        Setting(
+            f"{layout} {'embedding' if slot == 'head' else 'tokens'}",
+            # A decoder's views are as large as the maps it starts from.
+            stains(number, kind="features" if layout == "packed" else "image", size_px=edge // 2),
+            layout,
+        )
+        for layout in layouts
+    ]
+
+
+def _backbone(subject: Subject, feed: Feed) -> Answer:
+    images = feed.batch.image(feed.batch.modalities[0])
+    answer = Answer()
+    answer.add("features", cast(Backbone, subject.component)(images), torch.ones(len(images), dtype=torch.bool))
+    return answer
+
+
+def _input(subject: Subject, feed: Feed) -> Answer:
+    images, present = cast(ImageInput, subject.component)(feed.batch)
+    answer = Answer()
+    answer.add("images", images, present)
+    return answer
+
+
+def _encoder(subject: Subject, feed: Feed) -> Answer:
+    return of_tokens(cast(Encoder, subject.component)(feed.batch))
+
+
+def _fusion(subject: Subject, feed: Feed) -> Answer:
+    fusion = cast(Fusion, subject.component)
+    fused = fusion(feed.tokens)
+    answer = of_fused(fused, feed.tokens)
+    answer.terms.update(fusion.loss(fused, feed.batch))
+    return answer
+
+
+def _head(subject: Subject, feed: Feed) -> Answer:
+    head = cast(Head, subject.component)
+    assert feed.fused is not None
+    prediction = head(feed.fused)
+    answer = of_prediction(prediction, feed.batch.present)
+    answer.terms.update(head.loss(prediction, feed.batch))
+    return answer
+
+
+def _objective(subject: Subject, feed: Feed) -> Answer:
+    assert subject.model is not None
+    return of_outcome(cast(Objective, subject.component).losses(subject.model, feed.batch))
+
+
+def _explainer(subject: Subject, feed: Feed) -> Answer:
+    assert subject.model is not None
+    target = feed.batch.target.clamp(min=0)
+    with torch.enable_grad():
+        maps = cast(Explainer, subject.component).explain(subject.model, feed.batch, target)
+    answer = Answer()
+    for name, values in maps.items():
+        answer.add(f"map of {name}", values, feed.batch.present[name])
+    return answer
+
+
+_ASK = {
+    "backbone": _backbone,
+    "input": _input,
+    "encoder": _encoder,
+    "fusion": _fusion,
+    "head": _head,
+    "objective": _objective,
+    "explainer": _explainer,
+}
+
+
+def stain_presence(batch: Batch) -> Tensor:
+    """(B,) bool: whether a case has any stain at all."""
+    return torch.stack(list(batch.present.values())).any(0)
