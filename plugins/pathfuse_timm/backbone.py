@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from textwrap import shorten
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import timm
 import torch
@@ -38,6 +38,7 @@ class TimmBackbone(Backbone):
     Departs: of timm's own loading, a local file must fit every layer of the network; timm would accept any.
     """
 
+    example_options: ClassVar[dict[str, object]] = {"name": "test_resnet"}
     mean: Tensor
     std: Tensor
 

@@ -1,0 +1,1 @@
+"""A pathfuse plug-in to start from."""

@@ -1,0 +1,13 @@
+import torch
+from pathfuse_template.backbone import TinyBackbone
+
+from pathfuse.testing import parametrize_with_checks
+
+
+@parametrize_with_checks(TinyBackbone)
+def test_it_keeps_the_contract(check):
+    check()
+
+
+def test_the_width_can_be_chosen():
+    assert TinyBackbone(3, dim=64)(torch.rand(2, 3, 32, 32)).shape == (2, 64)

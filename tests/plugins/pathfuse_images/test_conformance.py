@@ -1,0 +1,19 @@
+from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
+from pathfuse_images.fusion import ConcatFusion, MeanFusion
+from pathfuse_images.inputs import Single, Stack
+
+from pathfuse.testing import Example, parametrize_with_checks
+
+
+@parametrize_with_checks(
+    Single,
+    Stack,
+    ImageEncoder,
+    PerStainImageEncoder,
+    Example(PerStainImageEncoder, {"share": True}),
+    MeanFusion,
+    Example(MeanFusion, {"keep_map": True}),
+    ConcatFusion,
+)
+def test_it_keeps_the_contract(check):
+    check()
