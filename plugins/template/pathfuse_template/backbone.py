@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from pathfuse.core import Backbone, CamLayer
@@ -21,7 +23,7 @@ class TinyBackbone(Backbone):
         self.in_chans = in_chans
         self.out_dim = dim
         widths = [in_chans, dim // 8, dim // 4, dim // 2, dim]
-        self.blocks = nn.Sequential(*[block(before, after) for before, after in zip(widths, widths[1:], strict=False)])
+        self.blocks = nn.Sequential(*[block(before, after) for before, after in pairwise(widths)])
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] to features (N, D)."""
