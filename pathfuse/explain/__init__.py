@@ -2,6 +2,6 @@
 
 from pathfuse.explain.faithfulness import Drop, Masking, drop_in_accuracy
 from pathfuse.explain.run import explain_cases
-from pathfuse.explain.truth import TruthScore
+from pathfuse.explain.truth import TruthScore, truth_beside
 
-__all__ = ["Drop", "Masking", "TruthScore", "drop_in_accuracy", "explain_cases"]
+__all__ = ["Drop", "Masking", "TruthScore", "drop_in_accuracy", "explain_cases", "truth_beside"]

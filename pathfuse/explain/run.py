@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Sequence, Sized
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,8 @@ from pathfuse.core import Batch, Explainer, Model
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
 from pathfuse.explain.overlay import overlay, write_png
-from pathfuse.explain.truth import Mask, auc_of, mean_score, random_map
+from pathfuse.explain.truth import Truth, auc_of, mean_score, random_map
 from pathfuse.files import write_text
-
-Truth = Callable[[str, str], Mask | None]
-"""Case id and stain to the mask (H, W) of where the signal is; None where it is unknown."""
 
 
 @dataclass
@@ -61,7 +58,7 @@ def explain_cases(
         out: folder to write to; made if it is not there.
         classes: label names in the order of the class indices.
         pictures: ids of the cases that get pictures; None draws all.
-        truth: finds the mask of where the signal is, where it is known.
+        truth: finds the mask of where the signal is, for example `truth_beside(table)`.
         maskings: how maps become masks for Drop in Accuracy; each costs one more pass over the cases.
         seed: of the random maps that stand beside the maps.
         console: where progress is shown; None shows none.

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from torch.nn import functional
 
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
+Truth = Callable[[str, str], Mask | None]
+"""Case id and stain to the mask (H, W) of where the signal is; None where it is unknown."""
+
+SIGNAL = {"he": "nuclei", "ihc": "membrane"}
+"""Mask of the demo cohort that says where a stain carries the score: tumour nuclei, and tumour membranes."""
 
 RANDOM_GRID = 8
 """A random map is drawn this coarse, like the maps it stands beside; noise per pixel would flatter them."""
@@ -32,6 +39,27 @@ class TruthScore:
     auc: float
     random_auc: float
     cases: int
+
+
+def truth_beside(table: Path, signal: Mapping[str, str] = SIGNAL) -> Truth | None:
+    """The masks in `truth/<mask>/<case>.png` beside a case table, as the demo cohort has them; None without any.
+
+    Args:
+        table: the case table, or the folder that holds it.
+        signal: per stain, the mask that counts as truth.
+    """
+    folder = (table if table.is_dir() else table.parent) / "truth"
+    if not folder.is_dir():
+        return None
+
+    def find(case_id: str, modality: str) -> Mask | None:
+        path = folder / signal.get(modality, "") / f"{case_id}.png"
+        if not path.is_file():
+            return None
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L")) > 127
+
+    return find
 
 
 def auc_of(values: Map, truth: Mask) -> float | None:

@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pathfuse.explain.truth import auc_of, mean_score, random_map
+from pathfuse.explain.truth import auc_of, mean_score, random_map, truth_beside
 
 TRUTH = np.zeros((16, 16), dtype=bool)
 TRUTH[:, :8] = True
@@ -49,3 +50,17 @@ def test_the_score_is_the_mean_over_cases():
     score = mean_score([(0.9, 0.4), (0.7, 0.6)])
     assert (score.auc, score.random_auc, score.cases) == (pytest.approx(0.8), 0.5, 2)
     assert math.isnan(mean_score([]).auc)
+
+
+@pytest.mark.parametrize("beside", ["cases.csv", ""])
+def test_masks_lie_beside_the_case_table(tmp_path, beside):
+    (tmp_path / "truth" / "nuclei").mkdir(parents=True)
+    (tmp_path / "cases.csv").write_text("")
+    Image.fromarray(TRUTH.astype(np.uint8) * 255).save(tmp_path / "truth" / "nuclei" / "a.png")
+    truth = truth_beside(tmp_path / beside)
+    np.testing.assert_array_equal(truth("a", "he"), TRUTH)
+    assert truth("b", "he") is None and truth("a", "ihc") is None and truth("a", "ki67") is None
+
+
+def test_a_cohort_without_masks_has_no_truth(tmp_path):
+    assert truth_beside(tmp_path / "cases.csv") is None
