@@ -65,20 +65,20 @@ class CheckResult:
 
     Attributes:
         component: name of the class.
-        check: name of the check.
+        name: name of the check.
         setting: what the component was built for; empty for checks of the class itself.
         status: how it went.
-        message: why it failed, or why it was expected to.
+        reason: why it failed, or why it was expected to.
     """
 
     component: str
-    check: str
+    name: str
     setting: str
     status: Status
-    message: str = ""
+    reason: str = ""
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
         """Whether it went as it should."""
         return self.status in ("passed", "expected failure")
 
@@ -150,13 +150,13 @@ def summary(results: list[CheckResult]) -> str:
     if not results:
         raise PluginError("No check ran. Name a component that is registered, or pass its class.")
     lines = [
-        f"{result.status}: {result.component} {result.check}"
-        f"{f' ({result.setting})' if result.setting else ''}: {result.message}"
+        f"{result.status}: {result.component} {result.name}"
+        f"{f' ({result.setting})' if result.setting else ''}: {result.reason}"
         for result in results
         if result.status != "passed"
     ]
     names = ", ".join(sorted({result.component for result in results}))
-    good = sum(result.good for result in results)
+    good = sum(result.passed for result in results)
     ending = "" if good == len(results) else f", {len(results) - good} failed"
     return "\n".join([*lines, f"{names}: {len(results)} checks ran, {good} passed{ending}"])
 

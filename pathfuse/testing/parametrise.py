@@ -51,13 +51,13 @@ def parametrize_with_checks(*components: type | Example) -> pytest.MarkDecorator
 
 
 def _parameters(example: Example) -> list[object]:
-    checks = (*checks_of(example), *bag_checks_of(example))
+    settings = _once(example)
+    checks = (*checks_of(example), *(bag_checks_of(example) if _takes_bags(example, settings) else ()))
     unknown = set(example.failures) - {check.__name__ for check in checks}
     if unknown:
         raise PluginError(
             f"{example.name}: no check is called {', '.join(sorted(unknown))}. Correct its known failures."
         )
-    settings = _once(example)
     return [
         pytest.param(
             BoundCheck(example, check, settings),
@@ -70,11 +70,20 @@ def _parameters(example: Example) -> list[object]:
     ]
 
 
+def _takes_bags(example: Example, settings: Callable[[], tuple[Setting, ...]]) -> bool:
+    # Only where bags are possible at all: building may import timm, which collection need not wait for.
+    if not bag_checks_of(example):
+        return False
+    try:
+        return any(Trial(example, setting).bags for setting in settings())
+    except Exception:  # noqa: BLE001 - every other check then fails with the reason
+        return False
+
+
 def _once(example: Example) -> Callable[[], tuple[Setting, ...]]:
     found: list[tuple[Setting, ...]] = []
 
     def settings() -> tuple[Setting, ...]:
-        # At run time, not at collection: building may import timm.
         if not found:
             found.append(accepted_settings(example))
         return found[0]

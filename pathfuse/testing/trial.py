@@ -117,10 +117,12 @@ class Trial:
         """Everything that the component says about some cases."""
         return _ASK[self.slot](subject, feed)
 
-    def answer(self, feed: Feed) -> Answer:
-        """What a freshly built component in eval mode says."""
-        with torch.no_grad():
-            return self.ask(self.build(), feed)
+    def answer(self, feed: Feed, *, training: bool = False) -> Answer:
+        """What a freshly built component says, in eval or training mode; random draws are the same every time."""
+        subject = self.build(training=training)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.ask(subject, feed)
 
     def in_setting(self, setting: Setting) -> Trial:
         """The same component in another setting."""

@@ -1,0 +1,43 @@
+"""Every component that pathfuse registers keeps the contract; a new line in pyproject.toml is checked at once."""
+
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from pathfuse.core import Model
+from pathfuse.testing import Example, parametrize_with_checks
+from pathfuse.testing.example import SLOTS
+
+PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+
+
+def correlating(spec):
+    """The first stage of Corr-A-Net without its stem."""
+    from pathfuse_corranet.decoder import ReconstructionHead
+    from pathfuse_corranet.encoder import StainEncoder
+    from pathfuse_corranet.fusion import SEAttention
+
+    encoder = StainEncoder(spec, dim=8, stem="none")
+    fusion = SEAttention(encoder.out, spec)
+    return Model(encoder, fusion, ReconstructionHead(fusion.out, spec), spec)
+
+
+NEEDS = {
+    "CorrelatedRepresentation": {"options": {"checkpoint": "stage:correlate"}, "model": correlating},
+    "CorrelationObjective": {"model": correlating},
+    "ReleasedObjective": {"model": correlating},
+    "StainEncoder": {"options": {"stem": "none", "dim": 8}},
+    "TimmBackbone": {"options": {"name": "resnet10t"}},
+}
+
+
+def registered():
+    groups = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["entry-points"]
+    for slot in SLOTS:
+        for name, target in groups.get(f"pathfuse.{slot}", {}).items():
+            yield Example(EntryPoint(name, target, slot).load(), **NEEDS.get(name, {}))
+
+
+@parametrize_with_checks(*registered())
+def test_first_party_component_conforms(check):
+    check()
