@@ -16,8 +16,9 @@ Pixels = NDArray[np.uint8]
 Array = NDArray[Any]  # float32 where speed counts, float64 where digits do
 
 MIN_TISSUE_PX = 10  # three give a covariance, ten a first and a last percentile that are not single pixels
-MIN_VARIANCE_RATIO = 1e-5  # second to first principal variance; 8-bit rounding alone leaves more
-MIN_VARIANCE = 1e-8  # of optical density; a thousandth of a grey level
+MIN_VARIANCE_GAP = 1e-5  # second less third principal variance, of the first; 8-bit rounding alone leaves more
+MIN_VARIANCE = 1e-8  # of optical density; a deviation of a fortieth of a grey level at most
+TIE = 1e-6  # a smaller difference of directions is rounding
 MIN_STAIN_ANGLE = 1e-3  # radians between the two stains; below it unmixing amplifies rounding a thousandfold
 MIN_CONCENTRATION = 1 / 255  # less than one grey level of stain is no stain
 # Pixels worked on at a time, so that three float planes stay in the second-level cache. Both are below the lengths at
@@ -56,7 +57,7 @@ def fit(image: Pixels, *, Io: float = 240, beta: float = 0.15, alpha: float = 1)
 
     Returns:
         The fit, or None where the image does not show two stains: fewer than `MIN_TISSUE_PX` tissue pixels, one
-        colour, colours on a line, or less stain than one grey level.
+        colour, colours on a line or without a plane of their own, or less stain than one grey level.
     """
     _check_image(image)
     return _fit(_optical_density(image, Io, np.float64), Io, beta, alpha)
@@ -72,8 +73,8 @@ def concentrations(image: Pixels, stains: StainFit, *, Io: float = 240) -> Array
 class Macenko:
     """Gives H&E images the stain colours of a reference.
 
-    An image in which no two stains are found (see `fit`) comes back unchanged; `fit(image)` is None for exactly
-    these. The result does not depend on the signs that the eigen-solver returns.
+    An image in which no two stains are found comes back unchanged; `fit(image)` tells, it is None for these. The
+    result does not depend on the signs that the eigen-solver returns.
 
     Args:
         Io: 8-bit grey level of unstained glass.
@@ -114,7 +115,8 @@ class Macenko:
             return image.astype(np.float64)
         bands = _mix(-self._repaint(found), _optical_density(image, self.Io, np.float64))
         exponent = np.concatenate(list(bands), axis=1)  # (3, H*W)
-        values: Array = self.Io * np.exp(exponent).T.reshape(image.shape)
+        with np.errstate(over="ignore"):  # far brighter than white
+            values: Array = self.Io * np.exp(exponent).T.reshape(image.shape)
         return values
 
     def _paint(self, image: Pixels) -> Pixels:
@@ -126,10 +128,11 @@ class Macenko:
         # Unmixing, scaling and mixing again are linear in the optical density: one 3x3 matrix for all three.
         normalised = np.empty_like(image, order="C")
         channels = normalised.reshape(-1, 3).T  # (3, H*W), a view
+        brightest = np.float32(np.log(255.5 / self.Io))
         for band, values in zip(_bands(density.shape[1]), _mix(-self._repaint(found), density), strict=True):
+            np.minimum(values, brightest, out=values)  # before the exponential, which would overflow
             np.exp(values, out=values)
             values *= np.float32(self.Io)
-            np.minimum(values, np.float32(255), out=values)
             for channel, plane in zip(channels, values, strict=True):
                 channel[band] = plane
         return normalised
@@ -174,15 +177,17 @@ def _fit(density: Array, Io: float, beta: float, alpha: float) -> StainFit | Non
 
     def keys(planes: Array) -> Iterator[Array]:
         matrix = plane.T.astype(planes.dtype)
-        return (_angle_key(matrix @ block) for block in _tissue(planes, threshold))
+        # Glass goes last: dropping it from one row is cheaper than from three planes.
+        return (_angle_key(matrix @ block).compress(kept, axis=1) for block, kept in _tissue(planes, threshold))
 
     places = percentiles(keys, density, count, [(0, alpha), (0, 100 - alpha)])
     low, high = (p._replace(below=_angle(p.below), above=_angle(p.above)).value for p in places)
-    if high - low < MIN_STAIN_ANGLE:
+    if abs(np.sin(high - low)) < MIN_STAIN_ANGLE:  # the same or opposite directions
         return None
     stains = plane @ np.array([[np.cos(low), np.cos(high)], [np.sin(low), np.sin(high)]])  # (3, 2)
-    if stains[0, 0] <= stains[0, 1]:
-        stains = stains[:, ::-1]  # haematoxylin absorbs more red
+    # Haematoxylin absorbs more red; where both absorb the same, the next channel decides, not the rounding.
+    if next(more for more in stains[:, 0] - stains[:, 1] if abs(more) > TIE) < 0:
+        stains = stains[:, ::-1]
     unmix = np.linalg.pinv(stains)  # (2, 3)
     places = percentiles(lambda planes: _mix(unmix, planes), density, density.shape[1], [(0, 99), (1, 99)])
     maxC = np.array([place.value for place in places])
@@ -196,20 +201,19 @@ def _density_threshold(Io: float, beta: float) -> float:
     return float(np.concatenate([[np.inf], levels, [-np.inf]])[tissue : tissue + 2].mean())
 
 
-def _tissue(planes: Array, threshold: float, size: int = BAND_PX) -> Iterator[Array]:
+def _tissue(planes: Array, threshold: float, size: int = BAND_PX) -> Iterator[tuple[Array, Array]]:
+    """Bands of the planes, (3, n), and which of their pixels are tissue, (n,)."""
     for band in _bands(planes.shape[1], size):
-        block = planes[:, band]
-        kept = block.min(axis=0) >= threshold
-        yield block if kept.all() else block.compress(kept, axis=1)
+        yield planes[:, band], planes[:, band].min(axis=0) >= threshold
 
 
 def _principal_plane(density: Array, threshold: float) -> tuple[int, Array | None]:
     """Number of tissue pixels, and the two leading eigenvectors of their covariance, (3, 2), leading first."""
     count, total, scatter = 0, np.zeros(3), np.zeros((3, 3))
-    for block in _tissue(density, threshold, DOT_BAND_PX):
+    for block, kept in _tissue(density, threshold, DOT_BAND_PX):
         # Double precision, else the second variance of a nearly one-coloured image would be rounding.
-        red, green, blue = block = block.astype(np.float64)
-        count += block.shape[1]
+        red, green, blue = block = block.astype(np.float64) * kept.astype(np.float64)  # glass counts as nothing
+        count += int(np.count_nonzero(kept))
         total += block.sum(axis=1)
         # Six dot products: the general matrix product is several times slower on three long rows.
         scatter += [[red @ red, 0, 0], [green @ red, green @ green, 0], [blue @ red, blue @ green, blue @ blue]]
@@ -217,13 +221,14 @@ def _principal_plane(density: Array, threshold: float) -> tuple[int, Array | Non
         return count, None
     covariance = (scatter - np.outer(total, total) / count) / (count - 1)
     variances, vectors = np.linalg.eigh(covariance)  # ascending; reads the lower triangle
-    if variances[1] < MIN_VARIANCE_RATIO * variances[2] or variances[2] < MIN_VARIANCE:
+    if variances[2] < MIN_VARIANCE or variances[1] - variances[0] < MIN_VARIANCE_GAP * variances[2]:
         return count, None
     plane = vectors[:, [2, 1]]
     sums = plane.sum(axis=0)
-    # A sum of exactly zero has no sign; the largest component then decides.
-    largest = plane[np.abs(plane).argmax(axis=0), [0, 1]]
-    return count, plane * np.where(np.where(sums == 0, largest, sums) < 0, -1.0, 1.0)  # (3, 2)
+    # A sum of nearly zero has the sign of its rounding; the largest component, the first of equals, then decides.
+    largest = plane[np.abs(plane).round(6).argmax(axis=0), [0, 1]]
+    signs = np.where(np.where(np.abs(sums) < TIE, largest, sums) < 0, -1.0, 1.0)
+    return count, plane * signs  # (3, 2)
 
 
 def _angle_key(points: Array) -> Array:
