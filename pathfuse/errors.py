@@ -38,3 +38,7 @@ class WeightsError(PathfuseError):
 
 class RunError(PathfuseError):
     """A run folder that exists already, is incomplete, or belongs to another recipe or cohort."""
+
+
+class StoreError(PathfuseError):
+    """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""

@@ -9,7 +9,7 @@ from pathfuse.core.components import Backbone, CamLayer, Encoder, Explainer, Fus
 from pathfuse.core.model import Model
 from pathfuse.core.objective import Objective, Outcome, SupervisedObjective, weighted_total
 from pathfuse.core.spec import DataSpec, ModalitySpec
-from pathfuse.core.stages import stage_loader, stage_model
+from pathfuse.core.stages import skips_pretrained, stage_loader, stage_model, weights_follow
 from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "SupervisedObjective",
     "TokenSpec",
     "Tokens",
+    "skips_pretrained",
     "stage_loader",
     "stage_model",
     "weighted_total",
+    "weights_follow",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from pathfuse.core.spec import DataSpec
 
 _Move = Callable[[Tensor], Tensor]
 
@@ -165,6 +167,28 @@ class Batch:
             tuple(patient for batch in batches for patient in batch.patient_ids),
             _cat_all([batch.index for batch in batches]),
         )
+
+    @classmethod
+    def of_images(cls, spec: DataSpec, images: Mapping[str, Tensor]) -> Batch:
+        """A batch from images at hand; every stain that is not given is absent.
+
+        Args:
+            spec: what the model was built for (`model.spec`).
+            images: per modality, (B, C, H, W) in [0, 1], at the size and spacing of the spec.
+
+        Raises:
+            ValueError: if there is no image, a stain that the spec does not have, or another number of cases.
+        """
+        unknown = set(images) - set(spec.names)
+        counts = {image.shape[0] for image in images.values()}
+        if unknown or len(counts) != 1:
+            raise ValueError(f"give images of {', '.join(spec.names)}, the same number of each; got {list(images)}")
+        first, count = next(iter(images.values())), counts.pop()
+        blank = {name: first.new_zeros(count, spec[name].width, *first.shape[2:]) for name in spec.names}
+        present = {name: torch.full((count,), name in images, device=first.device) for name in spec.names}
+        ids = tuple(str(row) for row in range(count))
+        target = torch.full((count,), -1, device=first.device)
+        return cls({**blank, **images}, present, target, ids, ids)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from pathfuse.core.model import Model
 from pathfuse.errors import RecipeError
 
+_weights_follow: ContextVar[bool] = ContextVar("weights_follow", default=False)
 _loader: ContextVar[Callable[[str], Model] | None] = ContextVar("stage_loader", default=None)
 
 
@@ -24,6 +25,21 @@ def stage_loader(load: Callable[[str], Model]) -> Iterator[None]:
         yield
     finally:
         _loader.reset(token)
+
+
+@contextmanager
+def weights_follow() -> Iterator[None]:
+    """Within the block, components are built to be filled from a checkpoint at once."""
+    token = _weights_follow.set(True)
+    try:
+        yield
+    finally:
+        _weights_follow.reset(token)
+
+
+def skips_pretrained() -> bool:
+    """Whether a component that is being built need not look for pretrained weights: a checkpoint follows."""
+    return _weights_follow.get()
 
 
 def stage_model(reference: str) -> Model:

@@ -74,6 +74,8 @@ def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tupl
         config = merge(config, available[layer])
     stages = split_stages(config, str(paths[-1]))
     overrides = sort_overrides(options, list(stages))
+    for stage, words in overrides.items():
+        forget_replaced(stages[stage], words)
     return Recipe(paths[-1].stem, stages, overrides, tuple(applied), notes)
 
 
@@ -88,7 +90,9 @@ def read_yaml(path: Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
-        raise RecipeError(f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or error}).") from error
+        raise RecipeError(
+            f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or error})."
+        ) from error
     if not isinstance(config, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys; `pathfuse recipes show corranet` prints an example.")
     return config
@@ -116,7 +120,7 @@ def split_stages(config: Config, source: str) -> dict[str, Config]:
     stages = config.pop("stages", None)
     if stages is None:
         stages = {ONLY_STAGE: {key: config.pop(key) for key in list(config) if key not in SHARED}}
-    _refuse_keys(config, SHARED + ("stages", "layers"), source)
+    _refuse_keys(config, (*SHARED, "stages", "layers"), source)
     if not isinstance(stages, dict) or not stages:
         raise RecipeError(f"{source}: `stages` is a mapping from stage names to their configuration.")
     result = {}
@@ -146,8 +150,25 @@ def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dic
             choices = " or ".join(f"--{stage}.{key}" for stage in stages)
             raise RecipeError(f"--{key}: this recipe has several stages; say which one with {choices}.")
         else:
-            raise RecipeError(f"--{key} is no option.{_near(first, [*STAGE_KEYS, *stages])}")
+            near = get_close_matches(first, [*STAGE_KEYS, *stages], n=1, cutoff=0.5)
+            guess = f" Did you mean --{key.replace(first, near[0], 1)}?" if near else ""
+            raise RecipeError(f"--{key} is no option.{guess} `pathfuse fit --help` lists all of them.")
     return words
+
+
+def forget_replaced(config: Config, words: Iterable[str]) -> None:
+    """Removes the options of every class that a command-line word replaces by another, as `merge` does."""
+    for word in words:
+        key, _, value = word.removeprefix("--").partition("=")
+        *parents, last = key.removesuffix(".class_path").split(".")
+        block: Any = config
+        for name in parents:
+            block = block.get(name) if isinstance(block, dict) else None
+            if isinstance(block, dict) and "class_path" in block:
+                block = block.get("init_args")
+        old = block.get(last) if isinstance(block, dict) else None
+        if isinstance(old, dict) and "class_path" in old and value != old["class_path"] and value.isidentifier():
+            del block[last]
 
 
 def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:

@@ -44,9 +44,9 @@ def recipe_files() -> list[RecipeFile]:
     for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
         found += _in_folder(Path(folder), folder)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "pathfuse", entry.name)):
-        folder = _package_recipes(entry.value)
-        if folder is not None:
-            found += _in_folder(folder, entry.name)
+        shipped = _package_recipes(entry.value)
+        if shipped is not None:
+            found += _in_folder(shipped, entry.name)
     return found
 
 
@@ -65,7 +65,9 @@ def find_recipe(name: str) -> Path:
             return recipe.path
     near = get_close_matches(wanted, [recipe.name for recipe in known], n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
-    raise RecipeError(f"no recipe is called {name!r} and no such file exists.{guess} `pathfuse recipes` lists all of them.")
+    raise RecipeError(
+        f"no recipe is called {name!r} and no such file exists.{guess} `pathfuse recipes` lists all of them."
+    )
 
 
 def _in_folder(folder: Path, origin: str) -> list[RecipeFile]:

@@ -23,12 +23,23 @@ def checkpoints(folder: Path, monitor: str | None) -> list[Callback]:
         monitor: the validation metric that selects; a loss is minimised, anything else maximised. None selects the
             last epoch.
     """
-    every_epoch = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
-    kept: list[Callback] = [ModelCheckpoint(filename=Path(LAST).stem, **every_epoch)]
-    if monitor is not None:
-        mode = "min" if monitor.endswith("loss") else "max"
-        kept.append(ModelCheckpoint(filename=Path(BEST).stem, monitor=monitor, mode=mode, **every_epoch))
-    return kept
+    last = _every_epoch(folder, LAST, None)
+    if monitor is None:
+        return [last]
+    best = _every_epoch(folder, BEST, monitor)
+    # In this order, so that the last epoch's file knows whether that epoch was the best one.
+    return [best, last]
+
+
+def _every_epoch(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=Path(name).stem,
+        monitor=monitor,
+        mode="min" if monitor is None or monitor.endswith("loss") else "max",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
 
 
 class Curves(Callback):
@@ -107,7 +118,7 @@ class EpochLines(Callback):
         numbers = "  ".join(f"{name} {float(metrics[name]):.4f}" for name in names if name in metrics)
         epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
         seconds = time.monotonic() - self.began
-        self.console.print(f"{self.stage}  epoch {epoch}  {numbers}  {seconds:.1f} s", highlight=False)
+        self.console.print(f"{self.stage}  epoch {epoch}  {numbers}  {seconds:.1f} s", highlight=False, soft_wrap=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Removes the bar."""

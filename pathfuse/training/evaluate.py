@@ -1,52 +1,66 @@
-"""Test and predict with the last stage of a run, and write what came out."""
+"""Validate, test and predict with the last stage of a plan, and write what came out."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from rich.console import Console
 
+from pathfuse.core import weights_follow
 from pathfuse.data.contracts import CaseData
 from pathfuse.errors import RunError
+from pathfuse.evaluate.bootstrap import balanced_accuracy_interval
 from pathfuse.evaluate.metrics import classification_metrics
-from pathfuse.evaluate.table import metrics_table
+from pathfuse.evaluate.table import summary
 from pathfuse.files import write_text
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.predictions import Predictions, write_predictions
-from pathfuse.training.run_folder import RunFolder
 from pathfuse.training.task import Task
 
 Metrics = dict[str, dict[str, float]]
 
 
-def trained_task(plan: Plan, run: RunFolder) -> Task:
-    """The last stage's task with the weights that were selected on the validation part."""
+def trained_task(plan: Plan, checkpoint: Path) -> Task:
+    """The last stage's task with the weights of a checkpoint."""
     name = plan.last
-    task = plan.task_of(name, lambda reference: plan.untrained(reference, name))
-    load_weights(task, run.selected(name))
+    # The checkpoint holds every weight, those of earlier stages too, so nothing pretrained is fetched.
+    with weights_follow():
+        task = plan.task_of(name, lambda reference: plan.untrained(reference, name))
+    load_weights(task, checkpoint)
     return task
 
 
-def test_model(plan: Plan, run: RunFolder, out: Path, console: Console) -> Metrics:
-    """Tests the selected weights on the test part and writes `metrics.json` and `predictions.csv` to `out`."""
-    data, task = plan.data_of(plan.last), trained_task(plan, run)
+def validate_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
+    """Prints loss and metrics of the validation part; writes nothing."""
+    data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
+    trainer = plan.stages[plan.last].make_trainer([], str(out))
+    trainer.validate(task, datamodule=data, verbose=False)
+    for name, value in sorted(trainer.callback_metrics.items()):
+        console.print(f"{name}  {float(value):.4f}", highlight=False)
+
+
+def test_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
+    """Tests on the test part; writes `metrics.json` and `predictions.csv` to `out` and prints the table."""
+    data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
+    _same_classes(task, data)
     trainer = plan.stages[plan.last].make_trainer([], str(out))
     trainer.test(task, datamodule=data, verbose=False)
+    if not trainer.is_global_zero:
+        return
     metrics = subset_metrics(task)
-    if trainer.is_global_zero:
-        write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=True) + "\n")
-        _write_predictions(out, task, data)
-        if metrics:
-            console.print(metrics_table(metrics, task.spec.classes))
-        else:
-            console.print("no labelled case in the test part: nothing was tested", highlight=False)
-    return metrics
+    write_text(out / "metrics.json", json.dumps(_as_json(metrics), indent=2, allow_nan=False) + "\n")
+    _write_predictions(out, task, data)
+    if metrics:
+        console.print(summary(metrics))
+    else:
+        console.print("no labelled case in the test part: there is nothing to measure", highlight=False)
 
 
-def predict(plan: Plan, run: RunFolder, out: Path, console: Console) -> None:
+def predict_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
     """Predicts every case of the data and writes `predictions.csv` to `out`."""
-    data, task = plan.data_of(plan.last), trained_task(plan, run)
+    data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
     trainer = plan.stages[plan.last].make_trainer([], str(out))
     trainer.predict(task, datamodule=data, return_predictions=False)
     if not task.collected:
@@ -65,12 +79,30 @@ def subset_metrics(task: Task) -> Metrics:
         rows = collected.labelled()
         if len(rows):
             metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, task.spec.classes)
+            interval = balanced_accuracy_interval(rows.probabilities, rows.target, rows.patient_ids)
+            metrics |= {"balanced_accuracy_low": interval.low, "balanced_accuracy_high": interval.high}
             result[subset] = {f"test/{name}": value for name, value in metrics.items()} | _counts(rows)
     return result
 
 
 def _counts(rows: Predictions) -> dict[str, float]:
     return {"n_cases": len(rows), "n_patients": len(set(rows.patient_ids))}
+
+
+def _as_json(metrics: Metrics) -> dict[str, dict[str, float | None]]:
+    # JSON has no NaN; a metric that is not defined (a class is absent) is null.
+    return {
+        subset: {key: None if math.isnan(value) else value for key, value in own.items()}
+        for subset, own in metrics.items()
+    }
+
+
+def _same_classes(task: Task, data: CaseData) -> None:
+    if data.spec().classes != task.spec.classes:
+        raise RunError(
+            f"the cases have the classes {', '.join(data.spec().classes)}, but the run was trained on "
+            f"{', '.join(task.spec.classes)}. Give cases with the same labels, or use predict."
+        )
 
 
 def _write_predictions(out: Path, task: Task, data: CaseData) -> None:

@@ -13,7 +13,7 @@ from pathfuse.errors import RunError
 from pathfuse.files import write_text
 from pathfuse.recipes import Recipe
 from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
-from pathfuse.training.evaluate import test_model
+from pathfuse.training.evaluate import test_cases
 from pathfuse.training.plan import Plan
 from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
 
@@ -41,17 +41,17 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     """
     plan = Plan.parse(recipe)
     for note in recipe.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
     check_everything_fits(plan)
     run = open_run(plan, out, resume)
     for name in plan.stages:
         for note in plan.data_of(name).notes() if name == plan.last else ():
-            console.print(f"note: {note}", highlight=False)
+            console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for name in plan.stages:
         if name not in run.complete():
             train_stage(plan, name, run, console)
             run.mark_complete(name)
-    test_model(plan, run, run.path, console)
+    test_cases(plan, run.selected(plan.last), run.path, console)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
 

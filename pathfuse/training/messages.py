@@ -24,7 +24,9 @@ _UNKNOWN = re.compile(r"[Uu]nrecognized arguments: --([^= ]+)")
 _TYPE = re.compile(r"Expected an? <class '(?!NoneType)([\w.]+)'>.*?(?:Got|Given) value: ([^\n]+)", re.DOTALL)
 _MISSING = re.compile(r"the following arguments are required: (.+)")
 _PREFIX = re.compile(r'(Parser|Problem with) key "[^"]+":')
-_NOISE = re.compile(r"(Does not validate against any|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|^-?\s*$)")
+_NOISE = re.compile(
+    r"(Does not validate against any|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|^-?\s*$)"
+)
 
 
 def explain(message: str, parser: ArgumentParser) -> str:

@@ -47,9 +47,7 @@ class Plan:
         """
         import_named_in(recipe.text())
         with trusted_imports():
-            stages = {
-                name: StageCLI(name, config, recipe.overrides[name]) for name, config in recipe.stages.items()
-            }
+            stages = {name: StageCLI(name, config, recipe.overrides[name]) for name, config in recipe.stages.items()}
         return cls(recipe, stages)
 
     @property
@@ -113,4 +111,6 @@ def load_weights(task: Task, checkpoint: Path) -> None:
         raise RunError(f"{checkpoint} does not exist. Train the stage first.") from error
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RunError(f"{checkpoint} cannot be loaded ({reason}). It is damaged or belongs to another recipe.") from error
+        raise RunError(
+            f"{checkpoint} cannot be loaded ({reason}). It is damaged or belongs to another recipe."
+        ) from error

@@ -90,7 +90,9 @@ class RunFolder:
         for name in (BEST, LAST):
             if (self.checkpoints(stage) / name).is_file():
                 return self.checkpoints(stage) / name
-        raise RunError(f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`.")
+        raise RunError(
+            f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`."
+        )
 
     def unfinished(self, stage: str) -> Path | None:
         """Where to continue a stage that was interrupted; None if it has not begun."""
@@ -107,7 +109,9 @@ class RunFolder:
 
     def write_specs(self, specs: dict[str, DataSpec]) -> None:
         """Saves what each stage was built for, so that it can be rebuilt without the data."""
-        write_text(self.path / "spec.json", json.dumps({k: json.loads(s.to_json()) for k, s in specs.items()}, indent=2))
+        write_text(
+            self.path / "spec.json", json.dumps({k: json.loads(s.to_json()) for k, s in specs.items()}, indent=2)
+        )
 
     def specs(self) -> dict[str, DataSpec]:
         """What each stage was built for."""

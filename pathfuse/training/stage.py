@@ -7,12 +7,14 @@ LightningCLI would do in its constructor (seed, build, run) is therefore split o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import NoReturn
 
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import (
+    ArgsType,
     LightningArgumentParser,
     LightningCLI,
     LRSchedulerCallable,
@@ -62,6 +64,9 @@ class StageCLI(LightningCLI):
 
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
+        # Not a default of the option: jsonargparse would carry AdamW's own defaults over to another optimiser.
+        if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
+            config = {**config, "optimizer": DEFAULT_OPTIMIZER}
         try:
             super().__init__(
                 Task,
@@ -84,15 +89,18 @@ class StageCLI(LightningCLI):
         """Adds what a stage has besides model, data and trainer."""
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
         parser.add_argument(
-            "--optimizer", type=OptimizerCallable, default=DEFAULT_OPTIMIZER, help="Optimiser of the trained parameters."
+            "--optimizer",
+            type=OptimizerCallable | None,
+            default=None,
+            help="Optimiser; AdamW at 1e-4 if none is named.",
         )
         parser.add_argument(
             "--lr_scheduler", type=LRSchedulerCallable | None, default=None, help="Learning-rate schedule, per epoch."
         )
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses without Lightning's warning about `sys.argv`, which belongs to the front door."""
-        self.config = parser.parse_args(args)
+        self.config = parser.parse_args(list(args or []))
 
     def _set_seed(self) -> None:
         """Seeds are set when the model is built and at every epoch."""
@@ -107,7 +115,7 @@ class StageCLI(LightningCLI):
 
     def dump(self, skip_default: bool = False) -> Config:
         """The resolved configuration, as plain data."""
-        text = self.parser.dump(self.config, skip_none=False, skip_default=skip_default, format="yaml")
+        text = self.parser.dump(self.config, skip_unset=False, skip_default=skip_default, format="yaml")
         return {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "config"}
 
     def make_data(self) -> CaseData:
@@ -131,16 +139,22 @@ class StageCLI(LightningCLI):
         return Trainer(**{**config, "default_root_dir": default_root_dir})
 
     def _instantiate(self, *keys: str) -> Namespace:
-        part = Namespace({key: self.config[key] for key in keys})
+        part = Namespace(**{key: self.config[key] for key in keys})  # type: ignore[no-untyped-call]
         try:
             with trusted_imports():
-                return self.parser.instantiate(part, instantiate_groups=False)
+                made: Namespace = self.parser.instantiate(part, instantiate_groups=False)
+                return made
         except PathfuseError:
             raise
         except (TypeError, ValueError, KeyError) as error:
             raise RecipeError(f"stage {self.name}: {keys[0]} cannot be built: {error}") from error
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[object]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
+
+def print_options() -> None:
+    """Prints every option that a stage has, with the components that are imported."""
+    with suppress(SystemExit):
+        StageCLI("help", {}, ["--help"])

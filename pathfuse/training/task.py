@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -151,15 +150,16 @@ class Task(LightningModule):
 
     on_predict_epoch_end = on_test_epoch_end
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> None:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Predicts every case from the stains it has, among those the model was trained to be given."""
         shown = self._as_given(batch)
-        prediction = self.model(shown)
+        prediction: Prediction = self.model(shown)
         names = [subset_name([m for m in self.model.reads if bool(shown.present[m][row])]) for row in range(len(batch))]
         for name in dict.fromkeys(names):
             rows = torch.tensor([row for row, own in enumerate(names) if own == name])
             if name:
                 self._collect(name, shown.select(rows), _rows_of(prediction, rows))
+        return prediction
 
     def _as_given(self, batch: Batch) -> Batch:
         return batch if self.given is None else batch.keep(*self.given)
@@ -190,7 +190,10 @@ def reseed(seed: int) -> None:
 
 
 def _rows_of(prediction: Prediction, rows: Tensor) -> Prediction:
-    def pick(value: Any) -> Any:
-        return None if value is None else value[rows.to(value.device)]
-
-    return Prediction(pick(prediction.present), pick(prediction.logits), pick(prediction.confidence))
+    index = rows.to(prediction.present.device)
+    logits, confidence = prediction.logits, prediction.confidence
+    return Prediction(
+        prediction.present[index],
+        None if logits is None else logits[index],
+        None if confidence is None else confidence[index],
+    )

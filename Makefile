@@ -1,0 +1,41 @@
+# Two commands set everything up by themselves: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench docs clean
+
+demo: $(VENV)/demo
+	$(BIN)/pathfuse fit --recipe corranet.yaml
+
+test: $(VENV)/test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=plugins $(BIN)/mypy pathfuse plugins/pathfuse_*
+
+bench: $(VENV)/bench
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+docs: $(VENV)/docs
+	$(BIN)/mkdocs build --strict
+
+# One stamp per extra; installed again when the project file or the pins change.
+$(VENV)/demo: extra =
+$(VENV)/test: extra = [test]
+$(VENV)/lint: extra = [lint,test]
+$(VENV)/bench: extra = [bench]
+$(VENV)/docs: extra = [docs]
+
+$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/bench $(VENV)/docs: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.$(extra)'
+	touch $@
+
+$(BIN)/pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pathfuse needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,62 @@
+"""The front door: finds the command and hands it the rest of the line. Nothing heavy is imported to print help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from pathfuse.cli.text import COMMANDS, OVERVIEW
+from pathfuse.errors import PathfuseError, RecipeError
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script `pathfuse`; returns its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(OVERVIEW)
+        return 0
+    if words[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"pathfuse {version('pathfuse')}")
+        return 0
+    return run(words[0], words[1:])
+
+
+def run(name: str, words: list[str]) -> int:
+    """Runs one command; errors of the user are one line, never a traceback."""
+    try:
+        return command(name)(words)
+    except PathfuseError as error:
+        if isinstance(error, RecipeError) and name in COMMANDS:
+            print(f"usage: {COMMANDS[name].usage}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        print(str(error) or "stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `pathfuse recipes | head` closes the pipe early, which is no error; stdout must not be flushed again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def command(name: str) -> Callable[[list[str]], int]:
+    """The function behind a command.
+
+    Raises:
+        RecipeError: for an unknown one, with the nearest.
+    """
+    if name not in COMMANDS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, n=1)
+        guess = f" Did you mean {near[0]}?" if near else ""
+        raise RecipeError(f"{name!r} is no command.{guess} `pathfuse --help` lists all of them.")
+    module, function = COMMANDS[name].target.split(":")
+    found: Callable[[list[str]], int] = getattr(import_module(module), function)
+    return found

@@ -1,0 +1,133 @@
+"""`pathfuse fit`, `validate`, `test` and `predict`. Lightning is imported here and nowhere before."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.words import Words
+from pathfuse.errors import PluginError, RecipeError
+from pathfuse.recipes import Recipe, compose, find_recipe
+from pathfuse.registry import components
+
+# What Lightning says to people who write their own loops; a recipe decides these things on purpose.
+QUIET = (
+    r".*does not have many workers.*",
+    r".*`log_every_n_steps`.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    r".*The number of training batches .* is smaller than the logging interval.*",
+    r".*treespec.*",
+    r"Found \d+ module\(s\) in eval mode at the start of training.*",
+)
+
+
+def fit(words: list[str]) -> int:
+    """Trains a recipe, or continues a run."""
+    line = Words.split(words)
+    if line.has("help"):
+        return show_help("fit")
+    files, layers = line.take_all("recipe"), line.take_all("layer")
+    out, resume, printing = line.take("out"), line.take("resume"), line.take("print_config")
+    if out and resume:
+        raise RecipeError("--out and --resume exclude each other: a resumed run stays where it is.")
+    recipe = _recipe(files, layers, resume, line)
+    prepare_lightning()
+    if printing is not None:
+        return print_config(recipe, printing)
+    from pathfuse.training.fit import fit as train
+
+    train(recipe, Path(out) if out else None, Path(resume) if resume else None, Console())
+    return 0
+
+
+def validate(words: list[str]) -> int:
+    """Loss and metrics on the validation part."""
+    return _on_run("validate", words)
+
+
+def test(words: list[str]) -> int:
+    """Metrics on the test part, or on the cases of another root."""
+    return _on_run("test", words)
+
+
+def predict(words: list[str]) -> int:
+    """Predictions for new cases."""
+    return _on_run("predict", words)
+
+
+def print_config(recipe: Recipe, how: str) -> int:
+    """Prints the resolved recipe; `skip_default` leaves out what is not said."""
+    from pathfuse.training.plan import Plan
+
+    if how not in ("", "skip_default"):
+        raise RecipeError(f"--print_config={how} is unknown; write --print_config or --print_config=skip_default.")
+    config = Plan.parse(recipe).config(skip_default=bool(how))
+    print(yaml.safe_dump(config, sort_keys=False), end="")
+    return 0
+
+
+def show_help(name: str) -> int:
+    """What a command takes, with the options of every component that is installed."""
+    command = COMMANDS[name]
+    print(f"usage: {command.usage}\n\n{command.about}\n")
+    prepare_lightning()
+    for component in components():
+        try:
+            component.load()
+        except PluginError as error:
+            print(f"warning: {error}", file=sys.stderr)
+    from pathfuse.training.stage import print_options
+
+    print_options()
+    print("`pathfuse plugins show NAME` prints the options of one component.")
+    return 0
+
+
+def prepare_lightning() -> None:
+    """Imports Lightning with its tips and hints switched off."""
+    for pattern in QUIET:
+        warnings.filterwarnings("ignore", pattern)
+    import lightning.pytorch  # noqa: F401 - it sets the levels of its loggers when it is imported
+
+    for logger in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+
+
+def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words) -> Recipe:
+    if line.positional:
+        raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
+    if resume and not files:
+        from pathfuse.training.run_folder import RunFolder
+
+        return compose([RunFolder.open(Path(resume)).config_file], layers, line.options)
+    if not files:
+        raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
+    return compose([find_recipe(file) for file in files], layers, line.options)
+
+
+def _on_run(name: str, words: list[str]) -> int:
+    """Validates, tests or predicts with a run, or with a recipe and `--ckpt_path`."""
+    line = Words.split(words)
+    if line.has("help"):
+        return show_help(name)
+    prepare_lightning()
+    from pathfuse.training import evaluate
+    from pathfuse.training.chosen import choose_run
+    from pathfuse.training.run_folder import RunFolder
+
+    out = line.take("out")
+    chosen = choose_run(line, needs_labels=name == "test")
+    folder = Path(out) if out else chosen.folder / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    if name != "validate":
+        RunFolder.create(folder)
+    work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
+    work(chosen.plan, chosen.checkpoint, folder, Console())
+    return 0

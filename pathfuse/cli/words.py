@@ -1,0 +1,72 @@
+"""The words of a command line: options are pairs, in any order, and everything else is a positional word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pathfuse.errors import RecipeError
+
+FLAGS = ("help", "print_config", "overwrite")
+SHORT = {"-r": "--recipe", "-h": "--help", "-c": "--recipe", "--config": "--recipe"}
+
+
+@dataclass
+class Words:
+    """A command line, split.
+
+    Attributes:
+        options: (key, value) pairs without dashes, in order; a flag without value has the value "".
+        positional: the other words.
+    """
+
+    options: list[tuple[str, str]] = field(default_factory=list)
+    positional: list[str] = field(default_factory=list)
+
+    @classmethod
+    def split(cls, words: Sequence[str]) -> Words:
+        """Splits a line in which every option but a few flags takes one value.
+
+        Raises:
+            RecipeError: if an option lacks its value.
+        """
+        result = cls()
+        rest = iter(words)
+        for word in rest:
+            word = SHORT.get(word, word)
+            if not word.startswith("--"):
+                result.positional.append(word)
+                continue
+            key, equals, value = word[2:].partition("=")
+            if not equals and key not in FLAGS:
+                following = next(rest, None)
+                if following is None or following.startswith("--"):
+                    raise RecipeError(f"--{key} needs a value.")
+                value = following
+            result.options.append((key, value))
+        return result
+
+    def take(self, key: str) -> str | None:
+        """Removes an option and returns its last value, or None."""
+        values = self.take_all(key)
+        return values[-1] if values else None
+
+    def take_all(self, key: str) -> list[str]:
+        """Removes an option and returns all its values, in order."""
+        values = [value for name, value in self.options if name == key]
+        self.options = [(name, value) for name, value in self.options if name != key]
+        return values
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of the options is there."""
+        return any(name in keys for name, _ in self.options)
+
+    def finish(self) -> None:
+        """Refuses what nobody took.
+
+        Raises:
+            RecipeError: naming the first word that is left.
+        """
+        left = [*self.positional, *(f"--{key}" for key, _ in self.options)]
+        if left:
+            raise RecipeError(f"{left[0]!r} is not understood here.")

@@ -1,0 +1,71 @@
+"""Which trained model a command means: a run folder, or a recipe with a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+from pathfuse.recipes import compose, find_recipe
+from pathfuse.training.plan import Plan
+from pathfuse.training.run_folder import RunFolder
+
+# Where cases come from; giving one on the command line replaces whatever the run was trained on.
+SOURCES = ("data.root", "data.cases")
+BELONGS_TO_SOURCE = ("data.groups",)
+# New cases may lack stains, and all of them are new to the model.
+NEW_CASES = (("data.missing", "allow"), ("data.test_on", "all"))
+NO_LABELS = (("data.labels", "optional"),)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A trained model that was named on the command line.
+
+    Attributes:
+        plan: its recipe, with the overrides.
+        checkpoint: its weights.
+        folder: where results go if nobody says otherwise.
+        run: its run folder, if it has one.
+    """
+
+    plan: Plan
+    checkpoint: Path
+    folder: Path
+    run: RunFolder | None = None
+
+
+def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
+    """The model behind `RUN`, or behind `--recipe NAME --ckpt_path FILE`.
+
+    Args:
+        line: the words of the command line.
+        needs_labels: whether cases without a label are an error.
+
+    Raises:
+        RecipeError, RunError: if neither or both are given, or the run is not trained.
+    """
+    checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
+    options = [*(() if needs_labels else NO_LABELS), *other_source(line.options)]
+    if len(line.positional) > 1:
+        raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
+    if line.positional:
+        run = RunFolder.open(Path(line.positional[0]))
+        # Further recipes are laid over the run's own, as on the command line of fit.
+        plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
+        plan.specs.update(run.specs())
+        return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path, run)
+    if not files or checkpoint is None:
+        raise RecipeError("name a run folder, or give --recipe NAME and --ckpt_path FILE.")
+    recipe = compose([find_recipe(file) for file in files], layers, options)
+    return Chosen(Plan.parse(recipe), Path(checkpoint), Path("runs") / recipe.name)
+
+
+def other_source(options: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The overrides, with every source of the run's own cases switched off when another one is given."""
+    given = {key for key, _ in options}
+    if not given & set(SOURCES):
+        return options
+    off = [(key, "null") for key in (*SOURCES, *BELONGS_TO_SOURCE) if key not in given]
+    return [*off, *NEW_CASES, *options]

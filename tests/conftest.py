@@ -1,0 +1,86 @@
+"""Small things that many tests need: a cohort on disk and recipes that train in a second."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("PATHFUSE_DATA", PROJECT_ROOT.parent / "shared" / "data"))
+CLASSES = ("0", "1+", "2+", "3+")
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data in {DATA}; set PATHFUSE_DATA")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the cache of the person who runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def write_cases(folder: Path, patients: int = 16, stains: tuple[str, ...] = ("he", "ihc"), size_px: int = 32) -> Path:
+    """A case table with one square image per patient and stain; the label is visible in the brightness."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(patients):
+        label = number % len(CLASSES)
+        part = "test" if number % 8 >= 6 else "val" if number % 8 >= 4 else "train"
+        for stain in stains:
+            image = np.clip(rng.normal(60 + 50 * label, 20, (size_px, size_px, 3)), 0, 255).astype(np.uint8)
+            path = folder / f"{stain}_{number:03d}.png"
+            Image.fromarray(image).save(path)
+            rows.append([f"c{number:03d}", f"p{number:03d}", stain, path.name, CLASSES[label], part])
+    table = folder / "cases.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["case_id", "patient_id", "modality", "path", "label", "split"], *rows])
+    return table
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    return write_cases(folder)
+
+
+SMALL = """
+data:
+  class_path: PairedPatches
+  init_args: {cases: CASES, size_px: 32, batch_size: 4, num_workers: 0, normalise: []}
+stages:
+  correlate:
+    model:
+      encoder: {class_path: StainEncoder, init_args: {dim: 8, stem: none}}
+      fusion: {class_path: SEAttention}
+      head: {class_path: ReconstructionHead}
+      objective: {class_path: CorrelationObjective}
+      loss_weights: {joint: 1.0, from_he: 1.0, from_ihc: 1.0, correlation: 1.5}
+    lr_scheduler: {class_path: CosineAnnealingLR, init_args: {T_max: 4}}
+    trainer: {max_epochs: 2}
+  predict:
+    model:
+      given: [he]
+      encoder:
+        class_path: ImageEncoder
+        init_args:
+          backbone: {class_path: TimmBackbone, init_args: {name: test_resnet, weights: random}}
+          input: {class_path: CorrelatedRepresentation, init_args: {checkpoint: "stage:correlate"}}
+      fusion: {class_path: MeanFusion}
+      head: {class_path: ConfidenceHead}
+      loss_weights: {classification: 1.0, confidence: 1.0}
+    optimizer: {class_path: Adam, init_args: {lr: 1.0e-3}}
+    trainer: {max_epochs: 2}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path, cases: Path) -> Path:
+    """A recipe of two stages on sixteen patients; `pathfuse fit` takes two seconds."""
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("CASES", str(cases)))
+    return path

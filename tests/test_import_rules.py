@@ -1,0 +1,75 @@
+"""Who may import whom, read off the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORK = sorted((ROOT / "pathfuse").rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins").glob("pathfuse_*/**/*.py"))
+LIGHT = ("cli", "registry.py", "recipes", "errors.py", "files.py", "__init__.py", "__main__.py")
+HEAVY = {"torch", "lightning", "numpy", "monai", "timm", "captum", "skimage", "sklearn", "torchvision", "jsonargparse"}
+# What each part of the framework may import of pathfuse, besides itself, errors and files.
+MAY = {
+    "core": set(),
+    "data": {"core", "slides", "store"},
+    "slides": {"core"},
+    "store": {"core"},
+    "evaluate": {"core"},
+    "explain": {"core", "data", "evaluate"},
+    "report": {"core", "data", "evaluate"},
+    "testing": {"core", "registry"},
+    "training": {"core", "data", "evaluate", "recipes", "registry", "cli"},
+    "recipes": set(),
+}
+EVERYBODY = {"errors", "files"}
+
+
+def imports(path: Path, top_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_only else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def of_pathfuse(found: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in found if name.startswith("pathfuse.")}
+
+
+def named(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def test_there_are_files_to_look_at() -> None:
+    assert len(FRAMEWORK) > 20 and len(PLUGINS) > 10
+
+
+@named([path for path in FRAMEWORK if path.relative_to(ROOT / "pathfuse").parts[0] in LIGHT])
+def test_the_front_door_imports_nothing_heavy_at_the_top(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path, top_only=True)} & HEAVY
+    assert not of_pathfuse(imports(path, top_only=True)) & {"core", "data", "training", "evaluate", "explain"}
+
+
+@named(FRAMEWORK)
+def test_a_part_of_the_framework_imports_only_what_it_may(path: Path) -> None:
+    part = path.relative_to(ROOT / "pathfuse").parts[0]
+    found = imports(path)
+    assert not {name for name in found if name.startswith("pathfuse_")}, "the framework imports a plug-in"
+    if part in MAY:
+        assert of_pathfuse(found) - {part} - EVERYBODY <= MAY[part]
+    if part == "core":
+        assert not {name.split(".")[0] for name in found} & (HEAVY - {"torch"})
+
+
+@named(PLUGINS)
+def test_a_plug_in_imports_the_contracts_and_no_other_plug_in(path: Path) -> None:
+    own = path.relative_to(ROOT / "plugins").parts[0]
+    found = imports(path)
+    assert not {name for name in found if name.startswith("pathfuse_") and name.split(".")[0] != own}
+    assert of_pathfuse(found) <= {"core", "errors"}

@@ -1,0 +1,105 @@
+"""An interrupted run goes on from its last finished epoch and ends exactly where the uninterrupted one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lightning.pytorch import Callback
+
+from pathfuse.cli import main
+from pathfuse.training import fit as fit_module
+from tests.training.conftest import Run
+
+COMPARED = ("curves/correlate.csv", "curves/predict.csv", "predictions.csv", "metrics.json")
+
+
+class StopAt(Callback):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, stage: str, epoch: int) -> None:
+        self.stage, self.epoch = stage, epoch
+
+    def on_train_batch_end(self, trainer, *args) -> None:
+        if trainer.current_epoch == self.epoch and trainer.checkpoint_callbacks[0].dirpath.endswith(self.stage):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch):
+    def at(stage: str, epoch: int) -> None:
+        whole = fit_module.checkpoints
+        monkeypatch.setattr(fit_module, "checkpoints", lambda *args: [*whole(*args), StopAt(stage, epoch)])
+
+    return at
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("stage", "epoch"), [("correlate", 2), ("predict", 0), ("predict", 1)])
+def test_a_resumed_run_equals_the_uninterrupted_one(
+    fit: Run, small: Path, tmp_path: Path, interrupt, monkeypatch, capsys, workers: int, stage: str, epoch: int
+) -> None:
+    words = [f"--data.num_workers={workers}", "--trainer.max_epochs=3", "--correlate.model.modality_dropout={he: 0.3}"]
+    whole = fit("whole", *words)
+    with monkeypatch.context():
+        interrupt(stage, epoch)
+        out = tmp_path / "stopped"
+        assert main(["fit", "--recipe", str(small), "--out", str(out), *words]) == 130
+        assert f"--resume {out}" in capsys.readouterr().err
+        assert not (out / "predictions.csv").exists()
+        monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(["fit", "--resume", str(out)]) == 0
+    for name in COMPARED:
+        assert (out / name).read_text() == (whole / name).read_text(), name
+
+
+def test_finished_stages_are_not_trained_again(fit: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("run")
+    written = (run / "checkpoints/predict/last.ckpt").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(["fit", "--resume", str(run)]) == 0
+    assert "epoch" not in capsys.readouterr().out
+    assert (run / "checkpoints/predict/last.ckpt").stat().st_mtime_ns == written
+
+
+def test_another_recipe_is_refused_and_named(fit: Run, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("run")
+    words = ["fit", "--recipe", str(small), "--resume", str(run), "--predict.optimizer.lr=0.5"]
+    assert main(words) == 2
+    assert "optimizer.init_args.lr was 0.001 and is 0.5" in capsys.readouterr().err
+
+
+def test_other_data_is_refused(fit: Run, cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("run")
+    cases.write_text(cases.read_text().replace("c000,p000,he,he_000.png,0,", "c000,p000,he,he_000.png,1+,").replace(
+        "c000,p000,ihc,ihc_000.png,0,", "c000,p000,ihc,ihc_000.png,1+,"
+    ))  # fmt: skip
+    assert main(["fit", "--resume", str(run)]) == 2
+    assert "other cases" in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "pathfuse", "fit", "--recipe", str(small), "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*words, "--trainer.max_epochs=2000"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    finished = out / "checkpoints/correlate/last.ckpt"
+    for _ in range(1200):
+        if finished.is_file() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"pathfuse fit --resume {out}" in error and "Traceback" not in error
+    assert finished.is_file()
