@@ -1,0 +1,122 @@
+"""The cohort as files: images, a case table, and the truth."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from pathfuse.data.demo.case import DemoCase, make_case
+from pathfuse.data.demo.options import DemoOptions
+from pathfuse.data.demo.publish import published, taken
+
+COLUMNS = ("case_id", "patient_id", "modality", "path", "label", "split", "site", "mpp")
+TABLE, OPTIONS = "cases.csv", "options.json"
+Progress = Callable[[int, int], None]
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def demo_folder(options: DemoOptions, cache_dir: Path | str | None = None) -> Path:
+    """Where a demo cohort lives: a name from its options and the generator's version. Makes nothing.
+
+    Args:
+        options: the cohort.
+        cache_dir: folder of all cohorts; None is `pathfuse` in the user's cache (`$XDG_CACHE_HOME`, else `~/.cache`).
+    """
+    if cache_dir is None:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        cache_dir = Path(base) / "pathfuse"
+    return Path(cache_dir) / f"demo-{options.digest()}"
+
+
+def write_cohort(folder: Path | str, options: DemoOptions, progress: Progress | None = None) -> Path:
+    """Writes a cohort and returns its `cases.csv`; a finished cohort of the same options is used as it is.
+
+    The folder appears when everything in it is written. Beside the table it holds `images/<stain>/<case>.png`,
+    `truth/<mask>/<case>.png` (see `DemoCase.truth`) and `options.json`.
+
+    Args:
+        folder: where; the folder must be absent, empty, or this cohort.
+        options: what.
+        progress: is told the finished and the total number of cases.
+
+    Raises:
+        CaseTableError: if the folder holds something else or cannot be written.
+    """
+    folder = Path(folder).absolute()
+    table = folder / TABLE
+
+    def complete() -> bool:
+        marker = folder / OPTIONS
+        return table.is_file() and marker.is_file() and marker.read_text(encoding="utf-8") == options.to_json()
+
+    if complete():
+        return table
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise taken(folder)
+    with published(folder, complete) as building:
+        _write(building, options, progress)
+    return table
+
+
+def _write(folder: Path, options: DemoOptions, progress: Progress | None) -> None:
+    rows: list[tuple[object, ...]] = []
+
+    def make(index: int) -> list[tuple[object, ...]]:
+        return _write_case(folder, options, make_case(options, index))
+
+    for done, new in enumerate(in_threads(make, range(options.cases)), start=1):
+        rows += new
+        if progress is not None:
+            progress(done, options.cases)
+    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    (folder / OPTIONS).write_text(options.to_json(), encoding="utf-8")
+
+
+def _write_case(folder: Path, options: DemoOptions, case: DemoCase) -> list[tuple[object, ...]]:
+    owner = case.patient
+    rows: list[tuple[object, ...]] = []
+    for name, image in case.images.items():
+        path = Path("images", name, f"{case.case_id}.png")
+        save_png(folder / path, Image.fromarray(image))
+        rows.append(
+            (case.case_id, owner.patient_id, name, path.as_posix(), case.label, owner.split, owner.site, options.mpp)
+        )
+    for name, mask in case.truth.items():
+        save_png(folder / "truth" / name / f"{case.case_id}.png", Image.fromarray(mask.astype(np.uint8) * 255))
+    return rows
+
+
+def save_png(path: Path, image: Image.Image) -> None:
+    """Writes an image fast rather than small."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, compress_level=1)
+
+
+def in_threads(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """`map` over the cores that this process may use, in order and with few results waiting.
+
+    Threads, as the heavy steps are numpy and PNG calls that run without the interpreter's lock: nothing to pickle,
+    no start-up, and safe in a process that holds a GPU or other threads.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    left = iter(items)
+    with ThreadPoolExecutor(min(cores, 8)) as pool:
+        try:
+            waiting = [pool.submit(work, item) for item in islice(left, 4 * cores)]
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [pool.submit(work, item) for item in islice(left, 1)]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
