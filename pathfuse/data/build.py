@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader, Dataset
 
 from pathfuse.data.prepare import Preparation
+from pathfuse.data.progress import progress_bar
 from pathfuse.errors import ImageError, PathfuseError, RunError
 
 ARRAY, CHECKSUMS, FILES = "images.npy", "checksums.npy", "files.json"
@@ -174,9 +173,7 @@ def _as_is(done: object) -> object:
 
 
 def _progress(steps: Iterator[_Done], total: int, title: str) -> Iterator[_Done]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"Preparing {title}", total=total)
         for step in steps:
             bar.advance(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -197,7 +198,7 @@ class _Reader:
         if any(file == known for known, _ in files):
             self._say(line, f"{cell} is already a file of case {entry.case_id}. Remove one of the rows.")
             return
-        if self.check_files and not file.exists():
+        if self.check_files and not os.path.exists(file):  # a name that is too long is an error for Path.exists
             self._say(line, f"{cell} does not exist. Correct the path, or remove it if the image is absent.")
         files.append((file, self._mpp(line, mpp)))
 
@@ -214,7 +215,7 @@ class _Reader:
         return None
 
     def _say(self, line: int, text: str) -> None:
-        self.problems.append(f"{self.path.name} line {line}: {text}")
+        self.problems.append(f"{self.path.name} line {line}: {' '.join(text.splitlines())}")
 
 
 def _holds_files(name: str, table: list[tuple[int, dict[str, str]]]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,29 +47,60 @@ def read_folder(
         CaseTableError: if there is no stain to read, a partner is missing, a name has no or an unknown score, or the
             groups do not cover the cases.
     """
-    found = {modality: _stain_files(root, modality) for modality in modalities}
-    if not any(found.values()):
+    table, problems = scan_folder(
+        root, modalities=modalities, groups=groups, classes=classes, labels=labels, missing=missing, mpp=mpp
+    )
+    if problems:
+        more = f" ({len(problems) - 1} more; `pathfuse data check` lists all.)" if len(problems) > 1 else ""
+        raise CaseTableError(problems[0] + more)
+    return table
+
+
+def scan_folder(
+    root: Path,
+    *,
+    modalities: Sequence[str] = ("he", "ihc"),
+    groups: Path | None = None,
+    classes: Sequence[str] | None = None,
+    labels: Literal["required", "optional"] = "required",
+    missing: Literal["error", "allow"] = "error",
+    mpp: float | None = None,
+) -> tuple[CaseTable, list[str]]:
+    """As `read_folder`, but returns what could be read and one line for everything that is wrong.
+
+    Raises:
+        CaseTableError: if there is no stain to read, or the groups cannot be read.
+    """
+    problems: list[str] = []
+    found = {modality: _stain_files(root, modality, problems) for modality in modalities}
+    names = sorted(set().union(*found.values()))
+    if not names:
         stains = ", ".join(modality.upper() for modality in modalities)
         raise CaseTableError(f"{root} has no image in a folder {stains}. Point to the folder that holds these.")
-    names = sorted(set().union(*found.values()))
     if missing == "error":
-        _refuse_orphans(root, found, names)
-    split = {name: _split_name(stem) for name in names for stem in [name[1]]}
+        problems += _orphans(root, found, names)
+    split = {name: split_name(name[1]) for name in names}
     if labels == "required":
-        _refuse_unlabelled(root, found, split)
+        problems += _unlabelled(root, found, split)
     known = tuple(classes) if classes else class_order(label for _, label in split.values())
     cases = []
     for name in names:
         case_id, label = split[name]
         if label and label not in known:
-            raise CaseTableError(f"{_show(root, found, name)}: {unknown_label(label, known)}")
+            problems.append(f"{_show(root, found, name)}: {unknown_label(label, known)}")
         files = {m: (CaseFile(paths[name], mpp),) for m, paths in found.items() if name in paths}
         cases.append(Case(case_id, case_id, label, name[0], files=files))
-    _refuse_twins(root, cases)
-    notes = _notes(cases, known, groups)
+    problems += _twins(root, cases)
+    notes = _notes(cases, groups)
     if groups is not None:
-        cases = _grouped(cases, read_groups(groups), groups)
-    return CaseTable(root, tuple(cases), tuple(m for m in modalities if found[m]), known, tuple(notes))
+        cases = _grouped(cases, read_groups(groups), groups, problems)
+    return CaseTable(root, tuple(cases), tuple(m for m in modalities if found[m]), known, tuple(notes)), problems
+
+
+def stain_folders(root: Path) -> tuple[str, ...]:
+    """Names of the stains that a folder of pairs holds, H&E first."""
+    stains = {f.name.lower() for f in _subfolders(root) if any(_images(f)) or any(_images(f / p) for p in PARTS)}
+    return tuple(sorted(stains, key=lambda name: (name != "he", name)))
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -88,7 +121,7 @@ def read_groups(path: Path) -> dict[str, str]:
             raise CaseTableError(f"{path.name} line {line} has no file or no group. It needs columns file, group.")
         stem = Path(name).name
         stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix.lower() in SUFFIXES else stem
-        case_id = _split_name(stem)[0]
+        case_id = split_name(stem)[0]
         if groups.setdefault(case_id, group) != group:
             raise CaseTableError(
                 f"{path.name} line {line}: {case_id} is in group {group}, before in {groups[case_id]}. Keep one."
@@ -96,26 +129,35 @@ def read_groups(path: Path) -> dict[str, str]:
     return groups
 
 
-def _stain_files(root: Path, modality: str) -> dict[tuple[str, str], Path]:
+def _stain_files(root: Path, modality: str, problems: list[str]) -> dict[tuple[str, str], Path]:
     """Files of a stain by (part, stem); the part is empty in a flat folder."""
-    try:
-        folders = [f for f in sorted(root.iterdir()) if f.is_dir() and f.name.lower() == modality.lower()]
-    except OSError as error:
-        raise CaseTableError(f"{root} cannot be read ({error.strerror}). Give an existing folder.") from error
     files: dict[tuple[str, str], Path] = {}
-    for folder in folders:
+    for folder in _subfolders(root):
+        if folder.name.lower() != modality.lower():
+            continue
         parts = [part for part in PARTS if (folder / part).is_dir()]
         for part, place in [(part, folder / part) for part in parts] or [("", folder)]:
-            for file in sorted(place.iterdir()):
-                if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
-                    continue
+            for file in _images(place):
                 twin = files.setdefault((part, file.stem), file)
                 if twin != file:
-                    raise CaseTableError(f"{file} and {twin.name} have the same name. Remove one of them.")
+                    problems.append(f"{file} and {twin.name} have the same name. Remove one of them.")
     return files
 
 
-def _split_name(stem: str) -> tuple[str, str]:
+def _subfolders(root: Path) -> list[Path]:
+    try:
+        return [entry for entry in sorted(root.iterdir()) if entry.is_dir()]
+    except OSError as error:
+        raise CaseTableError(f"{root} cannot be read ({error.strerror}). Give an existing folder.") from error
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+
+
+def split_name(stem: str) -> tuple[str, str]:
     """Case and label of a file name; nothing but this function reads the label."""
     match = _NAME.fullmatch(stem)
     return (match["case"], match["label"]) if match else (stem, "")
@@ -130,41 +172,41 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _refuse_orphans(
+def _orphans(
     root: Path, found: Mapping[str, Mapping[tuple[str, str], Path]], names: Sequence[tuple[str, str]]
-) -> None:
-    for modality, paths in found.items():
-        orphans = [_show(root, found, name) for name in names if name not in paths]
-        if orphans:
-            raise CaseTableError(
-                f"{root}: {len(orphans)} of {len(names)} without a partner in {modality.upper()}: {_listed(orphans)}. "
-                "Add or remove them, or accept cases that lack a stain with `missing: allow`."
-            )
+) -> Iterator[str]:
+    orphans = [
+        f"{_show(root, found, name)} (no {modality.upper()})"
+        for name in names
+        for modality, paths in found.items()
+        if name not in paths
+    ]
+    if orphans:
+        yield (
+            f"{root}: {len(orphans)} partners are missing: {_listed(orphans)}. Add them, remove the others, or accept "
+            "cases that lack a stain with `missing: allow`."
+        )
 
 
-def _refuse_unlabelled(
+def _unlabelled(
     root: Path, found: Mapping[str, Mapping[tuple[str, str], Path]], split: Mapping[tuple[str, str], tuple[str, str]]
-) -> None:
+) -> Iterator[str]:
     bare = [_show(root, found, name) for name, (_, label) in split.items() if not label]
     if bare:
-        raise CaseTableError(
+        yield (
             f"{root}: {len(bare)} names hold no score: {_listed(bare)}. Name files NNNNN_split_SCORE.png, "
             "or accept cases without a label with `labels: optional`."
         )
 
 
-def _refuse_twins(root: Path, cases: Sequence[Case]) -> None:
-    seen: set[str] = set()
-    for case in cases:
-        if case.case_id in seen:
-            raise CaseTableError(f"{root}: {case.case_id} occurs with two scores or in two parts. Remove one of them.")
-        seen.add(case.case_id)
+def _twins(root: Path, cases: Sequence[Case]) -> Iterator[str]:
+    for case_id, count in Counter(case.case_id for case in cases).items():
+        if count > 1:
+            yield f"{root}: {case_id} occurs with two scores or in two parts. Remove one of them."
 
 
-def _notes(cases: Sequence[Case], classes: Sequence[str], groups: Path | None) -> list[str]:
-    counts = {label: sum(case.label == label for case in cases) for label in (*classes, "")}
-    shown = ", ".join(f"{label or 'no label'}: {count}" for label, count in counts.items() if label or count)
-    notes = [f"{len(cases)} cases. {shown}."]
+def _notes(cases: Sequence[Case], groups: Path | None) -> list[str]:
+    notes = []
     if not any(case.split for case in cases) and any(case.case_id.endswith(PARTS) for case in cases):
         notes.append("The folder has no parts; the split word in the file names is ignored.")
     if groups is None:
@@ -175,11 +217,8 @@ def _notes(cases: Sequence[Case], classes: Sequence[str], groups: Path | None) -
     return notes
 
 
-def _grouped(cases: Sequence[Case], groups: Mapping[str, str], path: Path) -> list[Case]:
+def _grouped(cases: Sequence[Case], groups: Mapping[str, str], path: Path, problems: list[str]) -> list[Case]:
     without = [case.case_id for case in cases if case.case_id not in groups]
     if without:
-        raise CaseTableError(f"{path.name} has no row for {_listed(without)}. Add them.")
-    return [
-        Case(case.case_id, groups[case.case_id], case.label, case.split, files=case.files, labels=case.labels)
-        for case in cases
-    ]
+        problems.append(f"{path.name} has no row for {_listed(without)}. Add them.")
+    return [replace(case, patient_id=groups.get(case.case_id, case.case_id)) for case in cases]

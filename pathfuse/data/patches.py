@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +19,18 @@ from pathfuse.data.cases import CaseTable
 from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.contracts import CaseData, SplitRow
 from pathfuse.data.dataset import PairedImages
-from pathfuse.data.demo.options import DemoOptions
+from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
 from pathfuse.data.images import check_same_size, image_size
 from pathfuse.data.prepare import preparations
+from pathfuse.data.progress import available_cores, progress_bar
 from pathfuse.data.sampler import EpochSampler
 from pathfuse.data.source import read_source
 from pathfuse.data.splits import draw_parts
 from pathfuse.errors import CaseTableError, RecipeError
 
+# Defaults of the types that a recipe has; never changed.
+_STAINS = ["he", "ihc"]
+_NORMALISED = ["he"]
 _AUGMENT = Augment()
 _DEMO = DemoOptions()
 
@@ -72,9 +74,9 @@ class PairedPatches(CaseData):
         root: str | None = None,
         cases: str | None = None,
         groups: str | None = None,
-        modalities: Sequence[str] = ("he", "ihc"),
+        modalities: list[str] = _STAINS,
         size_px: int = 256,
-        normalise: Sequence[str] = ("he",),
+        normalise: list[str] = _NORMALISED,
         targets: dict[str, str] | None = None,
         mpp: float | None = None,
         batch_size: int = 16,
@@ -85,7 +87,7 @@ class PairedPatches(CaseData):
         seed: int = 0,
         labels: Literal["required", "optional"] = "required",
         missing: Literal["error", "allow"] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: list[str] | None = None,
         test_on: Literal["test", "all"] = "test",
         augment: Augment | None = _AUGMENT,
         cache: str | None = None,
@@ -190,15 +192,21 @@ class PairedPatches(CaseData):
                 seed=self.seed,
                 redraw=self.split == "drawn",
             )
+        if self.root is None and self.cases is None:
+            notes = ["The images are generated (demo cohort): no number here says anything about patients.", *notes]
         return Cohort(table.origin, cases, table.classes, [*table.notes, *notes])
 
     def _source(self) -> Path:
         path = self.root or self.cases
         if path is not None:
             return Path(path)
-        from pathfuse.data.demo import demo_folder
-
-        return demo_folder(self.demo, self.cache)
+        with progress_bar() as bar:
+            task = bar.add_task("Drawing the demo cohort", total=self.demo.cases)
+            return write_cohort(
+                demo_folder(self.demo, self.cache),
+                self.demo,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
 
     def _mpp(self, modality: str) -> float | None:
         files = [case.files[modality][0] for case in self.cohort.cases if modality in case.files]
@@ -209,7 +217,7 @@ class PairedPatches(CaseData):
     def _prepare(self) -> dict[str, PreparedImages]:
         if self._images is None:
             ready = preparations(self.modalities, self.size_px, self.normalise, self.targets)
-            workers = max(self.num_workers, len(os.sched_getaffinity(0)))
+            workers = max(self.num_workers, available_cores())
             check = functools.cache(self._check_partners)
             self._images = {
                 m: prepared_images(

@@ -40,7 +40,7 @@ def draw_parts(
     has = {case.split for case in drawn}
     if "train" in has and "val" not in has:
         drawn = _carve(drawn, "val", val_fraction, seed, notes)
-    return drawn, notes + _gaps(drawn)
+    return drawn, notes + _content(drawn)
 
 
 def _carve(cases: list[Case], part: str, fraction: float, seed: int, notes: list[str]) -> list[Case]:
@@ -89,14 +89,20 @@ def _refuse_overlap(cases: Sequence[Case]) -> None:
             )
 
 
-def _gaps(cases: Sequence[Case]) -> list[str]:
+def _content(cases: Sequence[Case]) -> list[str]:
+    """A line per part: its size, its classes, and what is missing."""
     labels = sorted({case.label for case in cases if case.label})
     notes = []
     for part in PARTS:
-        here = {case.label for case in cases if case.split == part}
-        absent = [label for label in labels if label not in here]
+        here = Counter(case.label for case in cases if case.split == part)
+        absent = [label for label in labels if not here[label]]
         if not here:
             notes.append(f"There is no {part} part.")
-        elif absent:
+            continue
+        counts = ", ".join(f"{label or 'no label'}: {here[label]}" for label in [*labels, ""] if here[label])
+        notes.append(f"{part}: {here.total()} cases ({counts}).")
+        if absent and len(absent) < len(labels):
             notes.append(f"The {part} part has no case of {', '.join(absent)}.")
+        if part == "train" and len(labels) > 1 == len(labels) - len(absent):
+            notes.append("The train part has only one class: nothing can be learnt about the others.")
     return notes

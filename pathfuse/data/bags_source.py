@@ -1,0 +1,86 @@
+"""Cases from a folder of features per stain and one table of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pathfuse.data.bags_files import SlideFiles, find_files
+from pathfuse.data.bags_labels import Labelled, read_labels
+from pathfuse.data.cases import Case, CaseFile, CaseTable
+from pathfuse.data.labels import class_order, unknown_label
+from pathfuse.errors import CaseTableError, RecipeError
+
+_LISTED = 5  # names in a message; more would bury the next step
+
+
+def read_stores(
+    folders: Mapping[str, Path],
+    labels: Path,
+    *,
+    label: str = "label",
+    classes: Sequence[str] | None = None,
+    mpp: float | None = None,
+) -> CaseTable:
+    """The cases of a label table with the feature files of their slides; a case without any file is left out.
+
+    A slide is looked up by the names the table gives it, or else by the name of the case, in the folder of every stain:
+    as `<name>`, or as `<name>_<STAIN>` with or without `_train`, `_val`, `_test`. A case never takes a file whose name
+    only begins like it.
+
+    Args:
+        folders: per stain, the folder of its feature files.
+        labels: the table; see `read_labels`.
+        label: its column of labels.
+        classes: class names; None derives them.
+        mpp: micrometres per level-0 pixel of all slides, where the files do not say.
+
+    Raises:
+        CaseTableError: if the table is wrong, or no case has a file.
+        StoreError: if a folder has no feature file.
+    """
+    if not folders:
+        raise RecipeError("data.stores is empty; name a folder for each stain.")
+    found = {modality: find_files(folder) for modality, folder in folders.items()}
+    rows, notes = read_labels(labels, label=label, stains=list(folders))
+    known = tuple(classes) if classes else class_order(row.label for row in rows)
+    cases: list[Case] = []
+    lost: list[str] = []
+    for row in rows:
+        if row.label and row.label not in known:
+            raise CaseTableError(f"{labels.name} line {row.line}: {unknown_label(row.label, known)}")
+        files = {m: tuple(CaseFile(path, mpp) for path in paths) for m, paths in _files_of(row, found, lost).items()}
+        cases.append(Case(row.case_id, row.patient_id, row.label, row.split, files=files, labels=row.more))
+    if not any(case.files for case in cases):
+        names = ", ".join(str(folder) for folder in folders.values())
+        raise CaseTableError(
+            f"{labels.name}: no case has a file in {names}; the first is {cases[0].case_id}. Files are named after "
+            "the case or the slide; name the slides in a column slide_id if they are not."
+        )
+    if lost:
+        notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}.")
+    return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
+
+
+def _files_of(row: Labelled, found: Mapping[str, SlideFiles], lost: list[str]) -> dict[str, tuple[Path, ...]]:
+    """Per stain, the files of a case; what the table promises and no folder holds is added to `lost`."""
+    files: dict[str, tuple[Path, ...]] = {}
+    seen: set[str] = set()
+    for modality, folder in found.items():
+        if row.stains and not row.stains.get(modality, False):
+            continue
+        for name in row.slides or [row.case_id]:
+            paths = folder.get(name, modality)
+            if paths:
+                files[modality] = (*files.get(modality, ()), *paths)
+                seen.add(name)
+            elif row.stains:
+                lost.append(f"{name} ({modality})")
+    if not row.stains:
+        lost += [name for name in row.slides or [row.case_id] if name not in seen]
+    return files
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
