@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isnan, nan
+from math import isnan
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
-Metrics = Mapping[str, Mapping[str, float]]
-"""Subset of modalities given to the model, such as `he` or `he+ihc`, to metric names and values."""
+Metrics = Mapping[str, Mapping[str, float | None]]
+"""Subset of modalities given to the model, such as `he` or `he+ihc`, to metric names and values.
+
+A value that is not defined is NaN, or None as JSON has no NaN.
+"""
 
 COLUMNS = {
     "AUC-ROC": "auroc",
@@ -46,9 +49,9 @@ def metrics_table(metrics: Metrics, part: str = "test") -> Table:
     for subset, values in metrics.items():
         table.add_row(
             subset,
-            f"{_count(values.get('n_cases', nan))} ({_count(values.get('n_patients', nan))})",
+            f"{_count(values.get('n_cases'))} ({_count(values.get('n_patients'))})",
             _balanced_accuracy(values, part),
-            *(_share(values.get(f"{part}/{name}", nan)) for name in COLUMNS.values()),
+            *(_share(values.get(f"{part}/{name}")) for name in COLUMNS.values()),
         )
     return table
 
@@ -64,9 +67,9 @@ def strata_table(metrics: Metrics, part: str = "test") -> Table:
     for heading in ("MEC", "MEC of a\nconstant 1", "Confidence", "Cases", "Accuracy", "AUC-ROC"):
         table.add_column(heading, justify="right")
     for subset, values in metrics.items():
-        first = [subset, _share(values.get(f"{part}/mec", nan)), _share(values.get(f"{part}/mec_constant", nan))]
+        first = [subset, _share(values.get(f"{part}/mec")), _share(values.get(f"{part}/mec_constant"))]
         for label, name in STRATA.items():
-            cells = {key: values.get(f"{part}/confidence_{name}/{key}", nan) for key in ("n", "accuracy", "auroc")}
+            cells = {key: values.get(f"{part}/confidence_{name}/{key}") for key in ("n", "accuracy", "auroc")}
             table.add_row(*first, label, _count(cells["n"]), _share(cells["accuracy"]), _share(cells["auroc"]))
             first = ["", "", ""]
     return table
@@ -78,16 +81,16 @@ def _table(title: str, first: str) -> Table:
     return table
 
 
-def _balanced_accuracy(values: Mapping[str, float], part: str) -> str:
+def _balanced_accuracy(values: Mapping[str, float | None], part: str) -> str:
     name = f"{part}/balanced_accuracy"
-    low, high = values.get(f"{name}_low", nan), values.get(f"{name}_high", nan)
-    interval = "" if isnan(low) or isnan(high) else f"\n{low:.2f}-{high:.2f}"
-    return _share(values.get(name, nan)) + interval
+    low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
+    known = low is not None and high is not None and not isnan(low) and not isnan(high)
+    return _share(values.get(name)) + (f"\n{low:.2f}-{high:.2f}" if known else "")
 
 
-def _share(value: float) -> str:
-    return "-" if isnan(value) else f"{value:.3f}"
+def _share(value: float | None) -> str:
+    return "-" if value is None or isnan(value) else f"{value:.3f}"
 
 
-def _count(value: float) -> str:
-    return "-" if isnan(value) else f"{value:.0f}"
+def _count(value: float | None) -> str:
+    return "-" if value is None or isnan(value) else f"{value:.0f}"

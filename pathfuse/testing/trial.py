@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pathfuse.core import (
     Backbone,
-    Batch,
     DataSpec,
     Encoder,
     Explainer,
@@ -234,8 +233,3 @@ _ASK = {
     "objective": _objective,
     "explainer": _explainer,
 }
-
-
-def stain_presence(batch: Batch) -> Tensor:
-    """(B,) bool: whether a case has any stain at all."""
-    return torch.stack(list(batch.present.values())).any(0)

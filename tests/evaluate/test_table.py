@@ -10,6 +10,7 @@ METRICS = {
         "test/balanced_accuracy_low": 0.41,
         "test/balanced_accuracy_high": 0.634,
         "test/auroc": nan,
+        "test/auprc": None,
         "test/mec": 0.31,
         "test/mec_constant": 0.02,
         "test/confidence_high/n": 7.0,
@@ -43,8 +44,8 @@ def test_mean_effective_confidence_stands_beside_its_constant_baseline():
 
 
 def test_undefined_values_are_dashes():
-    assert "nan" not in text()
-    assert rows("he")[0][4] == "-"
+    assert "nan" not in text() and "None" not in text()
+    assert rows("he")[0][4:6] == ["-", "-"]
 
 
 def test_strata_show_size_and_accuracy():
