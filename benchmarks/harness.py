@@ -62,12 +62,16 @@ def compare(
         repeats[name] = max(1, round(MIN_SAMPLE_S / max(time.perf_counter() - start, 1e-9)))
     remark = check(outputs) if check is not None else None
     samples: dict[str, list[float]] = {name: [] for name in variants}
-    names = list(variants)
-    for turn in range(rounds):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
+    order = list(variants)
+    for _ in range(rounds):
+        for name in order:
             samples[name].append(_seconds(variants[name], repeats[name]))
-    timings = {name: _timing(times, samples[baseline]) for name, times in samples.items()}
+        order.append(order.pop(0))
+    timings = {}
+    for name, times in samples.items():
+        # Rounds are paired: both numbers of a round saw the same neighbours on the machine.
+        ratio = statistics.median(peer / mine for peer, mine in zip(samples[baseline], times, strict=True))
+        timings[name] = Timing(statistics.median(times), min(times), ratio)
     _show(title, timings, baseline, items, remark, markdown)
     return timings
 
@@ -97,12 +101,6 @@ def _seconds(call: Callable[[], object], repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (time.perf_counter() - start) / repeats
-
-
-def _timing(times: list[float], peer: list[float]) -> Timing:
-    # Rounds are paired: both numbers of a round saw the same neighbours on the machine.
-    ratio = statistics.median(p / t for p, t in zip(peer, times, strict=True))
-    return Timing(statistics.median(times), min(times), ratio)
 
 
 def _show(
