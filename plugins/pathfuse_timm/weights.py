@@ -23,7 +23,7 @@ from pathfuse.errors import WeightsError
 T = TypeVar("T")
 
 # A name server that never answers blocks its caller for minutes, whatever timeout the request carries.
-PATIENCE_S = 6.0
+PATIENCE_S = 5.0
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -155,7 +155,7 @@ def _downloaded(url: str) -> Path | None:
 
 def _need_network(name: str, url: str) -> None:
     def ask() -> int:
-        return int(get_session().head(url, timeout=PATIENCE_S / 2).status_code)
+        return int(get_session().head(url, timeout=PATIENCE_S).status_code)
 
     try:
         status = within(PATIENCE_S, ask)
