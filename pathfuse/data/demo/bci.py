@@ -32,7 +32,7 @@ def write_bci(
 
     Args:
         folder: where; it must be absent or empty.
-        pairs: number of pairs, about four fifths of them for training. No patient is on both sides.
+        pairs: number of pairs; from 20 on, about four fifths of them for training. No patient is on both sides.
         size_px: edge of the images in pixels.
         seed: another seed makes other patients.
         progress: is told the finished and the total number of pairs.
@@ -46,8 +46,8 @@ def write_bci(
         raise RecipeError(f"BCI folder: {pairs} pairs of {size_px} px; give at least 1 pair of 16 px.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise taken(folder)
-    # Whole blocks of four scores, and at least two of them, so that both parts have every score.
-    patients = max(8, 4 * -(-pairs // (4 * _PAIRS_PER_PATIENT)))
+    # Whole blocks of four scores: two show every score in both parts, five make a test part of a fifth.
+    patients = max(8, min(20, 4 * -(-pairs // 4)), 4 * -(-pairs // (4 * _PAIRS_PER_PATIENT)))
     options = DemoOptions(
         patients=patients,
         cases_per_patient=-(-pairs // patients),
