@@ -21,14 +21,12 @@ def show(name: str) -> int:
 
 def check(name: str) -> int:
     """Runs the conformance checks on a component; the exit status is 1 if one fails."""
-    from pathfuse.testing import run_checks
+    from pathfuse.testing import run_checks, summary
 
     results = run_checks(_component(name).load())
     failed = [result for result in results if not result.passed]
-    for result in failed:
-        print(f"failed  {result.name}: {result.reason}", file=sys.stderr)
-    print(f"{name}: {len(results)} checks ran, {len(failed)} failed")
-    return 1 if failed or not results else 0
+    print(summary(results), file=sys.stderr if failed else sys.stdout)
+    return 1 if failed else 0
 
 
 def _component(name: str) -> Component:

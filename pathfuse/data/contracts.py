@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import NamedTuple
 
 from lightning.pytorch import LightningDataModule
@@ -36,6 +37,10 @@ class CaseData(LightningDataModule, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """SHA-256 over cases, labels and parts; a run is resumed only on equal data."""
+
+    def origin(self) -> Path | None:
+        """The case table or folder behind the cases, where further files of the cohort lie; None if there is none."""
+        return None
 
     def notes(self) -> list[str]:
         """Lines to read before trusting a number, for example that patches of one slide may lie in two parts."""

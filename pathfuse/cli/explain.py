@@ -1,0 +1,45 @@
+"""`pathfuse explain RUN`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.train import prepare_lightning
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+
+HELP = """
+--explainer NAME   a component of slot explainer, with its options as --explainer.KEY VALUE (GradCAM)
+--cases IDS        cases that get pictures, separated by commas (all of them)
+--part NAME        test, val, train or all: the cases that are explained (test)
+--data.root DIR    other cases, all of which are explained; also --data.cases FILE
+--out DIR          where overlays and explain.json go"""
+
+
+def explain(words: list[str]) -> int:
+    """Writes overlays per case and stain, Drop in Accuracy and, where the truth is known, how well it is found."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        print(f"usage: {COMMANDS['explain'].usage}\n\n{COMMANDS['explain'].about}\n{HELP}")
+        return 0
+    prepare_lightning()
+    from pathfuse.training.chosen import choose_run
+    from pathfuse.training.explain import explain_run, make_explainer
+    from pathfuse.training.run_folder import RunFolder
+
+    out, wanted, part = line.take("out"), line.take("cases"), line.take("part") or "test"
+    if part not in ("train", "val", "test", "all"):
+        raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
+    name = line.take("explainer") or "GradCAM"
+    prefix = "explainer."
+    options = {key.removeprefix(prefix): line.take(key) or "" for key, _ in list(line.options) if key.startswith(prefix)}
+    explainer = make_explainer(name, options)
+    chosen = choose_run(line, needs_labels=False)
+    folder = RunFolder.create(Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}").path
+    pictures = None if wanted is None else wanted.split(",")
+    explain_run(chosen, explainer, part, folder, pictures, Console())
+    return 0

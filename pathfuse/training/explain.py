@@ -1,0 +1,102 @@
+"""A trained run, its cases and an explainer brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from pathfuse.core import Batch, Explainer
+from pathfuse.errors import RunError
+from pathfuse.explain.run import explain_cases
+from pathfuse.explain.truth import truth_beside
+from pathfuse.registry import EXPLAINERS
+from pathfuse.training.chosen import Chosen
+from pathfuse.training.evaluate import trained_task
+from pathfuse.training.stage import StageParser
+
+
+def make_explainer(name: str, options: dict[str, str]) -> Explainer:
+    """A registered explainer with options from the command line.
+
+    Raises:
+        PluginError: if no explainer has that name.
+        RecipeError: if an option is unknown or has another type.
+    """
+    kind = EXPLAINERS.get(name)
+    parser: ArgumentParser = StageParser(allow_abbrev=False)
+    parser.add_class_arguments(kind, "explainer")
+    config = parser.parse_args([f"--explainer.{key}={value}" for key, value in options.items()])
+    explainer = kind(**config.explainer)
+    if not isinstance(explainer, Explainer):
+        raise TypeError(f"{name} is registered as an explainer, but is none")
+    return explainer
+
+
+def explain_run(
+    chosen: Chosen, explainer: Explainer, part: str, out: Path, pictures: Collection[str] | None, console: Console
+) -> dict[str, Any]:
+    """Explains the cases of one part as the run was trained to see them, and prints the figures.
+
+    Raises:
+        RunError: if the part has no case, or a wanted case is not in it.
+    """
+    plan = chosen.plan
+    data = plan.data_of(plan.last)
+    task = trained_task(plan, chosen.checkpoint)
+    cases = {row.case_id for row in data.split_table() if part in (row.split, "all")}
+    missing = sorted(set(pictures or ()) - cases)
+    if missing or not cases:
+        raise RunError(f"{missing[0] if missing else 'no case'} is in the part {part!r} of the data. Choose another --part.")
+    data.setup("predict")
+    loader = data.predict_dataloader()
+    given = task.given or list(task.model.reads)
+    source = data.origin()
+    summary = explain_cases(
+        task.model.eval(),
+        _Shown(loader, cases, given),
+        explainer,
+        out,
+        classes=task.spec.classes,
+        pictures=pictures,
+        truth=truth_beside(source) if source else None,
+        seed=plan.stages[plan.last].seed,
+        console=console,
+    )
+    console.print(figures(summary))
+    console.print(f"{len(summary['cases'])} cases explained: {out}", highlight=False, soft_wrap=True)
+    return summary
+
+
+class _Shown:
+    """Batches of some cases, with only some stains shown."""
+
+    def __init__(self, loader: Iterable[Batch], cases: set[str], given: list[str]) -> None:
+        self.loader, self.cases, self.given = loader, cases, given
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.loader:
+            rows = [row for row, case in enumerate(batch.case_ids) if case in self.cases]
+            if rows:
+                yield batch.select(torch.tensor(rows)).keep(*self.given)
+
+
+def figures(summary: dict[str, Any]) -> Table:
+    """The figures of `explain.json` as a table."""
+    table = Table("figure", "value", title="where the model looked", title_justify="left", box=None)
+    for name, drop in summary.get("drop_in_accuracy", {}).items():
+        table.add_row(f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
+        table.add_row(f"average drop, {name} mask (%)", _text(drop["average_drop"]))
+    for stain, score in summary.get("truth", {}).items():
+        table.add_row(f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
+        table.add_row(f"AUC of a random map, {stain}", _text(score["random_auc"]))
+    return table
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
