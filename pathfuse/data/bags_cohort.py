@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pathfuse.data.cases import Case, CaseTable
+from pathfuse.data.cases import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, StoreError
 from pathfuse.store import SlideFeatures, open_slide
 
@@ -88,7 +88,7 @@ def _open(case: Case, modality: str, require: Sequence[Fact], patch_size_level0:
     return tuple(opened)
 
 
-def _kept(case: Case, slides: Mapping[str, Slides]) -> dict[str, tuple[object, ...]]:
+def _kept(case: Case, slides: Mapping[str, Slides]) -> dict[str, tuple[CaseFile, ...]]:
     paths = {m: {slide.path for slide in several} for m, several in slides.items()}
     return {m: tuple(file for file in case.files[m] if file.path in paths[m]) for m in paths}
 

@@ -16,6 +16,8 @@ from pathfuse.data.bags_cohort import Slides
 from pathfuse.data.cohort import Rows
 from pathfuse.data.sampler import Item
 from pathfuse.errors import PathfuseError, StoreError
+from pathfuse.store import SlideFeatures
+from pathfuse.store.rows import allocate
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class BagSet(Dataset[Batch | PathfuseError]):
             [len(slide) if rows is None else len(rows) for slide, rows in zip(slides, plan, strict=True)]
             for slides, plan in zip(several, plans, strict=True)
         ]
-        values = torch.empty(sum(map(sum, sizes)), self.widths[modality], dtype=self.dtype)  # (T, D)
+        values = allocate((sum(map(sum, sizes)), self.widths[modality]), self.dtype)  # (T, D)
         coords: list[Tensor | None] = []
         start = 0
         for slides, plan, counts in zip(several, plans, sizes, strict=True):
@@ -159,16 +161,16 @@ def _all_known(coords: Sequence[Tensor | None]) -> bool:
     return bool(coords) and all(known is not None for known in coords)
 
 
-def _info(slide: Slides[0]) -> SlideInfo:  # type: ignore[valid-type]
+def _info(slide: SlideFeatures) -> SlideInfo:
     return SlideInfo(slide.slide_id, slide.mpp, slide.level0_patch_size)
 
 
 def _refuse_not_finite(path: object, values: Tensor, rows: npt.NDArray[np.int64] | None) -> None:
-    # The sum is not finite if any value is not; it is four times as fast as looking at each.
-    if bool(torch.isfinite(values.sum(dtype=torch.float64))):
+    if not values.numel():
         return
-    bad = ~torch.isfinite(values)
-    if bool(bad.any()):
+    # NaN wins in both, and there is no third way of not being finite; `isfinite` on all is fifty times as slow.
+    if not all(bool(torch.isfinite(end)) for end in torch.aminmax(values)):
+        bad = ~torch.isfinite(values)
         first = int(bad.any(1).nonzero()[0])
         row = first if rows is None else int(rows[first])
         raise StoreError(

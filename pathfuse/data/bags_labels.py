@@ -44,8 +44,9 @@ class Labelled:
 def read_labels(path: Path, *, label: str = "label", stains: Sequence[str] = ()) -> tuple[list[Labelled], list[str]]:
     """The cases of a label table, and what to know about how it was read.
 
-    Understood are CLAM (`case_id, slide_id, label`), STAMP (`PATIENT, FILENAME`, any label column), MADELEINE (`slide_id`
-    and a column of 0 and 1 per stain), WSMCL (`id, label[, fold]` without a header), and `case_id, patient_id, label, split`.
+    Understood are `case_id, patient_id, label, split` and the tables of CLAM (`case_id, slide_id, label`), STAMP
+    (`PATIENT, FILENAME`, any label column), MADELEINE (`slide_id` and a column of 0 and 1 per stain) and WSMCL (`id,
+    label[, fold]` without a header).
 
     Args:
         path: CSV, UTF-8.

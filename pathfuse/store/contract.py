@@ -1,0 +1,150 @@
+"""What a store reader is and returns.
+
+Third parties subclass `Store` and name the class in an entry point of the group `pathfuse.store`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pathfuse.errors import StoreError
+from pathfuse.store.contents import Contents, Fact
+from pathfuse.store.rows import Index, Rows
+
+
+@dataclass(frozen=True)
+class SlideFeatures:
+    """The features of one slide and what is known about them. Nothing is guessed: what the file does not say is None.
+
+    Attributes:
+        path: the file.
+        slide_id: name of the slide.
+        features: (N, D) as stored; `features.read(rows)` reads.
+        source_format: the format it was read as.
+        coords_level0_px: (N, 2) top-left (x, y) in level-0 pixels.
+        coords_um: (N, 2) top-left (x, y) in micrometres. At most one of the two is there: the unit as stored.
+        patch_size_level0: edge of a patch in level-0 pixels.
+        patch_size_um: edge of a patch in micrometres, for formats that store it instead.
+        mpp: micrometres per level-0 pixel.
+        encoder: name of the network that made the features.
+        modality: stain, for formats that store it.
+        lacks: for facts that are missing, why: the attribute that is not there.
+        facts: attributes as stored, for `pathfuse store check`.
+    """
+
+    path: Path
+    slide_id: str
+    features: Rows
+    source_format: str
+    coords_level0_px: Rows | None = None
+    coords_um: Rows | None = None
+    patch_size_level0: float | None = None
+    patch_size_um: float | None = None
+    mpp: float | None = None
+    encoder: str | None = None
+    modality: str | None = None
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, coords in (("coords_level0_px", self.coords_level0_px), ("coords_um", self.coords_um)):
+            if coords is not None and (coords.shape[1] != 2 and len(coords)):
+                raise StoreError(f"{self.path}: {name} has {coords.shape[1]} columns instead of x and y.")
+            if coords is not None and len(coords) != len(self.features):
+                raise StoreError(
+                    f"{self.path} has {len(self.features)} rows of features, but {len(coords)} of coordinates. "
+                    "Extract it again."
+                )
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def level0_patch_size(self) -> float | None:
+        """Edge of a patch in level-0 pixels, converted from micrometres where mpp is known."""
+        if self.patch_size_level0 is None and self.patch_size_um is not None and self.mpp is not None:
+            return self.patch_size_um / self.mpp
+        return self.patch_size_level0
+
+    @property
+    def has_level0_coords(self) -> bool:
+        """Whether coordinates in level-0 pixels are stored, or can be computed exactly from what is stored."""
+        return self.coords_level0_px is not None or (self.coords_um is not None and self.mpp is not None)
+
+    def level0_coords(self, index: Index | None = None) -> Tensor | None:
+        """Top-left (x, y) in level-0 pixels of some or all patches, (k, 2) long; None if it cannot be known."""
+        if self.coords_level0_px is not None:
+            return _whole(self.coords_level0_px.read(index))
+        if self.coords_um is not None and self.mpp is not None:
+            return _whole(self.coords_um.read(index).double() / self.mpp)
+        return None
+
+    def need(self, fact: str) -> None:
+        """Refuses to go on without a fact: `coords`, `patch_size_level0`, `mpp` or `encoder`.
+
+        Raises:
+            StoreError: naming the file, the missing attribute and what to do.
+        """
+        known = {
+            "coords": self.has_level0_coords,
+            "patch_size_level0": self.level0_patch_size is not None,
+            "mpp": self.mpp is not None,
+            "encoder": self.encoder is not None,
+        }
+        if not known[fact]:
+            why = self.lacks.get(fact) or f"a {self.source_format} file stores no {fact}"
+            if fact == "coords" and self.coords_um is not None:
+                why, fact = "its coordinates are micrometres, and level-0 pixels need mpp", "mpp"
+            raise StoreError(f"{self.path} has no {fact} ({why}). {_REMEDY[fact]}")
+
+
+_REMEDY = {
+    "coords": "Extract it again with coordinates.",
+    "patch_size_level0": "Give patch_size_level0, or export it again.",
+    "mpp": "Give mpp (micrometres per level-0 pixel), in the case table or as an option.",
+    "encoder": "Extract it again, or do without.",
+}
+
+
+class Match(IntEnum):
+    """How sure a reader is that a file is its own."""
+
+    NO = 0
+    FALLBACK = 1
+    POSSIBLE = 2
+    LIKELY = 3
+    CERTAIN = 4
+
+
+class Store(ABC):
+    """Reader of one format. It decides by keys and attributes; a name counts only where the format has nothing else.
+
+    Attributes:
+        source_format: its name in `SlideFeatures`, on the command line and in messages.
+    """
+
+    source_format: ClassVar[str]
+
+    @abstractmethod
+    def match(self, contents: Contents) -> Match:
+        """How sure it is; reads nothing but headers."""
+
+    @abstractmethod
+    def read(self, contents: Contents) -> SlideFeatures:
+        """The slide.
+
+        Raises:
+            StoreError: if the file is of this format but cannot be used.
+        """
+
+
+def _whole(coords: Tensor) -> Tensor:
+    return coords.round().to(torch.long) if coords.is_floating_point() else coords.to(torch.long)
