@@ -15,6 +15,7 @@ Runs = tuple[tuple[int, int], ...]
 """Consecutive rows of a batch: (how many rows, how often each of them counts)."""
 
 _LANES = 256  # floats side by side; wide enough for any vector unit
+_BLOCK = 4096  # rows summed at once: a longer float32 sum loses digits that the loss would show
 
 
 def slope_of(activation: Activation, leaky_slope: float) -> float:
@@ -120,20 +121,21 @@ class _NormAct(torch.autograd.Function):
 
 
 def _statistics(rows: Tensor, shape: torch.Size, runs: Runs, k: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance (D,) over the batch with its repeats, pooled from runs and lanes."""
+    """Mean and biased variance (D,) over the batch with its repeats, pooled from runs, blocks and lanes."""
     means, variances, counts = [], [], []
+    blank = torch.zeros(rows.shape[1], dtype=_fine(rows).dtype, device=rows.device)
     for (_, times), span in zip(runs, _spans(runs, shape, rows), strict=True):
-        part = rows[span]
-        blank = torch.zeros(part.shape[1], dtype=_fine(rows).dtype, device=rows.device)
-        mean, var = torch.batch_norm_update_stats(part, blank, blank.clone(), 0.0)
-        means.append(mean.view(k, -1))
-        variances.append(var.view(k, -1))
-        counts.append(times * part.shape[0])
-    weight = torch.tensor(counts, dtype=means[0].dtype, device=rows.device).view(-1, 1, 1)
+        for block in torch.split(rows[span], _BLOCK):
+            mean, var = torch.batch_norm_update_stats(block, blank.clone(), blank.clone(), 0.0)
+            means.append(mean.view(k, -1).double())
+            variances.append(var.view(k, -1).double())
+            counts.append(times * block.shape[0])
+    weight = torch.tensor(counts, dtype=torch.float64, device=rows.device).view(-1, 1, 1)
     weight = weight / (weight.sum() * k)
-    mean_of, var_of = torch.stack(means), torch.stack(variances)  # (runs, k, D)
+    mean_of, var_of = torch.stack(means), torch.stack(variances)  # (blocks, k, D)
     mean = (weight * mean_of).sum((0, 1))
-    return mean, (weight * (var_of + (mean_of - mean) ** 2)).sum((0, 1))
+    var = (weight * (var_of + (mean_of - mean) ** 2)).sum((0, 1))
+    return mean.to(blank.dtype), var.to(blank.dtype)
 
 
 def _normalise(rows: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float, k: int) -> Tensor:

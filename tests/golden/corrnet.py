@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import torch
+
+from pathfuse.core import Batch, DataSpec, ModalitySpec, Model
 from pathfuse_corranet.decoder import ReconstructionHead
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_corranet.fusion import SEAttention
 from pathfuse_corranet.norm import NormAct
-
-from pathfuse.core import Batch, DataSpec, ModalitySpec, Model
 
 STAINS = {"he": "x", "ihc": "y"}
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from pathfuse_corranet.correlation import correlation
 
+from pathfuse_corranet.correlation import correlation
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 READINGS = [

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from pathfuse_corranet.objective import CorrelationObjective, ReleasedObjective
 
 from pathfuse.core import weighted_total
+from pathfuse_corranet.objective import CorrelationObjective, ReleasedObjective
 from tests.golden.corrnet import config_of, corrnet, pair
 from tests.golden.vectors import DTYPES, assert_near, golden
 

@@ -1,8 +1,8 @@
 """SSIM and its mixture with L1 against the reference vectors."""
 
 import torch
-from pathfuse_corranet.ssim import mixture, ssim_map, window
 
+from pathfuse_corranet.ssim import mixture, ssim_map, window
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 
