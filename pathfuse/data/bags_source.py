@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pathfuse.data.bags_files import SlideFiles, find_files
 from pathfuse.data.bags_labels import Labelled, read_labels
 from pathfuse.data.cases import Case, CaseFile, CaseTable
 from pathfuse.data.labels import class_order, unknown_label
 from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.store.folder import SlideFiles, find_files
 
 _LISTED = 5  # names in a message; more would bury the next step
 

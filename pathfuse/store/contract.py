@@ -87,6 +87,21 @@ class SlideFeatures:
             return _whole(self.coords_um.read(index).double() / self.mpp)
         return None
 
+    def um_coords(self, index: Index | None = None) -> Tensor | None:
+        """Top-left (x, y) in micrometres of some or all patches, (k, 2) double; None if it cannot be known."""
+        if self.coords_um is not None:
+            return self.coords_um.read(index).double()
+        if self.coords_level0_px is not None and self.mpp is not None:
+            return self.coords_level0_px.read(index).double() * self.mpp
+        return None
+
+    @property
+    def um_patch_size(self) -> float | None:
+        """Edge of a patch in micrometres, converted from level-0 pixels where mpp is known."""
+        if self.patch_size_um is None and self.patch_size_level0 is not None and self.mpp is not None:
+            return self.patch_size_level0 * self.mpp
+        return self.patch_size_um
+
     def need(self, fact: str) -> None:
         """Refuses to go on without a fact: `coords`, `patch_size_level0`, `mpp` or `encoder`.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -21,8 +23,10 @@ def read_npy(path: Path) -> Contents:
     """
     try:
         stamp = Stamp.of(path)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy remarks on old type names, of which no number type is one
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, TokenError) as error:
         if "bject" in str(error):
             raise StoreError(f"{path} is refused: it holds Python objects. Save a plain array of numbers.") from error
         raise unreadable(path, error) from error

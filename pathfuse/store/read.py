@@ -101,7 +101,7 @@ def _reader(contents: Contents, source_format: str | None) -> Store:
 
 
 def _described(contents: Contents) -> str:
-    if set(contents.arrays) == {"coords"}:
+    if set(contents.arrays) == {"coords"} and not contents.ignored:
         return "it holds coordinates only; give the file with features"
     arrays = [f"{name or 'array'} {found.shape}" for name, found in contents.arrays.items()]
     ignored = [f"{name}: {why}" for name, why in contents.ignored.items()]

@@ -44,7 +44,7 @@ def repack(source: Path, target: Path) -> bool:
             with open_hdf5(str(source)) as old, open_hdf5(str(temporary)) as new:
                 _check(old, new, source)
             os.utime(temporary, ns=(state.st_atime_ns, state.st_mtime_ns))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
         raise unreadable(source, error) from error
     return True
 
@@ -66,9 +66,10 @@ def _copy_attributes(old: h5py.Dataset | h5py.File, new: h5py.Dataset | h5py.Fil
     for name in old.attrs:
         attribute = h5py.h5a.open(old.id, name.encode())
         copy = h5py.h5a.create(new.id, name.encode(), attribute.get_type(), attribute.get_space())
-        raw = np.empty(attribute.shape, attribute.dtype)
-        attribute.read(raw)
-        copy.write(raw)
+        if attribute.shape is not None:  # else it is a type without a value
+            raw = np.empty(attribute.shape, attribute.dtype)
+            attribute.read(raw)
+            copy.write(raw)
 
 
 def _blocks(data: h5py.Dataset) -> list[tuple[slice, ...]] | list[tuple[()]]:
@@ -100,8 +101,12 @@ def _same_attributes(old: h5py.Dataset | h5py.File, new: h5py.Dataset | h5py.Fil
         one, two = h5py.h5a.open(old.id, name.encode()), h5py.h5a.open(new.id, name.encode())
         if one.get_type() != two.get_type() or one.shape != two.shape:
             return False
-        if np.asarray(old.attrs[name]).tolist() != np.asarray(new.attrs[name]).tolist() and one.dtype.kind != "f":
-            return False
-        if one.dtype.kind == "f" and np.asarray(old.attrs[name]).tobytes() != np.asarray(new.attrs[name]).tobytes():
+        if one.shape is not None and _raw(old.attrs[name]) != _raw(new.attrs[name]):
             return False
     return True
+
+
+def _raw(value: object) -> object:
+    """A value that equals itself, also when it is NaN."""
+    array = np.asarray(value)
+    return array.tolist() if array.dtype == object else array.tobytes()

@@ -163,6 +163,8 @@ class Hdf5Rows(Rows):
             raise unreadable(self.path, error) from error
 
     def _some(self, dataset: h5py.Dataset, index: Index) -> npt.NDArray[np.generic]:
+        if not len(index):
+            return np.empty((0, self.shape[1]), dataset.dtype)
         order = np.argsort(index, kind="stable")
         ranked = index[order]
         out = np.empty((len(index), self.shape[1]), dataset.dtype)

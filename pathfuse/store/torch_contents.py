@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,12 +122,10 @@ def _empty(value: Tensor, shape: tuple[int, int]) -> Rows:
 def _load(path: str) -> object:
     """Loads with torch's restricted reader, mapped where the file allows it."""
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:
-            if "mmap" not in str(error):
-                raise
-            return torch.load(path, map_location="cpu", weights_only=True)  # written before torch 1.6
+        with warnings.catch_warnings():
+            # Torch remarks on pickle versions and sparse tensors; such files are refused here, in one line.
+            warnings.simplefilter("ignore", UserWarning)
+            return _restricted(path)
     except pickle.UnpicklingError as error:
         raise StoreError(
             f"{path} is refused: reading it would unpickle more than tensors, which can run code. If you trust it, "
@@ -134,6 +133,15 @@ def _load(path: str) -> object:
         ) from error
     except DAMAGE as error:
         raise unreadable(Path(path), error) from error
+
+
+def _restricted(path: str) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+        return torch.load(path, map_location="cpu", weights_only=True)  # written before torch 1.6
 
 
 TORCH: Handles[object] = Handles(_load, lambda held: None, kept=4)

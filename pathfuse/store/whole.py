@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -29,7 +29,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         why = error.strerror or str(error).splitlines()[0]
         raise StoreError(f"{path} cannot be written ({why}). Free space or choose another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # no folder, no temporary file
+            temporary.unlink()
 
 
 def fitting(features: Tensor, dtype: torch.dtype, path: Path) -> Tensor:

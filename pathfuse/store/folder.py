@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathfuse.errors import StoreError
-from pathfuse.store import SUFFIXES
+from pathfuse.store.read import SUFFIXES
 from pathfuse.store.wsmcl import SUFFIXES as WSMCL_SUFFIXES
 
 MANIFEST = "manifest.csv"
@@ -26,11 +26,13 @@ class SlideFiles:
         folder: the folder.
         files: per name, the files of that slide in order.
         twins: names that two files in different sub-folders claim.
+        paths: all of the files, sorted.
     """
 
     folder: Path
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     twins: dict[str, tuple[Path, Path]] = field(default_factory=dict)
+    paths: list[Path] = field(default_factory=list)
 
     def get(self, name: str, modality: str) -> tuple[Path, ...]:
         """The files of a slide, or of `<name>_<STAIN>` with or without a part behind it; empty if there are none.
@@ -64,10 +66,12 @@ def find_files(folder: Path) -> SlideFiles:
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder. Give the folder that holds one feature file per slide.")
     if (folder / MANIFEST).is_file():
-        return SlideFiles(folder, _read_manifest(folder))
+        parts = _read_manifest(folder)
+        return SlideFiles(folder, parts, paths=sorted({path for files in parts.values() for path in files}))
     start = next((folder / name for name in ONE_OF if (folder / name).is_dir()), folder)
     found = SlideFiles(folder)
     for path in _walk(start):
+        found.paths.append(path)
         relative = str(path.relative_to(start))
         for name in dict.fromkeys((_slide_name(path), path.name, relative, relative.removesuffix(path.suffix))):
             found.add(name, path)
