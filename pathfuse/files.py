@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -26,7 +26,9 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror}). Free space or choose another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where a parent is a file there is nothing to remove, and saying so would hide the error above.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -36,7 +36,8 @@ def explain(words: list[str]) -> int:
         raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
     name = line.take("explainer") or "GradCAM"
     prefix = "explainer."
-    options = {key.removeprefix(prefix): line.take(key) or "" for key, _ in list(line.options) if key.startswith(prefix)}
+    keys = [key for key, _ in line.options if key.startswith(prefix)]
+    options = {key.removeprefix(prefix): line.take(key) or "" for key in keys}
     explainer = make_explainer(name, options)
     chosen = choose_run(line, needs_labels=False)
     folder = RunFolder.create(Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}").path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tupl
     config: Config = {}
     for path in paths:
         config = merge(config, read_yaml(path))
-    available = config.pop("layers", None) or {}
+    available = _mapping(config.pop("layers", None), f"{paths[-1]}: layers")
     notes: list[str] = []
     applied = list(layers)
     if DEMO in available and DEMO not in applied and not _has_source(config, options):
@@ -71,7 +72,7 @@ def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tupl
     for layer in applied:
         if layer not in available:
             raise RecipeError(_no_layer(layer, available, paths[-1]))
-        config = merge(config, available[layer])
+        config = merge(config, _mapping(available[layer], f"{paths[-1]}: layer {layer}"))
     stages = split_stages(config, str(paths[-1]))
     overrides = sort_overrides(options, list(stages))
     for stage, words in overrides.items():
@@ -83,19 +84,31 @@ def read_yaml(path: Path) -> Config:
     """The mapping in a YAML file.
 
     Raises:
-        RecipeError: with file, line and column if it is no YAML mapping.
+        RecipeError: with file, line and column if it is no YAML mapping, or cannot be read at all.
     """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
-        raise RecipeError(
-            f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or error})."
-        ) from error
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise RecipeError(f"{path}{place}: not readable as YAML ({reason}).") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read ({error.strerror}). Choose another file.") from error
     if not isinstance(config, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys; `pathfuse recipes show corranet` prints an example.")
     return config
+
+
+class PlainLoader(yaml.SafeLoader):
+    """YAML as a recipe may use it: plain data, written out. A few nested aliases stand for a billion nodes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuses aliases (`*name`)."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not used in recipes; write it out", mark)
+        return super().compose_node(parent, index)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
@@ -125,10 +138,16 @@ def split_stages(config: Config, source: str) -> dict[str, Config]:
         raise RecipeError(f"{source}: `stages` is a mapping from stage names to their configuration.")
     result = {}
     for name, stage in stages.items():
-        if name in STAGE_KEYS:
+        # The name becomes a folder of the run and the first part of an option.
+        if name in STAGE_KEYS or not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w-]*", name)):
             raise RecipeError(f"{source}: a stage cannot be called {name!r}; choose another name.")
-        _refuse_keys(stage or {}, STAGE_KEYS, f"{source}, stage {name}")
-        result[name] = merge(config, stage or {})
+        place = f"{source}, stage {name}"
+        stage = _mapping(stage, place)
+        _refuse_keys(stage, STAGE_KEYS, place)
+        result[name] = merge(config, stage)
+        for key in ("model", "trainer"):
+            # A word here would name another file, and a recipe is one file.
+            _mapping(result[name].get(key), f"{place}: {key}")
     return result
 
 
@@ -142,6 +161,7 @@ def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dic
     for key, value in options:
         first, _, rest = key.partition(".")
         if first in words and rest:
+            _refuse_keys([rest.partition(".")[0]], STAGE_KEYS, f"--{key}")
             words[first] += [f"--{rest}={value}"]
         elif first in SHARED or (len(stages) == 1 and first in STAGE_KEYS):
             for stage in stages:
@@ -186,10 +206,16 @@ def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:
     )
 
 
-def _refuse_keys(config: Config, known: Sequence[str], place: str) -> None:
-    for key in config:
+def _refuse_keys(keys: Iterable[object], known: Sequence[str], place: str) -> None:
+    for key in keys:
         if key not in known:
             raise RecipeError(f"{place}: {key!r} is no key of a recipe.{_near(str(key), known)}")
+
+
+def _mapping(value: object, place: str) -> Config:
+    if value is not None and not isinstance(value, dict):
+        raise RecipeError(f"{place}: expected a mapping of keys, got {value!r}.")
+    return value or {}
 
 
 def _no_layer(layer: str, available: Mapping[str, Any], path: Path) -> str:

@@ -19,6 +19,7 @@ from pathfuse.registry import EXPLAINERS
 from pathfuse.training.chosen import Chosen
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.stage import StageParser
+from pathfuse.training.trust import trusted_imports
 
 
 def make_explainer(name: str, options: dict[str, str]) -> Explainer:
@@ -31,7 +32,8 @@ def make_explainer(name: str, options: dict[str, str]) -> Explainer:
     kind = EXPLAINERS.get(name)
     parser: ArgumentParser = StageParser(allow_abbrev=False)
     parser.add_class_arguments(kind, "explainer")
-    config = parser.parse_args([f"--explainer.{key}={value}" for key, value in options.items()])
+    with trusted_imports():
+        config = parser.parse_args([f"--explainer.{key}={value}" for key, value in options.items()])
     explainer = kind(**config.explainer)
     if not isinstance(explainer, Explainer):
         raise TypeError(f"{name} is registered as an explainer, but is none")
@@ -52,7 +54,8 @@ def explain_run(
     cases = {row.case_id for row in data.split_table() if part in (row.split, "all")}
     missing = sorted(set(pictures or ()) - cases)
     if missing or not cases:
-        raise RunError(f"{missing[0] if missing else 'no case'} is in the part {part!r} of the data. Choose another --part.")
+        absent = f"{missing[0]} is not" if missing else "no case is"
+        raise RunError(f"{absent} in the part {part!r} of the data. Choose another --part.")
     data.setup("predict")
     loader = data.predict_dataloader()
     given = task.given or list(task.model.reads)

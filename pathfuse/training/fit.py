@@ -9,12 +9,12 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RecipeError, RunError
 from pathfuse.files import write_text
 from pathfuse.recipes import Recipe
 from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
 from pathfuse.training.evaluate import test_cases
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.
@@ -60,7 +60,12 @@ def check_everything_fits(plan: Plan) -> None:
     """Reads the data and builds every stage once, so that a mistake in the last stage shows before the first trains."""
     for name in plan.stages:
         plan.data_of(name)
-        plan.task_of(name, lambda reference, name=name: plan.untrained(reference, name))  # type: ignore[misc]
+        task = plan.task_of(name, lambda reference, name=name: plan.untrained(reference, name))  # type: ignore[misc]
+        try:
+            task.configure_optimizers()
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"stage {name}: optimizer or lr_scheduler cannot be built: {error}") from error
+        plan.stages[name].make_trainer([], os.curdir)
 
 
 def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
@@ -125,6 +130,9 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
         str(run.path),
     )
     unfinished = run.unfinished(name)
+    if unfinished is not None:
+        # Says in one line what Lightning, which reads the file again, says in a traceback.
+        load_weights(task, unfinished)
     try:
         trainer.fit(task, datamodule=data, ckpt_path=unfinished, weights_only=True)
     except (SystemExit, KeyboardInterrupt) as error:

@@ -17,15 +17,19 @@ _REFUSED = re.compile(r"Importing '([^']+)' is not allowed")
 _COMPONENT = (
     re.compile(r"Expected a dot import path string:? '?([\w.]+)"),
     re.compile(r"to be a function that returns .*Got value: ([\w.]+)"),
-    re.compile(r"Expected a path but '?([\w.]+)'? either"),
+    re.compile(r"Expected a path but '?(\S+?)'? either"),
 )
 _OPTION = re.compile(r"Option '([^']+)' is not accepted")
 _UNKNOWN = re.compile(r"[Uu]nrecognized arguments: --([^= ]+)")
 _TYPE = re.compile(r"Expected an? <class '(?!NoneType)([\w.]+)'>.*?(?:Got|Given) value: ([^\n]+)", re.DOTALL)
 _MISSING = re.compile(r"the following arguments are required: (.+)")
 _PREFIX = re.compile(r'(Parser|Problem with) key "[^"]+":')
+_GROUP = re.compile(r"Group '([\w.]+)' does not accept option '([\w]+)[\w.]*'")
+# A class inside a class is parsed by a parser of its own, whose line is quoted among what else was tried.
+_EXPLAINED = re.compile(r"^\s*- (.*(?:may not be named in a recipe|is no option there|: expected .*, got ).*)$", re.M)
 _NOISE = re.compile(
-    r"(Does not validate against any|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|^-?\s*$)"
+    r"(Does not validate against any|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>|^-?\s*$"
+    r"|Not a valid subclass of|Subclass types expect|^\s*- a (class path|dict) )"
 )
 
 
@@ -38,6 +42,8 @@ def explain(message: str, parser: ArgumentParser) -> str:
     """
     # Messages nest; the innermost key is the most exact one, and it is relative to those before it.
     place = "".join(f"{key}: " for key in dict.fromkeys(_KEY.findall(message)))
+    if found := _EXPLAINED.search(message):
+        return place + found[1]
     if found := _REFUSED.search(message):
         return (
             f"{place}{found[1]} may not be named in a recipe. Allowed are pathfuse, installed plug-ins, torch.optim, "
@@ -45,7 +51,9 @@ def explain(message: str, parser: ArgumentParser) -> str:
             f"{VARIABLE}=MODULE in the environment allows more."
         )
     if found := _UNKNOWN.search(message):
-        return f"--{found[1]} is no option.{_guess(found[1], _dests(parser))}"
+        return f"--{found[1]} is no option.{_guess_option(found[1], parser)} `pathfuse fit --help` lists all of them."
+    if found := _GROUP.search(message):
+        return f"{found[1]}: {found[2]!r} is no option there.{_guess_option(f'{found[1]}.{found[2]}', parser)}"
     if found := _OPTION.search(message):
         return f"{place}{found[1]!r} is no option there.{_guess(found[1], _option_names(parser))}"
     if found := _TYPE.search(message):
@@ -57,7 +65,16 @@ def explain(message: str, parser: ArgumentParser) -> str:
     if found := _MISSING.search(message):
         return f"{place}{found[1].strip()} is required; add it to the recipe or the command line."
     lines = [_PREFIX.sub("", line).strip(" -") for line in message.splitlines() if not _NOISE.search(line)]
-    return place + " ".join(line for line in lines if line)
+    return place + (
+        " ".join(line for line in lines if line) or "expected a class by name, or class_path and init_args."
+    )
+
+
+def _guess_option(option: str, parser: ArgumentParser) -> str:
+    parent, dot, word = option.rpartition(".")
+    known = {dest.removeprefix(parent + dot).partition(".")[0] for dest in _dests(parser) if dest.startswith(parent)}
+    near = get_close_matches(word, known, n=1)
+    return f" Did you mean --{parent}{dot}{near[0]}?" if near else ""
 
 
 def _guess(word: str, known: Iterable[str]) -> str:

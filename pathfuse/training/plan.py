@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,10 @@ def load_weights(task: Task, checkpoint: Path) -> None:
         RunError: if the file is damaged, holds more than tensors, or belongs to another model.
     """
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # A file that torch half recognises also costs a warning; the line below says what matters.
+            warnings.simplefilter("ignore")
+            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         task.load_state_dict(content["state_dict"])
     except FileNotFoundError as error:
         raise RunError(f"{checkpoint} does not exist. Train the stage first.") from error

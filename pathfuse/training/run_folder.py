@@ -101,7 +101,7 @@ class RunFolder:
 
     def complete(self) -> list[str]:
         """Names of the stages that are trained to their end."""
-        return list(json.loads(self.state_file.read_text())["complete"]) if self.state_file.is_file() else []
+        return list(self._json(self.state_file.name).get("complete", [])) if self.state_file.is_file() else []
 
     def mark_complete(self, stage: str) -> None:
         """Remembers that a stage needs no further training."""
@@ -115,12 +115,23 @@ class RunFolder:
 
     def specs(self) -> dict[str, DataSpec]:
         """What each stage was built for."""
-        raw = json.loads((self.path / "spec.json").read_text(encoding="utf-8"))
-        return {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in raw.items()}
+        raw = self._json("spec.json")
+        try:
+            return {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in raw.items()}
+        except (TypeError, KeyError) as error:
+            raise RunError(f"{self.path / 'spec.json'} describes no data. Train again with another --out.") from error
 
     def versions(self) -> dict[str, Any]:
         """The content of `versions.json`."""
-        result: dict[str, Any] = json.loads((self.path / "versions.json").read_text(encoding="utf-8"))
+        return {"recipe_sha256": None, "cases_sha256": None, **self._json("versions.json")}
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            result = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{self.path / name} cannot be read ({error}). Train again with another --out.") from error
+        if not isinstance(result, dict):
+            raise RunError(f"{self.path / name} holds no mapping. Train again with another --out.")
         return result
 
     def write_splits(self, rows: Iterable[SplitRow]) -> None:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import yaml
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import (
     ArgsType,
@@ -27,7 +28,7 @@ from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.recipes.compose import Config
 from pathfuse.training.messages import explain
 from pathfuse.training.task import Task
-from pathfuse.training.trust import trusted_imports
+from pathfuse.training.trust import check_classes, trusted_imports
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
 DEFAULT_SEED = 7
@@ -82,6 +83,7 @@ class StageCLI(LightningCLI):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )
+            check_classes(self.config)
         except PathfuseError as error:
             raise type(error)(f"stage {name}: {error}") from error
 
@@ -136,7 +138,11 @@ class StageCLI(LightningCLI):
         """The stage's trainer, with further callbacks."""
         config = dict(self._instantiate("trainer").trainer)
         config["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
-        return Trainer(**{**config, "default_root_dir": default_root_dir})
+        try:
+            return Trainer(**{**config, "default_root_dir": default_root_dir})
+        except (TypeError, ValueError, MisconfigurationException) as error:
+            reason = str(error).splitlines()[0]
+            raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
 
     def _instantiate(self, *keys: str) -> Namespace:
         part = Namespace(**{key: self.config[key] for key in keys})  # type: ignore[no-untyped-call]
@@ -147,7 +153,8 @@ class StageCLI(LightningCLI):
         except PathfuseError:
             raise
         except (TypeError, ValueError, KeyError) as error:
-            raise RecipeError(f"stage {self.name}: {keys[0]} cannot be built: {error}") from error
+            reason = explain(str(error), self.parser)
+            raise RecipeError(f"stage {self.name}: {keys[0]} cannot be built: {reason}") from error
 
 
 def _as_list(value: object) -> list[object]:

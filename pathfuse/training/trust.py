@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import Parameter, isclass, signature
 
 import jsonargparse
+from jsonargparse import Namespace
 from jsonargparse import _common as settings
+from jsonargparse._util import import_object
 
+from pathfuse.errors import RecipeError, TrustError
 from pathfuse.registry import components
 
 TRUSTED = (
@@ -28,6 +32,30 @@ TRUSTED = (
     "lightning.pytorch.cli.ReduceLROnPlateau",
 )
 VARIABLE = "PATHFUSE_TRUST"
+
+
+def check_classes(config: object) -> None:
+    """Refuses every function in the place of a class; trusted modules hold some that write files or run commands.
+
+    Args:
+        config: a parsed configuration; to be called within `trusted_imports`.
+
+    Raises:
+        TrustError: naming the first function.
+        RecipeError: for `dict_kwargs`, which are handed on unread, of a class that has no use for them.
+    """
+    if isinstance(config, Namespace) and isinstance(path := config.get("class_path"), str):
+        kind = import_object(path)
+        if not isclass(kind):
+            raise TrustError(f"{path} is no class, and a recipe may only name classes.")
+        kinds = {parameter.kind for parameter in signature(kind).parameters.values()}
+        if config.get("dict_kwargs") and Parameter.VAR_KEYWORD not in kinds:
+            raise RecipeError(f"{path} has no option {next(iter(config['dict_kwargs']))!r}; use init_args.")
+    if isinstance(config, Namespace | dict):
+        config = list((vars(config) if isinstance(config, Namespace) else config).values())
+    if isinstance(config, list | tuple):
+        for part in config:
+            check_classes(part)
 
 
 @contextmanager
