@@ -96,8 +96,8 @@ def _table(path: Path, label: str) -> tuple[list[str], list[tuple[int, list[str]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CaseTableError(f"{path} is no CSV in UTF-8 ({error}). Save it as 'CSV UTF-8'.") from error
     notes: list[str] = []
-    # Published tables put a notice of one cell above or below the header.
-    notices = [line for line, cells in rows if len([cell for cell in cells if cell]) == 1]
+    # Published tables put a notice of one cell above or below the header. A case without a label is no notice.
+    notices = [line for line, cells in rows[:2] if " " in cells[0] and not any(cells[1:])]
     if notices:
         notes.append(f"{path.name} line {notices[0]} holds one cell only and is not read.")
         rows = [(line, cells) for line, cells in rows if line not in notices]
@@ -109,6 +109,8 @@ def _table(path: Path, label: str) -> tuple[list[str], list[tuple[int, list[str]
         notes.append(f"{path.name} has no header and is read as {', '.join(header)}.")
     else:
         rows = rows[1:]
+    if not rows:
+        raise CaseTableError(f"{path.name} has a header but no rows. It needs one row per case.")
     for line, cells in rows:
         if len(cells) != len(header):
             raise CaseTableError(f"{path.name} line {line}: {len(cells)} cells, but the first row has {len(header)}.")

@@ -62,6 +62,7 @@ def _rows(dataset: h5py.Dataset, name: str, path: Path, stamp: Stamp, needed: in
     offset = dataset.id.get_offset()
     # A user block shifts every offset; nobody writes one, so such a file is read the slow way.
     contiguous = offset is not None and dataset.file.userblock_size == 0 and dataset.id.get_storage_size() == needed
+    contiguous = contiguous or (needed == 0 and dataset.chunks is None)
     if shape is None:
         return None, contiguous
     if contiguous and 0 not in shape:

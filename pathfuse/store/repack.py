@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
@@ -36,14 +35,12 @@ def repack(source: Path, target: Path) -> bool:
         raise StoreError(f"{source}: {name} is {why}. Repack copies plain arrays only.")
     if source.resolve() == target.resolve() and all(found.contiguous for found in contents.arrays.values()):
         return False
-    state = os.stat(source)
     try:
         with whole_file(target) as temporary:
             with open_hdf5(str(source)) as old, h5py.File(temporary, "w") as new:
                 _copy(old, new)
             with open_hdf5(str(source)) as old, open_hdf5(str(temporary)) as new:
                 _check(old, new, source)
-            os.utime(temporary, ns=(state.st_atime_ns, state.st_mtime_ns))
     except (OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
         raise unreadable(source, error) from error
     return True

@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch import LightningModule, Trainer
 
-from pathfuse.core import Batch
+from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.bags import PairedBags
 from pathfuse.data.bags_dataset import Sampling
 from pathfuse.errors import CaseTableError, RecipeError, StoreError
@@ -278,6 +279,73 @@ def test_the_fingerprint_follows_cases_and_files_but_not_folders(table, tmp_path
     assert bags(moved).fingerprint() == one
     moved.write_text(moved.read_text(encoding="utf-8").replace("val", "train"), encoding="utf-8")
     assert bags(moved).fingerprint() != one
+
+
+class Seen(LightningModule):
+    """Notes what it is given."""
+
+    def __init__(self, spec=None):
+        super().__init__()
+        self.spec = spec
+        self.epochs = {}
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch):
+        key = (self.current_epoch, batch.case_ids)
+        self.epochs[key] = batch.x["he"].values
+        return self.weight * batch.x["he"].values.sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+# What Lightning says of its own code and of small data.
+quiet = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*does not have many workers", "ignore::UserWarning")
+
+
+def trainer(**options):
+    silent = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Trainer(accelerator="cpu", limit_val_batches=0, **silent, **options)
+
+
+@quiet
+def test_under_a_trainer_every_epoch_draws_anew_and_a_second_run_draws_the_same(table):
+    runs = []
+    for workers in (0, 1):
+        module = Seen()
+        data = bags(table, patches_per_bag=3, batch_size=1, num_workers=workers)
+        trainer(max_epochs=3).fit(module, datamodule=data)
+        runs.append(module.epochs)
+    assert runs[0].keys() == runs[1].keys() and len(runs[0]) == 6
+    assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
+    drawn = [runs[0][epoch, ("007",)] for epoch in range(3)]
+    assert not torch.equal(drawn[0], drawn[1]) or not torch.equal(drawn[1], drawn[2])
+
+
+@quiet
+def test_features_of_another_encoder_than_the_models_are_refused(table):
+    spec = DataSpec((ModalitySpec("he", "features", 1024),), ("0", "1"), (1, 1))
+    with pytest.raises(StoreError, match="he features have width 6, but the model was made for 1024"):
+        trainer(max_epochs=1).fit(Seen(spec), datamodule=bags(table))
+
+
+@quiet
+def test_a_stain_that_no_case_has_gets_the_width_of_the_model(table):
+    stains = (ModalitySpec("he", "features", 6), ModalitySpec("her2", "features", 9))
+    data = bags(table, modalities=["he", "her2"], missing="allow")
+
+    class Predicts(Seen):
+        def predict_step(self, batch):
+            assert batch.x["her2"].values.shape == (0, 9) and not batch.present["her2"].any()
+            return batch.x["he"].values.sum()
+
+    found = trainer().predict(Predicts(DataSpec(stains, ("0", "1"), (1, 1))), datamodule=data)
+    assert len(found) == 1
 
 
 def test_nothing_to_read_says_what_to_give():
