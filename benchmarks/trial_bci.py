@@ -15,11 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
+from pathfuse.core import weighted_total
 from pathfuse.data.demo import write_bci
-from pathfuse.data.patches import PairedPatches
+from pathfuse.recipes import compose, find_recipe
+from pathfuse.training.plan import Plan
 
 WORDS = ["--correlate.model.encoder.stem=none", "--predict.model.encoder.backbone.weights=random"]
 
@@ -56,29 +59,35 @@ def fit(root: Path, work: Path) -> tuple[float, int]:
     return time.monotonic() - began, peak
 
 
-def loader_wait(root: Path, work: Path, step_s: float) -> float:
-    """Share of the second epoch that a trainer, busy for `step_s` per batch, spends waiting for the next one."""
-    data = PairedPatches(root=str(root), cache=str(work / "cache"), batch_size=16)
+def loader_wait(root: Path, work: Path) -> float:
+    """Share of the second epoch of the correlate stage that is spent waiting for the next batch."""
+    options = [("data.root", str(root)), ("data.cache", str(work / "cache")), ("correlate.model.encoder.stem", "none")]
+    plan = Plan.parse(compose([find_recipe("corranet")], [], options))
+    data, task = plan.data_of("correlate"), plan.task_of("correlate", lambda name: plan.untrained(name, "correlate"))
+    optimizer = torch.optim.Adam(task.parameters())
     loader = data.train_dataloader()
-    waited = busy = 0.0
+    waited, whole = 0.0, 1.0
     for epoch in range(2):
-        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-        batches, waited, busy = iter(loader), 0.0, 0.0
+        loader.sampler.set_epoch(epoch)
+        waited, started = 0.0, time.monotonic()
+        batches = iter(loader)
         while True:
             began = time.monotonic()
-            if next(batches, None) is None:
-                break
+            batch = next(batches, None)
             waited += time.monotonic() - began
-            time.sleep(step_s)
-            busy += step_s
-    return waited / (waited + busy)
+            if batch is None:
+                break
+            optimizer.zero_grad()
+            weighted_total(task.objective.losses(task.model, batch).terms, task.loss_weights).backward()
+            optimizer.step()
+        whole = time.monotonic() - started
+    return waited / whole
 
 
 def main() -> None:
     """Prints one row per size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="+", default=[100, 1000])
-    parser.add_argument("--step_s", type=float, default=1.0, help="seconds that a training step takes")
     arguments = parser.parse_args()
     table = Table("pairs of 1024 px", "written, s", "fit, s", "peak RssAnon, MB", "loader wait, 2nd epoch")
     for pairs in arguments.pairs:
@@ -88,7 +97,7 @@ def main() -> None:
             root = write_bci(work / "bci", pairs)
             written = time.monotonic() - began
             seconds, peak = fit(root, work)
-            wait = loader_wait(root, work, arguments.step_s)
+            wait = loader_wait(root, work)
             table.add_row(str(pairs), f"{written:.0f}", f"{seconds:.0f}", f"{peak / 1e6:.0f}", f"{wait:.1%}")
     Console(width=120).print(table)
 
