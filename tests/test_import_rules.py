@@ -20,7 +20,7 @@ MAY = {
     "explain": {"core", "data", "evaluate"},
     "report": {"core", "data", "evaluate"},
     "testing": {"core", "registry"},
-    "training": {"core", "data", "evaluate", "explain", "recipes", "registry", "cli"},
+    "training": {"core", "data", "evaluate", "explain", "recipes", "registry"},
     "recipes": set(),
 }
 EVERYBODY = {"errors", "files"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.train import prepare_lightning
 from pathfuse.cli.words import Words
@@ -27,7 +28,6 @@ def explain(words: list[str]) -> int:
         print(f"usage: {COMMANDS['explain'].usage}\n\n{COMMANDS['explain'].about}\n{HELP}")
         return 0
     prepare_lightning()
-    from pathfuse.training.chosen import choose_run
     from pathfuse.training.explain import explain_run, make_explainer
     from pathfuse.training.run_folder import RunFolder
 
@@ -40,7 +40,8 @@ def explain(words: list[str]) -> int:
     options = {key.removeprefix(prefix): line.take(key) or "" for key in keys}
     explainer = make_explainer(name, options)
     chosen = choose_run(line, needs_labels=False)
-    folder = RunFolder.create(Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}").path
+    folder = Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     pictures = None if wanted is None else wanted.split(",")
-    explain_run(chosen, explainer, part, folder, pictures, Console())
+    with RunFolder.claim(folder):
+        explain_run(chosen.plan, chosen.checkpoint, explainer, part, folder, pictures, Console())
     return 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
+from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError
@@ -120,14 +122,12 @@ def _on_run(name: str, words: list[str]) -> int:
         return show_help(name)
     prepare_lightning()
     from pathfuse.training import evaluate
-    from pathfuse.training.chosen import choose_run
     from pathfuse.training.run_folder import RunFolder
 
     out = line.take("out")
     chosen = choose_run(line, needs_labels=name == "test")
     folder = Path(out) if out else chosen.folder / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    if name != "validate":
-        RunFolder.create(folder)
     work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
-    work(chosen.plan, chosen.checkpoint, folder, Console())
+    with nullcontext() if name == "validate" else RunFolder.claim(folder):
+        work(chosen.plan, chosen.checkpoint, folder, Console())
     return 0

@@ -16,8 +16,8 @@ from pathfuse.errors import RunError
 from pathfuse.explain.run import explain_cases
 from pathfuse.explain.truth import truth_beside
 from pathfuse.registry import EXPLAINERS
-from pathfuse.training.chosen import Chosen
 from pathfuse.training.evaluate import trained_task
+from pathfuse.training.plan import Plan
 from pathfuse.training.stage import StageParser
 from pathfuse.training.trust import trusted_imports
 
@@ -41,16 +41,21 @@ def make_explainer(name: str, options: dict[str, str]) -> Explainer:
 
 
 def explain_run(
-    chosen: Chosen, explainer: Explainer, part: str, out: Path, pictures: Collection[str] | None, console: Console
+    plan: Plan,
+    checkpoint: Path,
+    explainer: Explainer,
+    part: str,
+    out: Path,
+    pictures: Collection[str] | None,
+    console: Console,
 ) -> dict[str, Any]:
     """Explains the cases of one part as the run was trained to see them, and prints the figures.
 
     Raises:
         RunError: if the part has no case, or a wanted case is not in it.
     """
-    plan = chosen.plan
     data = plan.data_of(plan.last)
-    task = trained_task(plan, chosen.checkpoint)
+    task = trained_task(plan, checkpoint)
     cases = {row.case_id for row in data.split_table() if part in (row.split, "all")}
     missing = sorted(set(pictures or ()) - cases)
     if missing or not cases:

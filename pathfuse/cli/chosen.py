@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.training.plan import Plan
-from pathfuse.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pathfuse.training.plan import Plan
 
 # Where cases come from; giving one on the command line replaces whatever the run was trained on.
 SOURCES = ("data.root", "data.cases")
@@ -27,13 +29,11 @@ class Chosen:
         plan: its recipe, with the overrides.
         checkpoint: its weights.
         folder: where results go if nobody says otherwise.
-        run: its run folder, if it has one.
     """
 
     plan: Plan
     checkpoint: Path
     folder: Path
-    run: RunFolder | None = None
 
 
 def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
@@ -46,6 +46,9 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     Raises:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
     """
+    from pathfuse.training.plan import Plan
+    from pathfuse.training.run_folder import RunFolder
+
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
     options = [*(() if needs_labels else NO_LABELS), *other_source(line.options)]
     if len(line.positional) > 1:
@@ -55,7 +58,7 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
         # Further recipes are laid over the run's own, as on the command line of fit.
         plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
         plan.specs.update(run.specs())
-        return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path, run)
+        return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path)
     if not files or checkpoint is None:
         raise RecipeError("name a run folder, or give --recipe NAME and --ckpt_path FILE.")
     recipe = compose([find_recipe(file) for file in files], layers, options)
