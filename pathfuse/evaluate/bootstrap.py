@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import nan
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # a comparison of runs reads files and loads no torch
+    from torch import Tensor
 
 Rows = NDArray[np.int64]
 
@@ -65,7 +66,7 @@ def balanced_accuracy_interval(
         draws: how often the patients are drawn.
         seed: same seed, same interval.
     """
-    known = torch.nonzero(target >= 0).squeeze(1).cpu().numpy()
+    known = (target >= 0).nonzero().squeeze(1).cpu().numpy()
     truth = target.cpu().numpy()[known]
     correct = (prob.argmax(1).cpu().numpy()[known] == truth).astype(np.float64)
     classes = prob.shape[1]

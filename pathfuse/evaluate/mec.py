@@ -11,8 +11,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-BORDERS = (0.75, 0.9)
-STRATA = ("low", "medium", "high")
+from pathfuse.evaluate.strata import BORDERS, STRATA
+
+__all__ = [
+    "BORDERS",
+    "STRATA",
+    "constant_confidence",
+    "mean_effective_confidence",
+    "strata_accuracy",
+    "strata_sizes",
+    "stratum",
+]
 
 
 def mean_effective_confidence(

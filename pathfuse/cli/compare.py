@@ -1,0 +1,74 @@
+"""`pathfuse compare RUN RUN ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+
+USAGE = "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]"
+ABOUT = "paired statistics of runs that were tested on the same patients"
+HELP = """
+RUN                  a run folder, or a folder of the runs of all folds
+--baseline NAME      the run that all others are compared with (every pair)
+--metric NAME        a metric, also several separated by commas, or all (balanced_accuracy,auroc)
+--draws N            cohorts of patients for the intervals (10000)
+--permutations N     exchanges of the permutation test (10000)
+--level X            of the intervals (0.95)
+--seed N             same seed, same numbers (0)
+--out DIR            where comparison.csv and comparison.md go (comparison)"""
+
+
+def compare(words: list[str]) -> int:
+    """Compares runs and writes the tables."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        print(f"usage: {USAGE}\n\n{ABOUT}\n{HELP}")
+        return 0
+    from pathfuse.evaluate.compare import compare_runs
+    from pathfuse.evaluate.compared_run import read_runs
+    from pathfuse.evaluate.comparison import CompareOptions
+    from pathfuse.evaluate.comparison_files import as_table, write_comparison
+
+    metrics = [name for value in line.take_all("metric") for name in value.split(",") if name]
+    options = CompareOptions(
+        metrics=tuple(metrics),
+        baseline=line.take("baseline"),
+        draws=_whole(line, "draws", 10_000, 1),
+        permutations=_whole(line, "permutations", 10_000, 1),
+        level=_level(line),
+        seed=_whole(line, "seed", 0, 0),
+    )
+    out, paths = Path(line.take("out") or "comparison"), [Path(word) for word in line.positional]
+    line.positional = []
+    line.finish()
+    comparison = compare_runs(read_runs(paths), options)
+    files = write_comparison(out, comparison)
+    console = Console()
+    console.print(as_table(comparison))
+    for file in files:
+        console.print(str(file), highlight=False, soft_wrap=True)
+    return 0
+
+
+def _whole(line: Words, key: str, default: int, least: int) -> int:
+    value = line.take(key)
+    if value is None:
+        return default
+    if not value.isdecimal() or int(value) < least:
+        raise RecipeError(f"--{key} {value}: expected a whole number from {least} on.")
+    return int(value)
+
+
+def _level(line: Words) -> float:
+    value = line.take("level") or "0.95"
+    try:
+        level = float(value)
+    except ValueError:
+        level = 0.0
+    if not 0 < level < 1:
+        raise RecipeError(f"--level {value}: expected a number between 0 and 1.")
+    return level
