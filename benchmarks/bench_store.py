@@ -1,6 +1,6 @@
 """A bag of 15,000 x 1,536 float16 read whole and by 512 rows: from TRIDENT's chunks, CLAM's, repacked and .npy.
 
-The baseline reads TRIDENT's file with h5py, as its users do. Aims: repacked whole at least 8 times, rows 40 times as fast.
+The baseline reads TRIDENT's file with h5py, as its users do. Aims for repacked: whole 8 times, rows 40 times as fast.
 """
 
 from __future__ import annotations

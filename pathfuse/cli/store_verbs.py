@@ -23,6 +23,8 @@ from pathfuse.store.repack import repack as repack_file
 if TYPE_CHECKING:
     from pathfuse.data.cases import Case
 
+MPP_TOLERANCE = 0.02
+
 
 def inspect(line: Words) -> int:
     """What each file is."""
@@ -221,7 +223,12 @@ def _open_paths(
     slides: dict[str, list[SlideFeatures]] = {}
     for modality, path, mpp in paths:
         try:
-            slides.setdefault(modality, []).append(open_slide(path, mpp=mpp))
+            slide = open_slide(path, mpp=mpp)
         except StoreError as error:
             findings.append(Finding("error", str(path), str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ")))
+            continue
+        slides.setdefault(modality, []).append(slide)
+        if mpp is not None and slide.mpp is not None and abs(slide.mpp / mpp - 1) > MPP_TOLERANCE:
+            text = f"the table says mpp {mpp:g}, the file {slide.mpp:g}, which is used"
+            findings.append(Finding("error", str(path), text))
     return slides

@@ -1,6 +1,7 @@
 """Paired bags: the same cohort from any store, packed, sampled, masked."""
 
 import csv
+import pickle
 from pathlib import Path
 
 import h5py
@@ -300,7 +301,9 @@ class Seen(LightningModule):
 
 
 # What Lightning says of its own code and of small data.
-quiet = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*does not have many workers", "ignore::UserWarning")
+quiet = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore:.*does not have many workers", "ignore::UserWarning"
+)
 
 
 def trainer(**options):
@@ -346,6 +349,13 @@ def test_a_stain_that_no_case_has_gets_the_width_of_the_model(table):
 
     found = trainer().predict(Predicts(DataSpec(stains, ("0", "1"), (1, 1))), datamodule=data)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_data_set_travels_to_a_spawned_worker(kind, tmp_path):
+    data = bags(cohort(tmp_path, kind)).predict_dataloader().dataset
+    here, there = data[0, 0], pickle.loads(pickle.dumps(data))[0, 0]
+    assert torch.equal(here.x["he"].values, there.x["he"].values)
 
 
 def test_nothing_to_read_says_what_to_give():

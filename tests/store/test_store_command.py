@@ -85,6 +85,14 @@ def test_check_names_every_planted_defect(folder, capsys):
     assert any("he: encoder conch_v1, uni_v1, but ihc virchow2" in line for line in lines)
 
 
+def test_check_compares_the_mpp_of_table_and_file(folder, capsys):
+    assert store(["convert", str(folder / "he"), "--to", "trident", "--out", str(folder / "own"), "--mpp", "0.25"]) == 0
+    rows = [["a", "a", "he", "own/s0.h5", "0", "train", 0.5], ["b", "b", "he", "own/s1.h5", "0", "train", 0.2504]]
+    assert store(["check", table(folder / "cases.csv", rows)]) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if "the table says" in line]
+    assert len(lines) == 1 and "s0.h5: the table says mpp 0.5, the file 0.25" in lines[0]
+
+
 def test_check_of_folders_and_labels_names_slides_without_features(folder, capsys):
     labels = folder / "labels.csv"
     labels.write_text("case_id,label\ns0,0\ns1,1\nlost,1\n", encoding="utf-8")
