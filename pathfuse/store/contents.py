@@ -81,9 +81,10 @@ class Contents:
 def rows_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
     """The (N, D) that a stored shape stands for; None if it stands for none."""
     if len(shape) == 3 and shape[0] == 1:
-        return shape[1], shape[2]
+        shape = shape[1:]
     if len(shape) == 2:
-        return shape[0], shape[1]
+        # Rows without a number cost nothing on disk, so a small file could claim any count of them.
+        return None if shape[0] and not shape[1] else (shape[0], shape[1])
     if len(shape) == 1:
         return (1, shape[0]) if shape[0] else (0, 0)
     return None

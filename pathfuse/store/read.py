@@ -57,6 +57,8 @@ def read_contents(path: Path) -> Contents:
     try:
         if path.is_dir():
             raise StoreError(f"{path} is a folder. Give one of its files.")
+        if not path.is_file() and path.exists():
+            raise StoreError(f"{path} is no regular file. Give a feature file.")
         with path.open("rb") as file:
             starts = [_at(file, place) for place in USER_BLOCKS]
     except OSError as error:

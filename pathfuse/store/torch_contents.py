@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pathfuse.store.rows import Index, MemoryRows, Rows, Stamp, refuse_changed, 
 
 DAMAGE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError,
-    OverflowError, MemoryError, struct.error,
+    OverflowError, MemoryError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -99,6 +100,8 @@ def _list_found(path: Path, stamp: Stamp, name: str, value: list[object]) -> Fou
         if row.dim() != 1 or row.shape != first.shape or row.dtype != first.dtype:
             return "a list whose tensors are not all vectors of one length and type"
     assert isinstance(first, Tensor)
+    if not len(first):
+        return "a list of vectors without a number"
     stored = sum({row.untyped_storage().data_ptr(): row.untyped_storage().nbytes() for row in value}.values())  # type: ignore[attr-defined]
     check_size(path, name, len(value) * first.numel() * first.element_size(), stored)
     shape = (len(value), first.shape[0])
@@ -122,6 +125,7 @@ def _empty(value: Tensor, shape: tuple[int, int]) -> Rows:
 def _load(path: str) -> object:
     """Loads with torch's restricted reader, mapped where the file allows it."""
     try:
+        _refuse_compressed(path)
         with warnings.catch_warnings():
             # Torch remarks on pickle versions and sparse tensors; such files are refused here, in one line.
             warnings.simplefilter("ignore", UserWarning)
@@ -133,6 +137,15 @@ def _load(path: str) -> object:
         ) from error
     except DAMAGE as error:
         raise unreadable(Path(path), error) from error
+
+
+def _refuse_compressed(path: str) -> None:
+    """Torch never compresses its archives; one that is could grow to any size while it is read."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise StoreError(f"{path} is a compressed archive and no torch file. Save the features with torch.save.")
 
 
 def _restricted(path: str) -> object:

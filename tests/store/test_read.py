@@ -270,6 +270,21 @@ def test_a_shape_that_claims_more_than_the_file_holds_is_refused_before_it_is_al
             open_slide(tmp_path / name)
 
 
+def test_rows_without_numbers_and_compressed_archives_are_refused(tmp_path):
+    torch.save(torch.empty(10**9, 0), tmp_path / "wide.pt")
+    torch.save([torch.empty(0)] * 9, tmp_path / "list.pt")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("features", (10**9, 0), "f2")
+    torch.save(torch.zeros(2**20, 4), tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "bomb.pt", "w") as bomb:
+        for entry in plain.infolist():
+            bomb.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
+    os.mkfifo(tmp_path / "pipe.h5")
+    for name in ("wide.pt", "list.pt", "a.h5", "bomb.pt", "pipe.h5"):
+        with pytest.raises(StoreError, match=name):
+            open_slide(tmp_path / name)
+
+
 def test_an_attribute_stays_text(tmp_path):
     text = "__import__('os').mkdir('/tmp/never')"
     slide = open_slide(foreign.trident(tmp_path / "a.h5", VALUES, COORDS, encoder=text, patch_size_level0=text))
