@@ -33,11 +33,11 @@ class PreparedImages:
         self.folder = folder
         self._array: npt.NDArray[np.uint8] | None = None
 
-    def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """Copies of some images, (n, 3, H, W)."""
+    def __getitem__(self, row: int) -> npt.NDArray[np.uint8]:
+        """One image, (3, H, W), a view of the file."""
         if self._array is None:
             self._array = np.load(self.folder / ARRAY, mmap_mode="r", allow_pickle=False)
-        return np.asarray(self._array[rows])
+        return np.asarray(self._array[row])
 
     def __getstate__(self) -> dict[str, Any]:
         # A memory map pickles as a copy of its contents.

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from pathfuse.core import Batch
 from pathfuse.data.augment import Augmenter
 from pathfuse.data.cache import PreparedImages
 from pathfuse.data.cohort import Rows
 from pathfuse.data.sampler import Item
+
+SCALE = np.float32(1 / 255)  # a product is faster than a quotient; 255 still becomes exactly 1
 
 
 class PairedImages(Dataset[Batch]):
@@ -79,14 +81,19 @@ class PairedImages(Dataset[Batch]):
         )
 
     def _gather(self, modality: str, index: Rows) -> Tensor:
-        rows = self.rows[modality][index]
-        real = np.flatnonzero(rows >= 0)
-        if len(real) == len(rows):
-            return torch.from_numpy(self.images[modality][rows]).float().div_(255)  # (B, 3, H, W)
-        values = torch.zeros(len(rows), 3, self.size_px, self.size_px)
-        if len(real):
-            values[torch.from_numpy(real)] = torch.from_numpy(self.images[modality][rows[real]]).float().div_(255)
-        return values
+        rows = self.rows[modality][index].tolist()
+        values = torch.from_numpy(np.empty((len(rows), 3, self.size_px, self.size_px), dtype=np.float32))
+        if get_worker_info() is not None:
+            values.share_memory_()  # filled where the main process will read it, instead of copied there afterwards
+        # Image by image: what is converted is still in the processor's cache when it is scaled. By numpy: on a busy
+        # machine, torch's threads wait for each other longer than one of them works.
+        for image, row in zip(values.numpy(), rows, strict=True):
+            if row < 0:
+                image.fill(0)
+            else:
+                np.copyto(image, self.images[modality][row])
+                image *= SCALE
+        return values  # (B, 3, H, W)
 
     @staticmethod
     def _augment(

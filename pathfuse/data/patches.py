@@ -52,7 +52,8 @@ class PairedPatches(CaseData):
         targets: per stain, an image whose stain colours are the reference; H&E has a usual one.
         mpp: micrometres per pixel of the files, where the source does not say.
         batch_size: cases per batch.
-        num_workers: processes that load; 0 loads in the main process.
+        num_workers: processes that augment training cases; 0 augments in the main process. Without augmentation there
+            is nothing to share: the main process reads the cache.
         split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
         test_fraction: fraction of the patients drawn for the test when the source has no parts.
@@ -155,11 +156,11 @@ class PairedPatches(CaseData):
         if not len(index):
             raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
         augment = None if self.augment is None else Augmenter(self.augment, self.size_px, self.seed)
-        return self._loader(index, augment, shuffle=True, persistent=True)
+        return self._loader(index, augment, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation part in table order."""
-        return self._loader(self.cohort.where("val"), persistent=True)
+        return self._loader(self.cohort.where("val"))
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test part, or every case with `test_on: all`, in table order."""
@@ -232,9 +233,7 @@ class PairedPatches(CaseData):
         for case in self.cohort.cases:
             check_same_size([files[0].path for files in case.files.values()])
 
-    def _loader(
-        self, index: Rows, augment: Augmenter | None = None, *, shuffle: bool = False, persistent: bool = False
-    ) -> DataLoader[Batch]:
+    def _loader(self, index: Rows, augment: Augmenter | None = None, *, shuffle: bool = False) -> DataLoader[Batch]:
         data = PairedImages(
             self._prepare(),
             {m: self.cohort.rows(m) for m in self.modalities},
@@ -254,7 +253,8 @@ class PairedPatches(CaseData):
             ranks=1 if trainer is None else trainer.world_size,
             rank=0 if trainer is None else trainer.global_rank,
         )
-        workers = min(self.num_workers, -(-len(sampler) // self.batch_size))
+        # Passing a batch between processes takes longer than reading one: workers pay where there is work to do.
+        workers = 0 if augment is None else min(self.num_workers, -(-len(sampler) // self.batch_size))
         return DataLoader(
             data,
             batch_size=self.batch_size,
@@ -264,7 +264,7 @@ class PairedPatches(CaseData):
             pin_memory=torch.cuda.is_available(),
             # Batch normalisation cannot train on one case.
             drop_last=shuffle and len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1,
-            persistent_workers=persistent and workers > 0,
+            persistent_workers=workers > 0,
             generator=torch.Generator().manual_seed(self.seed),  # the global one must not depend on the loader
         )
 

@@ -42,6 +42,7 @@ def read_source(
     Raises:
         CaseTableError: if the source is wrong in itself or lacks what is asked of it.
     """
+    path = path.absolute()  # `.` has no name to show
     table = path / TABLE if (path / TABLE).is_file() else path
     if table.is_dir():
         found = read_folder(
