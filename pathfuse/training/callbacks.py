@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -31,8 +32,23 @@ def checkpoints(folder: Path, monitor: str | None) -> list[Callback]:
     return [best, last]
 
 
+class EpochCheckpoint(ModelCheckpoint):
+    """Keeps its files in its own folder, whatever a checkpoint says: a run may be moved, or come from a stranger."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up scores and file names, not folders."""
+        files = {
+            key: self._here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")
+        }
+        best = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **files, "best_k_models": best, "dirpath": self.dirpath})
+
+    def _here(self, path: str) -> str:
+        return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+
 def _every_epoch(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
-    return ModelCheckpoint(
+    return EpochCheckpoint(
         dirpath=folder,
         filename=Path(name).stem,
         monitor=monitor,

@@ -121,13 +121,9 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     last = name == plan.last
     can_select = any(row.split == "val" and (row.label or not last) for row in data.split_table())
     monitor = (SELECTED_ON if last else "val/loss") if can_select else None
+    lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [
-            *checkpoints(run.checkpoints(name), monitor),
-            Curves(run.curves(name)),
-            EpochLines(name, console, monitor),
-        ],
-        str(run.path),
+        [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines], str(run.path)
     )
     unfinished = run.unfinished(name)
     if unfinished is not None:
@@ -138,3 +134,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     except (SystemExit, KeyboardInterrupt) as error:
         # Lightning answers Ctrl-C by shutting down and leaving the process; the last finished epoch is on disk.
         raise Interrupted(f"stopped in stage {name}. Continue with: pathfuse fit --resume {run.path}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if unfinished is None or lines.began:
+            raise
+        raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error

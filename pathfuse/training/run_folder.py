@@ -6,7 +6,8 @@ import csv
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +51,18 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{path} cannot be made ({error.strerror}). Choose another --out.") from error
         return cls(path)
+
+    @classmethod
+    @contextmanager
+    def claim(cls, path: Path) -> Iterator[RunFolder]:
+        """A new folder for results; if the block fails before anything is written, the folder goes again."""
+        run = cls.create(path)
+        try:
+            yield run
+        except BaseException:
+            with suppress(OSError):
+                path.rmdir()
+            raise
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
