@@ -1,0 +1,87 @@
+"""Attention pooling of bags, plain and gated."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pathfuse.core import DataSpec, TokenSpec
+from pathfuse_mil.join import How
+from pathfuse_mil.packed import ROWS, Bag, segment_softmax, segment_sum
+from pathfuse_mil.pool import NestedFusion, PoolFusion
+
+
+class GatedAttention(nn.Module):
+    """Scores every patch: w^T tanh(V h), or with a gate w^T (tanh(V h) * sigmoid(U h)).
+
+    Args:
+        dim: width of the patches.
+        hidden: width L of the scoring layer.
+        gated: multiply by the sigmoid gate.
+        branches: scores K per patch, each with a softmax of its own.
+
+    Source: Ilse et al. 2018, arXiv:1802.04712, equations 8 and 9.
+    """
+
+    def __init__(self, dim: int, *, hidden: int = 128, gated: bool = False, branches: int = 1) -> None:
+        super().__init__()
+        self.value = nn.Linear(dim, hidden)
+        self.gate = nn.Linear(dim, hidden) if gated else None
+        self.weight = nn.Linear(hidden, branches)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Patches (T, D) to scores (T, K); without gradients only a piece is in working precision at a time."""
+        if torch.is_grad_enabled():
+            return self._score(values)
+        parts = [self._score(rows) for rows in torch.split(values, ROWS)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _score(self, values: Tensor) -> Tensor:
+        values = values.to(self.value.weight.dtype)
+        hidden = torch.tanh(self.value(values))  # (T, L)
+        if self.gate is not None:
+            hidden = hidden * torch.sigmoid(self.gate(values))
+        score: Tensor = self.weight(hidden)
+        return score  # (T, K)
+
+
+class AttentionFusion(PoolFusion):
+    """A learned weight for every patch of every stain, then the stains joined.
+
+    Each stain has its own attention and its own softmax, so what is said about one stain does not depend on another.
+
+    Args:
+        tokens: sizes of the encoder's tokens.
+        spec: sizes of the data.
+        hidden: width of the scoring layer; smaller is steadier on small cohorts.
+        gated: multiply the score by a sigmoid gate.
+        branches: pooled vectors per stain, each with its own weights; they are put side by side.
+        fusion: joins the pooled stains; null joins them as `join` says.
+        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+
+    Source: Ilse et al. 2018, arXiv:1802.04712, equations 8 and 9.
+    Departs: any number of stains; with several branches `attention` is their mean.
+    """
+
+    def __init__(
+        self,
+        tokens: dict[str, TokenSpec],
+        spec: DataSpec,
+        *,
+        hidden: int = 128,
+        gated: bool = False,
+        branches: int = 1,
+        fusion: NestedFusion | None = None,
+        join: How = "mean",
+    ) -> None:
+        super().__init__()
+        self.attentions = nn.ModuleDict(
+            {n: GatedAttention(t.dim, hidden=hidden, gated=gated, branches=branches) for n, t in tokens.items()}
+        )
+        self._build(tokens, spec, fusion, join, branches)
+
+    def pool(self, name: str, bag: Bag) -> tuple[Tensor, Tensor]:
+        """The weighted sum over the patches of each case, and the weights."""
+        weight = segment_softmax(self.attentions[name](bag.values), bag.lengths)  # (T', K)
+        pooled = segment_sum(weight, bag.values, bag.lengths)  # (B, K, D)
+        return pooled.flatten(1), weight.mean(1)

@@ -1,0 +1,173 @@
+"""Bags to tokens: features as they are or projected, or patches through a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from pathfuse.core import Backbone, Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
+from pathfuse.core.spec import Kind
+from pathfuse.errors import RecipeError
+from pathfuse_mil.packed import Bag, readable
+from pathfuse_mil.projection import Projection
+
+
+class BagEncoder(Encoder):
+    """Bags of feature vectors, as they are or each through one linear layer with ReLU.
+
+    Args:
+        spec: sizes of the data.
+        dim: width after the linear layer; null hands the features on unchanged.
+        dropout: part of the features that is dropped in training.
+        modalities: the stains; null takes all of them.
+
+    Source: Ilse et al. 2018, arXiv:1802.04712, for bags of embedded patches.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        dim: int | None = None,
+        dropout: float = 0.0,
+        modalities: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.dropout = dropout
+        self.modalities = modalities
+        self.reads = tuple(modalities or spec.names)
+        stains = [bag_spec(spec, modality, "features", "BagEncoder") for modality in self.reads]
+        self.projections = nn.ModuleDict({stain.name: Projection(stain.width, dim, dropout) for stain in stains})
+        self.out = {stain.name: TokenSpec(dim or stain.width, "packed") for stain in stains}
+
+    def forward(self, batch: Batch) -> dict[str, Tokens]:
+        """A packed token per stain."""
+        return {modality: self._token(batch, modality) for modality in self.reads}
+
+    def _token(self, batch: Batch, modality: str) -> Tokens:
+        bags, present = bags_of(batch, modality)
+        if self.dim is None and not (self.training and self.dropout):
+            return Tokens(bags.values, present, bags.lengths)
+        bag = readable(bags.values, bags.lengths, present)
+        values = self.projections[modality](bag.values)  # (T', D)
+        return Tokens(bag.spread(values, len(bags.values)), present, bags.lengths)
+
+
+class PatchEncoder(Encoder):
+    """Bags of patches through an image network, trained end to end or frozen.
+
+    Args:
+        spec: sizes of the data.
+        backbone: the network, built once per stain, or once if shared.
+        modalities: the stains; null takes all of them.
+        share: use one network for all stains.
+        freeze: keep the networks as they were loaded, batch statistics included.
+        dim: width of a linear layer with ReLU after the network; null has none.
+        dropout: part of the features that is dropped in training.
+        patches_at_once: patches that go through the network in one call.
+        recompute: do not keep activations for the backward pass but compute them again; slower, and memory no longer
+            grows with the bag. A network with batch norm sees `patches_at_once` patches as its batch either way.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        backbone: Callable[[int], Backbone],
+        modalities: list[str] | None = None,
+        share: bool = False,
+        freeze: bool = False,
+        dim: int | None = None,
+        dropout: float = 0.0,
+        patches_at_once: int = 128,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        self.modalities = modalities
+        self.share = share
+        self.freeze = freeze
+        self.patches_at_once = patches_at_once
+        self.recompute = recompute
+        self.reads = tuple(modalities or spec.names)
+        stains = [bag_spec(spec, modality, "patches", "PatchEncoder") for modality in self.reads]
+        if share and len({stain.width for stain in stains}) > 1:
+            sizes = ", ".join(f"{stain.name} {stain.width}" for stain in stains)
+            raise RecipeError(
+                f"PatchEncoder: share needs stains with the same channels, got {sizes}. Set share: false."
+            )
+        networks = [backbone(stain.width) for stain in (stains[:1] if share else stains)]
+        self.backbones = nn.ModuleList(networks)
+        if freeze:
+            self.backbones.requires_grad_(False)
+        self.widths = widths = [_vector_dim(network) for network in networks] * (len(stains) if share else 1)
+        self.projections = nn.ModuleDict(
+            {modality: Projection(width, dim, dropout) for modality, width in zip(self.reads, widths, strict=True)}
+        )
+        self.out = {
+            modality: TokenSpec(dim or width, "packed") for modality, width in zip(self.reads, widths, strict=True)
+        }
+
+    def train(self, mode: bool = True) -> PatchEncoder:
+        """Training mode, except for frozen networks."""
+        super().train(mode)
+        if self.freeze:
+            self.backbones.eval()
+        return self
+
+    def forward(self, batch: Batch) -> dict[str, Tokens]:
+        """A packed token per stain."""
+        tokens = {}
+        for position, modality in enumerate(self.reads):
+            bags, present = bags_of(batch, modality)
+            bag = readable(bags.values, bags.lengths, present)
+            values = self.projections[modality](self._embed(position, bag))  # (T', D)
+            tokens[modality] = Tokens(bag.spread(values, len(bags.values)), present, bags.lengths)
+        return tokens
+
+    def _embed(self, position: int, bag: Bag) -> Tensor:
+        network = self.backbones[0 if self.share else position]
+        again = self.recompute and torch.is_grad_enabled() and not self.freeze
+        parts = [
+            checkpoint(network, patches, use_reentrant=False) if again else network(patches)
+            for patches in torch.split(bag.values, self.patches_at_once)
+            if len(patches)
+        ]
+        if parts:
+            return torch.cat(parts)  # (T', D)
+        return bag.values.new_zeros(0, self.widths[position])
+
+
+def bag_spec(spec: DataSpec, modality: str, kind: Kind, asked_by: str) -> ModalitySpec:
+    """The spec of a stain that comes as bags of this kind.
+
+    Raises:
+        RecipeError: if the data has no such stain, or has it in another form.
+    """
+    if modality not in spec.names:
+        near = get_close_matches(modality, spec.names, n=1, cutoff=0.4)
+        guess = f" Did you mean {near[0]}?" if near else ""
+        raise RecipeError(f"{asked_by}: the data has no modality {modality!r}, only {', '.join(spec.names)}.{guess}")
+    stain = spec[modality]
+    if stain.kind != kind:
+        better = {"features": "BagEncoder", "patches": "PatchEncoder", "image": "an encoder for images"}[stain.kind]
+        raise RecipeError(f"{asked_by}: {modality} comes as {stain.kind}, and this reads bags of {kind}. Use {better}.")
+    return stain
+
+
+def bags_of(batch: Batch, modality: str) -> tuple[Bags, Tensor]:
+    """The bags of a stain, and (B,) bool which cases have at least one patch of it."""
+    bags = batch.x[modality]
+    if not isinstance(bags, Bags):
+        raise TypeError(f"{modality} holds one image per case, and this encoder reads bags")
+    return bags, batch.present[modality] & (bags.lengths > 0)
+
+
+def _vector_dim(network: Backbone) -> int:
+    if network.layout != "vector":
+        raise RecipeError("PatchEncoder: the backbone returns maps, and a bag holds vectors. Let it pool its maps.")
+    return network.out_dim

@@ -1,0 +1,138 @@
+"""Operations on bags that are packed one after another, never padded.
+
+Source: measured on eight bags of 584 to 11,752 patches: a scatter softmax with one matrix-vector product per bag is as
+fast as one bag at a time, padding is three times slower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from pathfuse.core import Tokens
+
+ROWS = 16384  # patches converted to the working precision at once: 64 MB of 1,024 float32 features
+
+
+@dataclass(frozen=True)
+class Bag:
+    """The patches of a token that may be read.
+
+    Attributes:
+        values: (T', D) patches of the cases that have the stain.
+        lengths: (B,) patches of each case, 0 where it is absent.
+        kept: (T',) their rows in the token, None where nothing was left out.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    kept: Tensor | None
+
+    def spread(self, rows: Tensor, total: int) -> Tensor:
+        """Something per readable patch (T',) as one row for every patch (T,), zeros where a patch was not read."""
+        return rows if self.kept is None else rows.new_zeros(total, *rows.shape[1:]).index_copy(0, self.kept, rows)
+
+
+def readable(values: Tensor, lengths: Tensor, present: Tensor) -> Bag:
+    """The patches of present cases; nothing is copied when that is all of them or none."""
+    shown = torch.where(present, lengths, 0)
+    read = int(shown.sum())
+    if read == len(values):
+        return Bag(values, shown, None)
+    if read == 0:
+        return Bag(values[:0], shown, lengths.new_zeros(0))
+    kept = present[owner(lengths, len(values))].nonzero().flatten()
+    return Bag(values[kept], shown, kept)
+
+
+def readable_token(token: Tokens) -> Bag:
+    """The patches of a packed token that may be read."""
+    assert token.lengths is not None
+    return readable(token.values, token.lengths, token.present)
+
+
+def owner(lengths: Tensor, total: int) -> Tensor:
+    """(T,) the case of every patch."""
+    return torch.repeat_interleave(lengths, output_size=total)
+
+
+def segment_softmax(score: Tensor, lengths: Tensor) -> Tensor:
+    """Softmax of (T, K) scores over the patches of each case, in float32 or better."""
+    score = score if score.dtype.itemsize >= 4 else score.float()
+    cases = owner(lengths, len(score))  # (T,)
+    index = cases[:, None].expand_as(score)
+    # The maximum only keeps exp in range; it cancels, so no gradient goes through it.
+    low = score.new_full((len(lengths), score.shape[1]), -torch.inf)
+    highest = low.scatter_reduce(0, index, score.detach(), "amax")  # (B, K)
+    weight = (score - highest[cases]).exp()  # (T, K)
+    total = weight.new_zeros(len(lengths), score.shape[1]).index_add(0, cases, weight)  # (B, K)
+    return weight / total[cases]
+
+
+def segment_sum(weight: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+    """Sum of `values` (T, D) weighted by `weight` (T, K) over the patches of each case: (B, K, D).
+
+    The result has the precision of `weight`; half-precision values are converted piece by piece, never as a whole.
+    """
+    result: Tensor = _SegmentSum.apply(weight, values, lengths)
+    return result
+
+
+def segment_mean(values: Tensor, lengths: Tensor) -> Tensor:
+    """Mean (B, D) over the patches of each case; zeros for a case without patches."""
+    dtype = values.dtype if values.dtype.itemsize >= 4 else torch.float32
+    share = (1 / lengths.clamp(min=1).to(dtype))[owner(lengths, len(values))]  # (T,)
+    return segment_sum(share[:, None], values, lengths)[:, 0]
+
+
+def segment_max(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum (B, D) over the patches of each case, and the row of `values` it stands in; zeros and -1 without any."""
+    best, where, start = [], [], 0
+    for part in torch.split(values, lengths.tolist()):
+        if len(part):
+            highest, row = part.max(0)  # (D,)
+            best.append(highest)
+            where.append(row + start)
+        else:
+            best.append(values.new_zeros(values.shape[1]))
+            where.append(torch.full((values.shape[1],), -1, device=values.device))
+        start += len(part)
+    return torch.stack(best), torch.stack(where)
+
+
+class _SegmentSum(torch.autograd.Function):
+    """One matrix product per case, forward and backward: with few branches a read of the values at full speed."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, values: Tensor, lengths: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.sizes = lengths.tolist()
+        ctx.save_for_backward(weight, values)
+        result = weight.new_zeros(len(ctx.sizes), weight.shape[1], values.shape[1])  # (B, K, D)
+        for out, share, part in zip(
+            result, torch.split(weight, ctx.sizes), torch.split(values, ctx.sizes), strict=True
+        ):
+            for rows, w in zip(torch.split(part, ROWS), torch.split(share, ROWS), strict=True):
+                out.addmm_(w.T, rows.to(w.dtype))
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # noqa: ANN401
+        weight, values = ctx.saved_tensors
+        wants_weight, wants_values, _ = ctx.needs_input_grad
+        d_weight = torch.empty_like(weight) if wants_weight else None
+        d_values = torch.empty_like(values) if wants_values else None
+        start = 0
+        for size, g in zip(ctx.sizes, grad, strict=True):  # g (K, D)
+            rows = slice(start, start + size)
+            if d_weight is not None:
+                d_weight[rows] = values[rows].to(g.dtype) @ g.T
+            if d_values is not None:
+                # One branch is an outer product; as a product of rank 1 a matrix library is slow at it.
+                d_values[rows] = weight[rows] * g if len(g) == 1 else weight[rows] @ g
+            start += size
+        return d_weight, d_values, None

@@ -1,0 +1,27 @@
+"""The pseudo-inverse of the landmark attention, by matrix products alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pathfuse_wsmcl.products import products
+
+
+def pseudo_inverse(matrix: Tensor, steps: int = 6) -> Tensor:
+    """Approximate pseudo-inverse of (heads, m, m) matrices of one case.
+
+    Args:
+        matrix: attention between landmarks of all heads of one case.
+        steps: iterations; the first guess is scaled by the maxima over all heads together.
+
+    Source: Xiong et al. 2021, arXiv:2102.03902, equation 14.
+    """
+    size = matrix.abs()
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    guess = matrix.mT / (size.sum(-1).max() * size.sum(-2).max())
+    for _ in range(steps):
+        once = products(matrix, guess)
+        inner = 15 * eye - products(once, 7 * eye - once)
+        guess = 0.25 * products(guess, 13 * eye - products(once, inner))
+    return guess
