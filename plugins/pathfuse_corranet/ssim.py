@@ -8,19 +8,19 @@ Source: Wang et al. 2004 (SSIM); Zhao et al. 2017, arXiv:1511.08861 (the mixture
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 from pathfuse.errors import RecipeError
 
 TAPS, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
-_AT_ONCE = 200_000  # values worked on at once: 0.8 MB, about what a core has as cache of its own
+_AT_ONCE = 200_000  # values worked on at once, so that what lies between two steps stays in the cache
 _AT_ONCE_GPU = 50_000_000
+_BLOCK = 16  # means computed by one small matrix product
 
 
 def mixture(pred: Tensor, target: Tensor, *, beta: float = 0.84, data_range: float = 1.0) -> Tensor:
@@ -53,28 +53,17 @@ def mixture(pred: Tensor, target: Tensor, *, beta: float = 0.84, data_range: flo
 def ssim_map(pred: Tensor, target: Tensor, *, data_range: float = 1.0) -> Tensor:
     """SSIM (B, C, H - 10, W - 10) at every position where the window fits; differentiable."""
     x, y = pred.flatten(0, 1), target.flatten(0, 1)  # (B * C, H, W)
-    m1, m2, xx, yy, xy = (blur(a) for a in (x, y, x * x, y * y, x * y))
+    m1, m2, xx, yy, xy = (local_mean(a) for a in (x, y, x * x, y * y, x * y))
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     top = (2 * m1 * m2 + c1) * (2 * (xy - m1 * m2) + c2)
     similarity = top / ((m1 * m1 + m2 * m2 + c1) * (xx - m1 * m1 + yy - m2 * m2 + c2))
     return similarity.view(*pred.shape[:2], *similarity.shape[1:])
 
 
-def blur(maps: Tensor, *, step: int = 1, padding: int = 0) -> Tensor:
-    """Gaussian means of maps (N, H, W * step) where the window fits; `step` values lie side by side at each pixel.
-
-    Shifted sums: for eleven taps faster than a depthwise convolution, whose layouts do not suit three channels.
-    """
-    maps = pad(maps, (padding * step, padding * step, padding, padding)) if padding else maps
-    taps = _taps()
-    high, wide = maps.shape[1] - TAPS + 1, maps.shape[2] - (TAPS - 1) * step
-    down: Tensor = maps[:, :high] * taps[0]
-    for i in range(1, TAPS):
-        down.add_(maps[:, i : i + high], alpha=taps[i])
-    across: Tensor = down[:, :, :wide] * taps[0]
-    for i in range(1, TAPS):
-        across.add_(down[:, :, i * step : i * step + wide], alpha=taps[i])
-    return across
+def local_mean(maps: Tensor) -> Tensor:
+    """Gaussian means of maps (N, H, W) where the window fits, as one would write it down."""
+    taps = window(maps).view(1, 1, TAPS, 1)
+    return conv2d(conv2d(maps.unsqueeze(1), taps), taps.transpose(2, 3)).squeeze(1)
 
 
 def window(like: Tensor) -> Tensor:
@@ -84,30 +73,24 @@ def window(like: Tensor) -> Tensor:
     return (weight / weight.sum()).to(like)
 
 
-@cache
-def _taps() -> tuple[float, ...]:
-    return tuple(window(torch.zeros(0, dtype=torch.float64)).tolist())
-
-
 class _Mixture(torch.autograd.Function):
     """A few cases at a time: value and gradient together, nothing kept but the gradient image."""
 
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor, beta: float, data_range: float) -> Tensor:  # noqa: ANN401
         values, slopes = [], torch.empty_like(pred) if ctx.needs_input_grad[0] else None
-        channels = pred.shape[1]
         at_once = _AT_ONCE if pred.device.type == "cpu" else _AT_ONCE_GPU
         cases = max(1, at_once // max(1, pred[:1].numel()))
         with torch.autocast(pred.device.type, enabled=False):  # variances are differences of near-equal numbers
             for part in range(0, pred.shape[0], cases):
                 some = slice(part, part + cases)
-                x, y = _flat(pred[some]), _flat(target[some])  # (n, H, W * C)
-                similarity, slope = _ssim(x, y, channels, data_range, want_slope=slopes is not None)
+                x, y = (_precise(images[some]).contiguous() for images in (pred, target))  # (n, C, H, W)
+                similarity, slope = _ssim(x, y, data_range, want_slope=slopes is not None)
                 difference = x - y
-                values.append(beta * (1 - similarity) + (1 - beta) * difference.abs().mean((1, 2)))
+                values.append(beta * (1 - similarity) + (1 - beta) * difference.abs().mean((1, 2, 3)))
                 if slopes is not None and slope is not None:
                     slope = slope.mul_(-beta).add_(difference.sign_(), alpha=(1 - beta) / difference[0].numel())
-                    slopes[some] = slope.view(*slope.shape[:2], -1, channels).permute(0, 3, 1, 2)
+                    slopes[some] = slope
         if slopes is not None:
             ctx.save_for_backward(slopes)
         return torch.cat(values) if values else _precise(pred).new_zeros(0)
@@ -119,31 +102,55 @@ class _Mixture(torch.autograd.Function):
         return slopes * grad.to(slopes.dtype).view(-1, 1, 1, 1), None, None, None
 
 
-def _ssim(x: Tensor, y: Tensor, channels: int, data_range: float, *, want_slope: bool) -> tuple[Tensor, Tensor | None]:
-    """Mean SSIM (n,) of cases (n, H, W * C) and, if wanted, its derivative with respect to x."""
+def _ssim(x: Tensor, y: Tensor, data_range: float, *, want_slope: bool) -> tuple[Tensor, Tensor | None]:
+    """Mean SSIM (n,) of cases (n, C, H, W) and, if wanted, its derivative with respect to x."""
+    cases, (high, wide) = x.shape[0], x.shape[-2:]
+    whole = (0, -wide % _BLOCK, 0, -high % _BLOCK)
+    x, y = pad(x.flatten(0, 1), whole), pad(y.flatten(0, 1), whole)
+    valid = (slice(high - TAPS + 1), slice(wide - TAPS + 1))  # beyond lies what the means made of the seams
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    m1, m2, xx, yy, xy = (blur(a, step=channels) for a in (x, y, x * x, y * y, x * y))
+    m1, m2, xx, yy, xy = (_means(a) for a in (x, y, x * x, y * y, x * y))
     a1 = (m1 * m2).mul_(2).add_(c1)
     a2 = xy.mul_(2).add_(c1 + c2).sub_(a1)  # 2 (xy - m1 m2) + c2
     b1 = (m1 * m1).addcmul_(m2, m2).add_(c1)
     b2 = xx.add_(yy).sub_(b1).add_(c1 + c2)
     inverse = (b1 * b2).reciprocal_()
     similarity = (a1 * a2).mul_(inverse)
-    mean = similarity.mean((1, 2))
+    each = similarity[:, *valid].mean((1, 2)).view(cases, -1)  # (n, C)
     if not want_slope:
-        return mean, None
+        return each.mean(1), None
     # SSIM depends on x through its local mean m1 and the local means of x^2 and xy.
     by_xx = (similarity / b2).neg_()
-    by_mean = m2.mul_(a2.sub_(a1)).mul_(inverse).sub_(similarity.div_(b1).add_(by_xx).mul_(m1)).mul_(2)
-    by_xy = a1.mul_(inverse).mul_(2)
-    from_mean, from_xx, from_xy = (blur(a, step=channels, padding=TAPS - 1) for a in (by_mean, by_xx, by_xy))
-    slope = from_xx.mul_(x).mul_(2).addcmul_(from_xy, y).add_(from_mean)
-    return mean, slope.div_(similarity[0].numel())
+    by_mean = m2.mul_(a2.sub_(a1)).mul_(inverse).sub_(similarity.div_(b1).add_(by_xx).mul_(m1))
+    by_xy = a1.mul_(inverse)
+    for by in (by_mean, by_xx, by_xy):
+        by[:, valid[0].stop :] = 0
+        by[:, :, valid[1].stop :] = 0
+    from_mean, from_xx, from_xy = (_means(by, back=True) for by in (by_mean, by_xx, by_xy))
+    slope = from_xx.mul_(x).addcmul_(from_xy, y).add_(from_mean)[:, :high, :wide]
+    return each.mean(1), slope.mul(2 * cases / similarity[:, *valid].numel()).view(cases, -1, high, wide)
 
 
-def _flat(images: Tensor) -> Tensor:
-    """Images (n, C, H, W) as (n, H, W * C), which is how they lie in memory after a channels-last convolution."""
-    return _precise(images).permute(0, 2, 3, 1).flatten(2)
+def _means(maps: Tensor, *, back: bool = False) -> Tensor:
+    """Gaussian means of maps (..., H, W), H and W multiples of 16; `back` is the transposed operation.
+
+    All maps together are one long signal, and sixteen neighbouring means are a 16 x 26 matrix times 26 values. The
+    last ten means of a line mix it with the next one: the caller leaves them out, or, for `back`, has zeros there.
+    A shifted sum per tap costs as much on idle cores; on busy ones they would wait for each other after every tap.
+    """
+    wide, reach = maps.shape[-1], TAPS - 1
+    ends = (reach, 0) if back else (0, reach)
+    period = pad(window(maps), (0, _BLOCK))  # repeated, it fills each row of the matrix one place further right
+    band = period.repeat(_BLOCK)[: _BLOCK * (_BLOCK + reach)].view(_BLOCK, -1)  # (16, 26)
+    line = pad(maps.flatten(), ends)
+    n = line.numel()
+    kernel = band.view(_BLOCK, 1, 1, -1).contiguous(memory_format=torch.channels_last)
+    signal = line.as_strided((1, 1, 1, n), (n, 1, n, 1))
+    across = conv2d(signal, kernel, stride=(1, _BLOCK))  # (1, 16, 1, N * H * W / 16)
+    lines = pad(across.permute(0, 2, 3, 1).reshape(-1, wide), (0, 0, *ends))  # (N * H + 10, W)
+    blocks = maps.numel() // wide // _BLOCK
+    steps = lines.as_strided((blocks, _BLOCK + reach, wide), (_BLOCK * wide, wide, 1))
+    return torch.bmm(band.expand(blocks, -1, -1), steps).view(maps.shape)
 
 
 def _precise(x: Tensor) -> Tensor:
