@@ -84,7 +84,8 @@ class PairedImages(Dataset[Batch]):
         rows = self.rows[modality][index].tolist()
         values = torch.from_numpy(np.empty((len(rows), 3, self.size_px, self.size_px), dtype=np.float32))
         if get_worker_info() is not None:
-            values.share_memory_()  # filled where the main process will read it, instead of copied there afterwards
+            # Filled where the main process will read it, instead of copied there afterwards.
+            values.share_memory_()  # type: ignore[no-untyped-call]
         # Image by image: what is converted is still in the processor's cache when it is scaled. By numpy: on a busy
         # machine, torch's threads wait for each other longer than one of them works.
         for image, row in zip(values.numpy(), rows, strict=True):
