@@ -138,6 +138,10 @@ class PairedPatches(CaseData):
         """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
         return self.cohort.fingerprint()
 
+    def origin(self) -> Path:
+        """The case table or folder that was read; that of the demo cohort if there is neither."""
+        return self._table.origin
+
     def notes(self) -> list[str]:
         """What to read before trusting a number."""
         return list(self.cohort.notes)
