@@ -100,6 +100,11 @@ def _blocks(runs: Sequence[ComparedRun]) -> tuple[list[_Block], list[str]]:
         else:
             blocks.append(_Block(FULLEST, scored))
             notes.append(f"{FULLEST}: each run is given all it can use ({given}).")
+    if any(len(run.folds) > 1 for run in runs):
+        notes.append(
+            "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "
+            "each other; the signed-rank test takes every fold by itself."
+        )
     if not any(len(block.scored) > 1 for block in blocks):
         raise RunError(
             f"The runs have no test cases in common: {' '.join(notes)} Test them on one cohort with the same stains."

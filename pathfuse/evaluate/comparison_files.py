@@ -114,7 +114,7 @@ def _differences(comparison: Comparison) -> Iterable[_Table]:
     rows = [
         [
             f"{d.subset}, {d.metric},\n{d.run} - {d.baseline}",
-            f"{_share(d.difference, '+.3f')}\n{_range(d.low, d.high, '+.3f')}",
+            f"{_share(d.difference, '+.3f')}\n({_range(d.low, d.high, '+.3f')})",
             _share(d.error_reduction, "+.0%"),
             f"{d.only_run_right:g}/{d.only_baseline_right:g}\n({_share(d.cohens_g, '+.2f')})",
             _p(d.p_permutation),
@@ -139,7 +139,7 @@ def _strata(strata: Sequence[Stratum]) -> list[list[str]]:
 
 
 def _with_interval(value: Value | None) -> str:
-    return "-" if value is None else f"{_share(value.value)}\n{_range(value.low, value.high)}"
+    return "-" if value is None else f"{_share(value.value)}\n({_range(value.low, value.high)})"
 
 
 def _range(low: float, high: float, form: str = ".3f") -> str:
