@@ -99,9 +99,15 @@ def _hub_state() -> dict[str, Tensor]:
             "model.encoder.weights: hub needs the network, and the weights of ResNet-50 cannot be reached; "
             "give the path of a ResNet-50 state dict, or use random"
         )
-    state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-        url, map_location="cpu", check_hash=True, weights_only=True
-    )
+    try:
+        state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:  # a URLError is an OSError; a wrong hash is a RuntimeError
+        raise WeightsError(
+            "model.encoder.weights: the download of ResNet-50 for hub failed; "
+            "try again, give the path of a ResNet-50 state dict, or use random"
+        ) from error
     return state
 
 
