@@ -71,6 +71,7 @@ def open_bags(
     left_out = [case.case_id for case in table.cases if not slides[case.case_id]]
     if left_out:
         notes.append(f"{len(left_out)} cases have no patch of any stain and are left out: {_listed(left_out)}.")
+    notes += _without_coords(modalities, usable, slides)
     # A file that is empty must not make its stain look present.
     cases = tuple(replace(case, files=_kept(case, slides[case.case_id])) for case in usable)
     widths = {m: _check_stain(m, [s for case in usable for s in slides[case.case_id].get(m, ())]) for m in modalities}
@@ -86,6 +87,22 @@ def _open(case: Case, modality: str, require: Sequence[Fact], patch_size_level0:
             slide.need(fact)
         opened.append(slide)
     return tuple(opened)
+
+
+def _without_coords(
+    modalities: Sequence[str], usable: Sequence[Case], slides: Mapping[str, Mapping[str, Slides]]
+) -> list[str]:
+    notes = []
+    for modality in modalities:
+        several = [slide for case in usable for slide in slides[case.case_id].get(modality, ())]
+        without = [slide for slide in several if not slide.has_level0_coords]
+        if without:
+            why = "mpp is unknown" if without[0].coords_um is not None else without[0].lacks.get("coords", "not stored")
+            notes.append(
+                f"{len(without)} of {len(several)} {modality} slides have no coordinates in level-0 pixels ({why}): "
+                "they train as well, but no map can be drawn."
+            )
+    return notes
 
 
 def _kept(case: Case, slides: Mapping[str, Slides]) -> dict[str, tuple[CaseFile, ...]]:

@@ -265,6 +265,15 @@ def test_a_required_fact_that_no_file_states_is_refused(tmp_path):
         bags(table, require=["coords"]).spec()
 
 
+@pytest.mark.parametrize(("kind", "why"), [("eva", "coordinate table"), ("stamp", "mpp is unknown")])
+def test_slides_without_coordinates_are_counted_in_a_note(kind, why, tmp_path):
+    table = cohort(tmp_path, kind)
+    table.write_text(table.read_text(encoding="utf-8").replace(",0.25", ","), encoding="utf-8")
+    (note,) = [note for note in bags(table).notes() if "4 of 4 he slides have no coordinates" in note]
+    assert why in note
+    assert not any("no coordinates" in note for note in bags(cohort(tmp_path / "b", "trident")).notes())
+
+
 def test_a_file_that_changes_after_the_start_is_refused(tmp_path):
     table = cohort(tmp_path, "npy")
     data = bags(table)
