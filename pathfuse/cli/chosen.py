@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,25 +52,28 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     from pathfuse.training.run_folder import RunFolder
 
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
-    options = [*(() if needs_labels else NO_LABELS), *other_source(line.options)]
+    labels = () if needs_labels else NO_LABELS
     if len(line.positional) > 1:
         raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
     if line.positional:
         run = RunFolder.open(Path(line.positional[0]))
+        specs = run.specs()
+        classes = next(reversed(specs.values())).classes
+        options = [*labels, *other_source(line.options, classes)]
         # Further recipes are laid over the run's own, as on the command line of fit.
         plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
-        plan.specs.update(run.specs())
+        plan.specs.update(specs)
         return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path)
     if not files or checkpoint is None:
         raise RecipeError("name a run folder, or give --recipe NAME and --ckpt_path FILE.")
-    recipe = compose([find_recipe(file) for file in files], layers, options)
+    recipe = compose([find_recipe(file) for file in files], layers, [*labels, *line.options])
     return Chosen(Plan.parse(recipe), Path(checkpoint), Path("runs") / recipe.name)
 
 
-def other_source(options: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The overrides, with every source of the run's own cases switched off when another one is given."""
+def other_source(options: list[tuple[str, str]], classes: Sequence[str]) -> list[tuple[str, str]]:
+    """The overrides; if they give other cases, the run's own are switched off and its classes kept."""
     given = {key for key, _ in options}
     if not given & set(SOURCES):
         return options
     off = [(key, "null") for key in (*SOURCES, *BELONGS_TO_SOURCE) if key not in given]
-    return [*off, *NEW_CASES, *options]
+    return [*off, *NEW_CASES, ("data.classes", json.dumps(list(classes))), *options]

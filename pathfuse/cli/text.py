@@ -6,11 +6,19 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """One command: where it is, how it is called, and what it is for."""
+    """One command: where it is, how it is called, what it is for, and the options that are its own."""
 
     target: str
     usage: str
     about: str
+    details: str = ""
+
+
+ON_RUN = """
+RUN                 the run folder; or --recipe NAME and --ckpt_path FILE
+--data.root DIR     other cases than the run's own, all of them new to it; also --data.cases FILE
+--out DIR           where results go (a new folder in RUN)
+--key.subkey VALUE  any option of the run's recipe"""
 
 
 COMMANDS = {
@@ -18,21 +26,32 @@ COMMANDS = {
         "pathfuse.cli.train:fit",
         "pathfuse fit --recipe NAME [--layer NAME] [--out DIR] [--key.subkey VALUE ...]",
         "train a recipe, stage by stage, and test it",
+        """
+--recipe NAME       a recipe by name or file; repeated, later ones are laid over earlier ones
+--layer NAME        a layer of the recipe, such as demo: its smaller sizes
+--out DIR           the run folder (runs/<recipe>/<time>)
+--resume RUN        go on with an interrupted run, from its last finished epoch
+--print_config      print the resolved recipe instead; --print_config=skip_default only what is not default
+--key.subkey VALUE  any option of all stages; --STAGE.key.subkey VALUE one of one stage
+""",
     ),
     "validate": Command(
         "pathfuse.cli.train:validate",
         "pathfuse validate RUN [--key.subkey VALUE ...]",
         "loss and metrics of a run on its validation part",
+        ON_RUN,
     ),
     "test": Command(
         "pathfuse.cli.train:test",
         "pathfuse test RUN [--data.root DIR | --data.cases FILE] [--out DIR]",
         "metrics of a run for every combination of stains",
+        ON_RUN,
     ),
     "predict": Command(
         "pathfuse.cli.train:predict",
         "pathfuse predict RUN [--data.root DIR | --data.cases FILE] [--out DIR]",
         "scores of new cases; needs no labels and no IHC",
+        ON_RUN,
     ),
     "explain": Command(
         "pathfuse.cli.explain:explain",

@@ -35,7 +35,7 @@ def fit(words: list[str]) -> int:
     """Trains a recipe, or continues a run."""
     line = Words.split(words)
     if line.has("help"):
-        return show_help("fit")
+        return show_help()
     files, layers = line.take_all("recipe"), line.take_all("layer")
     out, resume, printing = line.take("out"), line.take("resume"), line.take("print_config")
     if out and resume:
@@ -76,10 +76,10 @@ def print_config(recipe: Recipe, how: str) -> int:
     return 0
 
 
-def show_help(name: str) -> int:
-    """What a command takes, with the options of every component that is installed."""
-    command = COMMANDS[name]
-    print(f"usage: {command.usage}\n\n{command.about}\n")
+def show_help() -> int:
+    """What fit takes, with the components that are installed."""
+    command = COMMANDS["fit"]
+    print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
     prepare_lightning()
     for component in components():
         try:
@@ -119,7 +119,8 @@ def _on_run(name: str, words: list[str]) -> int:
     """Validates, tests or predicts with a run, or with a recipe and `--ckpt_path`."""
     line = Words.split(words)
     if line.has("help"):
-        return show_help(name)
+        print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
+        return 0
     prepare_lightning()
     from pathfuse.training import evaluate
     from pathfuse.training.run_folder import RunFolder

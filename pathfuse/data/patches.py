@@ -140,7 +140,7 @@ class PairedPatches(CaseData):
 
     def origin(self) -> Path:
         """The case table or folder that was read; that of the demo cohort if there is neither."""
-        return self._table.origin
+        return self.cohort.origin
 
     def notes(self) -> list[str]:
         """What to read before trusting a number."""

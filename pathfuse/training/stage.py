@@ -32,6 +32,7 @@ from pathfuse.training.trust import check_classes, trusted_imports
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
 DEFAULT_SEED = 7
+USAGE = "%(prog)s fit --recipe NAME [--key.subkey VALUE ...] [--STAGE.key.subkey VALUE ...]"
 # What Lightning would print or write beside the run folder, and what a few hundred cases do not need.
 TRAINER_DEFAULTS: Config = {
     "logger": False,
@@ -77,7 +78,7 @@ class StageCLI(LightningCLI):
                 seed_everything_default=False,
                 trainer_defaults=dict(TRAINER_DEFAULTS),
                 parser_class=StageParser,
-                parser_kwargs={"allow_abbrev": False},
+                parser_kwargs={"allow_abbrev": False, "usage": USAGE, "description": "Options of every stage:"},
                 args=["--config", yaml.safe_dump(config), *overrides],
                 run=False,
                 auto_configure_optimizers=False,

@@ -87,7 +87,11 @@ class ReconstructionHead(Head):
 
     def forward(self, fused: Fused) -> Prediction:
         """A view (B, C, H, W) per stain."""
-        return Prediction(fused.present, reconstructions=self.decode(fused.embedding))
+        hidden = fused.embedding
+        if not bool(fused.present.all()):
+            # A case without any stain may hold anything, and must not enter the batch statistics.
+            hidden = torch.where(fused.present.view(-1, 1, 1, 1), hidden, 0.0)
+        return Prediction(fused.present, reconstructions=self.decode(hidden))
 
     def decode(self, hidden: Tensor) -> dict[str, Tensor]:
         """The joint map (B, D, H, W) to a view per stain."""

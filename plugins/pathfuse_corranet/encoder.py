@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,8 @@ class StainEncoder(Encoder):
     Source: Dutta et al. 2025, Methods and figure 7.
     Departs: any number of stains; the released code has no stem and uses leaky ReLU.
     """
+
+    example_options: ClassVar[dict[str, object]] = {"stem": "none", "dim": 8}
 
     def __init__(
         self,

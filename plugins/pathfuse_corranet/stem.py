@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights  # type: ignore[import-untyped]
 
+from pathfuse.core import skips_pretrained
 from pathfuse.errors import WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,7 +43,7 @@ class ResNetStem(nn.Module):
         self.bn1 = nn.BatchNorm2d(self.out_dim)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
-        if weights != "random":
+        if weights != "random" and not skips_pretrained():
             self._load(_hub_state() if weights == "hub" else _file_state(Path(weights)), weights)
         self.requires_grad_(False)
         self.eval()
