@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pathfuse.errors import RunError
 from pathfuse.files import atomic_text
 from pathfuse.training.run_folder import BEST, LAST
 
@@ -45,6 +49,27 @@ class EpochCheckpoint(ModelCheckpoint):
 
     def _here(self, path: str) -> str:
         return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all; Lightning moves them over from another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
+        """Writes beside the file and takes its place.
+
+        Raises:
+            RunError: if the folder cannot be written to or the disk is full.
+        """
+        temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
+        try:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+            temporary.replace(path)
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise RunError(f"{path} cannot be written ({reason}). Free space, then continue with --resume.") from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def _every_epoch(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:

@@ -20,7 +20,7 @@ from pathfuse.core import DataSpec
 from pathfuse.data.contracts import SplitRow
 from pathfuse.errors import RunError
 from pathfuse.files import atomic_text, write_text
-from pathfuse.recipes.compose import Config
+from pathfuse.recipes.compose import Config, read_yaml, split_stages
 from pathfuse.registry import components
 
 LAST = "last.ckpt"
@@ -44,7 +44,7 @@ class RunFolder:
         Raises:
             RunError: if something is there already, or the folder cannot be made.
         """
-        if path.exists() and any(path.iterdir()):
+        if path.is_dir() and any(path.iterdir()):
             raise RunError(f"{path} exists already. Continue it with --resume {path}, or choose another --out.")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -125,6 +125,12 @@ class RunFolder:
         write_text(
             self.path / "spec.json", json.dumps({k: json.loads(s.to_json()) for k, s in specs.items()}, indent=2)
         )
+
+    def data_options(self) -> set[str]:
+        """The options that the run's data modules have."""
+        config = read_yaml(self.config_file)
+        stages = split_stages(config, str(self.config_file)).values()
+        return {key for stage in stages for key in (stage.get("data") or {}).get("init_args") or {}}
 
     def specs(self) -> dict[str, DataSpec]:
         """What each stage was built for."""

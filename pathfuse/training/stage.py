@@ -26,6 +26,7 @@ from pathfuse.core import DataSpec, Model, stage_loader
 from pathfuse.data.contracts import CaseData
 from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.recipes.compose import Config
+from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.messages import explain
 from pathfuse.training.task import Task
 from pathfuse.training.trust import check_classes, trusted_imports
@@ -139,6 +140,7 @@ class StageCLI(LightningCLI):
         """The stage's trainer, with further callbacks."""
         config = dict(self._instantiate("trainer").trainer)
         config["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
+        config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
             return Trainer(**{**config, "default_root_dir": default_root_dir})
         except (TypeError, ValueError, MisconfigurationException) as error:
