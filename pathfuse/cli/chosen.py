@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 from pathfuse.recipes import compose, find_recipe
+from pathfuse.recipes.compose import SOURCES
 
 if TYPE_CHECKING:
     from pathfuse.training.plan import Plan
 
-# Where cases come from; giving one on the command line replaces whatever the run was trained on.
-SOURCES = ("data.root", "data.cases")
-BELONGS_TO_SOURCE = ("data.groups",)
+# What belongs to the cases that a run was trained on, whatever its data module calls it.
+BELONGS_TO_SOURCE = (*SOURCES, "groups", "labels_table")
 # New cases may lack stains, and all of them are new to the model.
-NEW_CASES = (("data.missing", "allow"), ("data.test_on", "all"))
-NO_LABELS = (("data.labels", "optional"),)
+NEW_CASES = {"missing": "allow", "test_on": "all"}
+NO_LABELS = {"labels": "optional"}
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,37 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     from pathfuse.training.run_folder import RunFolder
 
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
-    labels = () if needs_labels else NO_LABELS
     if len(line.positional) > 1:
         raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
     if line.positional:
         run = RunFolder.open(Path(line.positional[0]))
         specs = run.specs()
         classes = next(reversed(specs.values())).classes
-        options = [*labels, *other_source(line.options, classes)]
+        options = for_new_cases(line.options, run.data_options(), classes, needs_labels)
         # Further recipes are laid over the run's own, as on the command line of fit.
         plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
         plan.specs.update(specs)
         return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path)
     if not files or checkpoint is None:
         raise RecipeError("name a run folder, or give --recipe NAME and --ckpt_path FILE.")
-    recipe = compose([find_recipe(file) for file in files], layers, [*labels, *line.options])
+    recipe = compose([find_recipe(file) for file in files], layers, line.options)
     return Chosen(Plan.parse(recipe), Path(checkpoint), Path("runs") / recipe.name)
 
 
-def other_source(options: list[tuple[str, str]], classes: Sequence[str]) -> list[tuple[str, str]]:
-    """The overrides; if they give other cases, the run's own are switched off and its classes kept."""
-    given = {key for key, _ in options}
-    if not given & set(SOURCES):
-        return options
-    off = [(key, "null") for key in (*SOURCES, *BELONGS_TO_SOURCE) if key not in given]
-    return [*off, *NEW_CASES, ("data.classes", json.dumps(list(classes))), *options]
+def for_new_cases(
+    options: list[tuple[str, str]], known: Collection[str], classes: Sequence[str], needs_labels: bool
+) -> list[tuple[str, str]]:
+    """The overrides; if they give other cases, the run's own are switched off and its classes kept.
+
+    Args:
+        options: what was said on the command line; it wins.
+        known: the options that the run's data module has.
+        classes: those of the run.
+        needs_labels: whether a case without a label is an error.
+    """
+    given = {key.removeprefix("data.") for key, _ in options}
+    added = {} if needs_labels else dict(NO_LABELS)
+    if given & set(SOURCES):
+        added |= {key: "null" for key in BELONGS_TO_SOURCE if key not in given}
+        added |= {**NEW_CASES, "classes": json.dumps(list(classes))}
+    return [*((f"data.{key}", value) for key, value in added.items() if key in known), *options]

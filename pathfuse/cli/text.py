@@ -68,6 +68,11 @@ COMMANDS = {
         "pathfuse plugins [list | show NAME | check NAME]",
         "the components that a recipe can name",
     ),
+    "store": Command(
+        "pathfuse.cli.store:store",
+        "pathfuse store inspect|check|repack|convert ...",
+        "look at, check, repack or convert feature files",
+    ),
     "data": Command(
         "pathfuse.cli.data:data",
         "pathfuse data [check CASES | demo DIR]",

@@ -20,7 +20,8 @@ SHARED = ("data", "trainer", "seed")
 STAGE_KEYS = (*SHARED, "model", "optimizer", "lr_scheduler")
 ONLY_STAGE = "train"
 DEMO = "demo"
-SOURCES = ("root", "cases")
+# Options of data modules that say where cases are; without any, a recipe runs on the demo cohort.
+SOURCES = ("root", "cases", "stores")
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:
     """Whether the user said where the data is."""
     for key, value in options:
         parts = key.split(".")
-        if "data" in parts and parts[-1] in SOURCES and value.lower() not in ("null", "none", "~"):
+        if "data" in parts and set(parts) & set(SOURCES) and value.lower() not in ("null", "none", "~"):
             return True
     data = [config.get("data"), *((stage or {}).get("data") for stage in (config.get("stages") or {}).values())]
     return any(
