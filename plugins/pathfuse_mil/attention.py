@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.core.products import linear
 from pathfuse_mil.join import How
 from pathfuse_mil.packed import ROWS, Bag, segment_softmax, segment_sum
 from pathfuse_mil.pool import NestedFusion, PoolFusion
@@ -38,9 +39,14 @@ class GatedAttention(nn.Module):
 
     def _score(self, values: Tensor) -> Tensor:
         values = values.to(self.value.weight.dtype)
-        hidden = torch.tanh(self.value(values))  # (T, L)
-        if self.gate is not None:
-            hidden = hidden * torch.sigmoid(self.gate(values))
+        if self.gate is None:
+            hidden = torch.tanh(linear(values, self.value.weight, self.value.bias))  # (T, L)
+        else:
+            # As one layer, so that the patches are read once.
+            weight = torch.cat([self.value.weight, self.gate.weight])
+            both = linear(values, weight, torch.cat([self.value.bias, self.gate.bias]))
+            value, gate = both.chunk(2, 1)
+            hidden = torch.tanh(value) * torch.sigmoid(gate)
         score: Tensor = self.weight(hidden)
         return score  # (T, K)
 

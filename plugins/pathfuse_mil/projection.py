@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pathfuse.core.products import linear
 from pathfuse_mil.packed import ROWS
 
 
@@ -29,13 +30,17 @@ class Projection(nn.Module):
             return self.dropout(values) if self.training and self.dropout.p else values
         dtype = self.linear.weight.dtype
         if torch.is_grad_enabled() or len(values) <= ROWS:
-            result: Tensor = self.dropout(torch.relu(self.linear(values.to(dtype))))
-            return result
+            return self._project(values.to(dtype))
         return self._in_pieces(values)
 
     def _in_pieces(self, values: Tensor) -> Tensor:
         assert self.linear is not None
         result = values.new_empty(len(values), self.out_dim, dtype=self.linear.weight.dtype)  # (T, D')
         for out, rows in zip(torch.split(result, ROWS), torch.split(values, ROWS), strict=True):
-            out.copy_(self.dropout(torch.relu(self.linear(rows.to(result.dtype)))))
+            out.copy_(self._project(rows.to(result.dtype)))
+        return result
+
+    def _project(self, values: Tensor) -> Tensor:
+        assert self.linear is not None
+        result: Tensor = self.dropout(torch.relu(linear(values, self.linear.weight, self.linear.bias)))
         return result

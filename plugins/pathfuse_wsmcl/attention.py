@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pathfuse.core.products import linear, working_dtype
 from pathfuse_wsmcl.few_landmarks import Landmarks, attend
-from pathfuse_wsmcl.mixed_linear import mixed_linear, working_dtype
 from pathfuse_wsmcl.pseudo_inverse import pseudo_inverse
 from pathfuse_wsmcl.value_conv import sequence_conv
 
@@ -74,10 +74,9 @@ class NystromAttention(nn.Module):
 
     def project_out(self, attended: Tensor) -> Tensor:
         """The heads (T, inner) joined to (T, D)."""
-        linear, dropout = self.to_out
-        assert isinstance(linear, nn.Linear)
-        dtype = working_dtype(attended)
-        added: Tensor = dropout(mixed_linear(attended, linear.weight, linear.bias, dtype, dtype))
+        project, dropout = self.to_out
+        assert isinstance(project, nn.Linear)
+        added: Tensor = dropout(linear(attended, project.weight, project.bias))
         return added
 
     def padding(self, patches: int) -> int:

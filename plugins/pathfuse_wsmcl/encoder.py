@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
+from pathfuse.core.products import linear
 from pathfuse.errors import RecipeError
 from pathfuse_wsmcl.attention import NystromAttention, Score
-from pathfuse_wsmcl.mixed_linear import mixed_linear, working_dtype
 from pathfuse_wsmcl.streaming import Stream
 
 
@@ -26,9 +26,8 @@ class StainLayer(nn.Module):
 
     def project(self, features: Tensor) -> Tensor:
         """Features (T, D) to patches (T, D'), exact even under autocast: the patches are ranked by what follows."""
-        dtype = working_dtype(features)
-        exact = self.linear.weight.dtype if self.attention.exact_score else dtype
-        return F.gelu(mixed_linear(features, self.linear.weight, self.linear.bias, exact, dtype))
+        exact = self.linear.weight.dtype if self.attention.exact_score else None
+        return F.gelu(linear(features, self.linear.weight, self.linear.bias, forward=exact))
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (T, D) to patches (T, D') and their scores (T,)."""

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pathfuse.core.products import product
 from pathfuse_wsmcl.attention import NystromAttention
 from pathfuse_wsmcl.few_landmarks import Landmarks, by_head
-from pathfuse_wsmcl.products import product
 from pathfuse_wsmcl.value_conv import sequence_conv
 
 ROWS = 4096  # patches at once

@@ -3,6 +3,7 @@ import torch
 
 from pathfuse.core import DataSpec, Tokens, TokenSpec
 from pathfuse_mil.attention import AttentionFusion
+from pathfuse_mil.packed import segment_softmax
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 VARIANTS = pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])
@@ -40,6 +41,8 @@ def test_scores_weights_embedding_and_logits(vectors, dtype, gated):
     name = "gated" if gated else "plain"
     fusion, values = component(vectors, dtype, gated), torch.tensor(vectors["H"], dtype=dtype)
     assert_near(fusion.attentions["he"](values).T, vectors[f"{name}/raw"], dtype)
+    weights = segment_softmax(fusion.attentions["he"](values), torch.tensor([len(values)]))
+    assert_near(weights.T, vectors[f"{name}/A"], dtype)
     result = fused(fusion, values)
     assert_near(result.attention["he"], vectors[f"{name}/A"].mean(0), dtype)
     assert_near(result.embedding.view(vectors[f"{name}/Z"].shape), vectors[f"{name}/Z"], dtype)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from benchmarks.looped_wsmcl import looped_contrast
 from pathfuse.core import DataSpec, Tokens, TokenSpec
 from pathfuse_wsmcl.contrast import contrast_terms
 from pathfuse_wsmcl.macl import MACL
@@ -50,6 +51,13 @@ def test_each_of_the_four_terms(vectors, dtype):
     groups = Groups(torch.arange(k), torch.arange(k, 2 * k))
     scale = torch.tensor(float(vectors["logit_scale"]), dtype=dtype).exp()
     assert_near(contrast_terms(rows, (groups, groups), scale), vectors["terms"], dtype)
+
+
+@DTYPES
+def test_the_loop_of_the_benchmark(vectors, dtype):
+    rows = (torch.tensor(vectors[f"F_{stain}"], dtype=dtype) for stain in STAINS)
+    scale = torch.tensor(float(vectors["logit_scale"]), dtype=dtype).exp()
+    assert_near(looped_contrast(*rows, int(vectors["k"]), scale), vectors["loss"], dtype)
 
 
 @DTYPES

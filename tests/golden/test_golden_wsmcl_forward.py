@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from benchmarks.looped_wsmcl import loss_of
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model
 from pathfuse_wsmcl.encoder import NystromEncoder
 from pathfuse_wsmcl.heads import StainHeads
@@ -115,3 +116,14 @@ def test_the_same_in_pieces(vectors, dtype, monkeypatch):
     for stain, theirs in STAINS.items():
         assert_near(fused.attention[stain], vectors[f"out/{theirs}_A"], dtype, FLOAT32)
         assert_near(fused.by_modality[stain][0], vectors[f"out/{theirs}_token"], dtype, FLOAT32)
+
+
+@DTYPES
+@pytest.mark.parametrize("full_score", [False, True])
+def test_the_transcription_of_the_benchmark(vectors, dtype, full_score):
+    cases = batch(vectors, dtype)
+    bags = {stain: bag.values for stain, bag in cases.x.items()}
+    total, scores = loss_of(model(vectors, dtype), bags, cases.target, int(vectors["k"]), full_score=full_score)
+    assert_near(total, vectors["loss/total"], dtype, FLOAT32)
+    for stain, theirs in STAINS.items():
+        assert_near(scores[stain], vectors[f"out/{theirs}_A"], dtype, FLOAT32)
