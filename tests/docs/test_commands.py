@@ -1,0 +1,181 @@
+"""Every command and every Python block of the documentation runs, page by page, in the order of the page.
+
+A page says what a reader would type. What would take hours, or the network, is made small by the tables below and by
+nothing else; a command that no rule covers fails its page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+
+import pytest
+import timm
+
+import pathfuse.cli
+from pathfuse import registry
+from pathfuse.cli import main
+from pathfuse.data.demo import write_bci
+from tests.conftest import PROJECT_ROOT
+from tests.docs.pages import PAGES, Block, blocks
+
+# Options put behind the page's own, where the last one wins. They make the work smaller and change nothing else.
+SMALL_DATA = [
+    "--data.demo.patients=16",
+    "--data.demo.cases_per_patient=2",
+    "--data.demo.size_px=32",
+    "--data.size_px=32",
+    "--data.num_workers=0",
+    "--trainer.max_epochs=1",
+    "--trainer.limit_train_batches=2",
+]
+ONE_STAGE = ["--model.encoder.backbone.name=test_resnet", "--model.encoder.backbone.weights=random"]
+TWO_STAGES = [
+    "--correlate.trainer.max_epochs=1",
+    "--correlate.model.encoder.weights=random",
+    "--predict.trainer.max_epochs=1",
+    "--predict.model.encoder.backbone.name=test_resnet",
+    "--predict.model.encoder.backbone.weights=random",
+]
+SMALLER = {
+    "corranet": SMALL_DATA + TWO_STAGES,
+    "corranet_released": SMALL_DATA + TWO_STAGES,
+    "he_only": SMALL_DATA + ONE_STAGE,
+    "ihc_only": SMALL_DATA + ONE_STAGE,
+    "he_ihc": SMALL_DATA + ONE_STAGE,
+    "tiny": SMALL_DATA,  # of the plug-in template
+    "mine": SMALL_DATA,  # recipes that a page writes itself
+    "short": SMALL_DATA,
+}
+# Lines of a shell that are not ours to run; the pages need them, and nothing of pathfuse is in them.
+OTHERS = {
+    "git clone": "the reader has no checkout yet; the test runs in one",
+    "cd ": "every page has its own folder here",
+    "pip install .": "the package under test is installed",
+    "pip install --editable .": "the package under test is installed",
+    "pip install '.[": "the extras of the package under test are installed",
+    "python3 -m venv": "the test has an environment",
+    "pytest": "pytest runs this",
+}
+_number = count()
+INSTALLED = "installed"
+FOLDERS = ("BCI", "new_cases")
+"""What a reader brings along; `bring` makes a small one of each."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of one page."""
+    place = tmp_path / "page"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("PATHFUSE_RUN", raising=False)
+    session = dict(registry._notebook)
+    yield place
+    registry._notebook.clear()
+    registry._notebook.update(session)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT_ROOT).as_posix())
+def test_every_command_of_a_page_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pathfuse.cli, "main", lambda words=None: main(smaller(list(words or []))))
+    bring(folder, page)
+    for block in blocks(page):
+        place = f"{page.name} line {block.line}"
+        if block.file is not None:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            run_python(block, place, f"cells_of_{page.stem}")
+        elif block.language in ("bash", "console"):
+            for command in block.commands():
+                run_command(command, place, folder, monkeypatch)
+
+
+def bring(folder: Path, page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if any(re.search(rf"\b{name}\b", text) for name in FOLDERS):
+        write_bci(folder / "BCI", 24, size_px=64)
+        new = folder / "new_cases" / "HE"
+        new.mkdir(parents=True)
+        for number, image in enumerate(sorted((folder / "BCI" / "HE" / "test").iterdir())):
+            shutil.copy(image, new / f"case_{number}.png")
+        names = [file.name for file in (folder / "BCI" / "HE").rglob("*.png")]
+        rows = [f"{name},slide{int(name[:5]) % 8}" for name in names]
+        (folder / "groups.csv").write_text("\n".join(["file,group", *rows]))
+
+
+def run_command(command: str, place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(command)
+    while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        name, _, value = words.pop(0).partition("=")
+        monkeypatch.syspath_prepend(value) if name == "PYTHONPATH" else monkeypatch.setenv(name, value)
+    if words[0] == "pathfuse" and (folder / INSTALLED).is_dir():
+        # A package that was just installed is seen by a new process, as it is for the reader.
+        environment = {**os.environ, "PYTHONPATH": str(folder / INSTALLED)}
+        line = [sys.executable, "-m", "pathfuse", *smaller(words[1:])]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{place}: {command}: {done.stderr}"
+    elif words[0] == "pathfuse":
+        monkeypatch.delenv("PATHFUSE_RUN", raising=False)  # a process of its own has none yet
+        assert main(smaller(words[1:])) == 0, f"{place}: {command}"
+    elif words[0] == "make":
+        make = subprocess.run(["make", "-n", *words[1:]], cwd=PROJECT_ROOT, capture_output=True, text=True)
+        assert make.returncode == 0, f"{place}: {command}: {make.stderr}"
+    elif words[:2] == ["cp", "-r"]:
+        shutil.copytree(PROJECT_ROOT / words[2], folder / words[3], ignore=shutil.ignore_patterns("__pycache__"))
+    elif words[:2] == ["pip", "install"] and (folder / words[-1]).is_dir():
+        install(folder / words[-1], folder / INSTALLED)
+    else:
+        assert any(command.startswith(other) for other in OTHERS), f"{place}: no rule covers {command!r}"
+
+
+def install(package: Path, target: Path) -> None:
+    flags = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", *flags, "--target", str(target), str(package)]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def smaller(words: list[str]) -> list[str]:
+    """The words of a command line, followed by those that make its work small."""
+    if words[:1] == ["fit"] and "--recipe" in words:
+        recipe = words[len(words) - words[::-1].index("--recipe")].removesuffix(".yaml")
+        for name in (words[i + 1] for i, word in enumerate(words) if word.endswith("backbone.name")):
+            assert timm.is_model(name), name
+        extra = SMALLER[recipe]
+        if any(word.endswith("encoder.backbone") for word in words):
+            extra = [word for word in extra if ".backbone." not in word]
+        if not {"--out", "--print_config", "--print_config=skip_default"} & set(words):
+            extra = [*extra, f"--out=runs/{next(_number)}"]  # folders are named by the second, and a page takes less
+        return words + extra
+    if words[:2] == ["data", "demo"]:
+        return words + (["--pairs=24", "--size_px=64"] if "bci" in words else ["--patients=8", "--size_px=32"])
+    return words
+
+
+def run_python(block: Block, place: str, name: str) -> None:
+    """Runs a block as a notebook cell: classes defined in it belong to a module that can be imported."""
+    # It stays: jsonargparse looks at every subclass of a contract, and warns of one whose module is gone.
+    cell = sys.modules.setdefault(name, types.ModuleType(name))
+    exec(compile(block.text, place, "exec"), vars(cell))
+
+
+def test_a_command_that_no_rule_covers_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError, match="no rule covers"):
+        run_command("curl example.org", "here", folder, monkeypatch)
+    with pytest.raises(KeyError):
+        smaller(["fit", "--recipe", "a_new_one"])
+
+
+def test_the_version_in_the_changelog_is_the_one_that_is_built() -> None:
+    text = (PROJECT_ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## \[{re.escape(version('pathfuse'))}\]", text, re.MULTILINE)
