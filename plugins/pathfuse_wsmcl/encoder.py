@@ -46,7 +46,7 @@ class NystromEncoder(Encoder):
         spec: sizes of the data.
         modalities: the stains; null takes all of them.
         width: width of the patches after the linear layer; null keeps the width of the features.
-        heads: attention heads; they divide the width.
+        heads: attention heads, each of width / heads features, rounded down.
         landmarks: patches that stand for all others in the attention; null is half the width.
         inverse_steps: iterations of the pseudo-inverse.
         kernel: patches that the convolution of the values spans, odd; 0 leaves it out.
@@ -56,11 +56,12 @@ class NystromEncoder(Encoder):
         score: what patches are ranked by: the attention they `received`, or what the `mean_token` pays to them.
         exact_score: compute the score in full precision under mixed precision too. In bfloat16 a third of the
             selected patches can change; False is what the released code does.
-        stream_above: without gradients, a bag of more patches is read in pieces, so that memory stays bounded.
+        stream_above: without gradients, a bag of more patches is read in pieces: the only memory that grows with it is
+            the result, 4 bytes per patch and unit of width.
 
     Source: WSMCL (Shi et al., Comput Med Imaging Graph 121:102502, 2025), section 2.2.
     Departs: any width and number of stains; several cases per batch, each attended to on its own; the score is exact
-        under mixed precision. Half of the score's ways in the paper's ablations need no option here: see `MACL`.
+        under mixed precision.
     """
 
     def __init__(
@@ -86,14 +87,14 @@ class NystromEncoder(Encoder):
         self.reads = tuple(modalities or spec.names)
         stains = [_features(spec, modality) for modality in self.reads]
         widths = {stain.name: width or stain.width for stain in stains}
-        _check(stains, widths, heads, kernel, share_norm, share_aggregator)
+        _check(stains, widths, kernel, share_norm, share_aggregator)
 
         def layer(stain: ModalitySpec) -> StainLayer:
             dim = widths[stain.name]
             attention = NystromAttention(
                 dim,
                 heads=heads,
-                dim_head=dim // heads,
+                dim_head=max(1, dim // heads),
                 landmarks=landmarks or max(1, dim // 2),
                 inverse_steps=inverse_steps,
                 kernel=kernel,
@@ -185,16 +186,10 @@ def _features(spec: DataSpec, modality: str) -> ModalitySpec:
 def _check(
     stains: list[ModalitySpec],
     widths: dict[str, int],
-    heads: int,
     kernel: int,
     share_norm: bool,
     share_aggregator: bool,
 ) -> None:
-    for name, dim in widths.items():
-        if dim % heads:
-            raise RecipeError(
-                f"NystromEncoder: {heads} heads do not divide the width {dim} of {name}. Set heads or width."
-            )
     if kernel and kernel % 2 == 0:
         raise RecipeError(
             f"NystromEncoder: kernel is {kernel}, and the convolution needs an odd number, or 0 for none."

@@ -18,7 +18,7 @@ class StainHeads(Head):
 
     Loss terms: `classification`, cross-entropy of the joint logits over cases with at least two stains;
     `classification_<stain>`, cross-entropy of a stain's own logits, for the stains in `own_loss`; `kl`, how far each
-    other stain's distribution is from the teacher's, over cases that have both.
+    other stain's distribution is from the teacher's, over labelled cases that have both.
 
     Args:
         fused: sizes of the joint embedding and of each stain's own.
@@ -83,16 +83,19 @@ class StainHeads(Head):
         for stain in self.own_loss:
             terms[f"classification_{stain}"] = _cross_entropy(own[stain], batch.target, extra[f"present_{stain}"])
         if self.pupils:
+            # It needs no label, but a case without one counts in no loss: that is every head's contract.
+            known = extra[f"present_{self.teacher}"] & (batch.target >= 0)
             taught = [
-                self._kl(own[self.teacher], own[pupil], extra[f"present_{self.teacher}"] & extra[f"present_{pupil}"])
-                for pupil in self.pupils
+                self._kl(own[self.teacher], own[pupil], known & extra[f"present_{pupil}"]) for pupil in self.pupils
             ]
             terms["kl"] = torch.stack(taught).mean()
         return terms
 
     def _logits(self, head: nn.Module, features: Tensor, present: Tensor) -> Tensor:
         # Zeros where there is nothing: a NaN there would reach the weights through 0 * NaN.
-        logits: Tensor = head(self.dropout(torch.where(present[:, None], features, 0)))
+        assert isinstance(head, nn.Linear)
+        features = torch.where(present[:, None], features, 0).to(head.weight.dtype)
+        logits: Tensor = head(self.dropout(features))
         return logits
 
     def _kl(self, teacher: Tensor, pupil: Tensor, both: Tensor) -> Tensor:

@@ -55,7 +55,8 @@ class TailFusion(Fusion):
 
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
         """The joint embedding (B, D)."""
-        own = {name: case_vector(tokens[name]) for name in self.names}  # (B, D) each, zeros where absent
+        dtype = self.mix.weight.dtype
+        own = {name: case_vector(tokens[name]).to(dtype) for name in self.names}  # (B, D), zeros where absent
         present = torch.stack([tokens[name].present for name in self.names])  # (stains, B)
         values = torch.stack(list(own.values()))  # (stains, B, D)
         made = []

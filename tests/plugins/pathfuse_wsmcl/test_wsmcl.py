@@ -82,7 +82,7 @@ def test_closed_form_equals_the_loop():
     assert_close(contrast_terms(rows, (groups, groups), scale).mean(), looped_contrast(*rows, K, scale))
 
 
-@pytest.mark.parametrize("width", [32, 384])
+@pytest.mark.parametrize("width", [12, 32, 384])
 def test_cases_together_equal_cases_apart(width):
     model = model_of({"he": width, "ihc": width}).eval()
     batch = batch_of({"he": [37, 2, 60], "ihc": [20, 45, 1]}, width)
@@ -208,6 +208,7 @@ def test_released_scores_under_mixed_precision_are_not_exact():
         exact, released = (model.encoder(batch)["he"].score.float() for model in models)
     assert not torch.equal(exact, released)
     assert_close(exact, released, rtol=0.2, atol=0)
+    assert all(gradient.isfinite().all() for gradient in gradients(models[1], batch).values())
 
 
 def test_norm_and_aggregator_are_shared_as_told():
@@ -322,8 +323,6 @@ def test_what_does_not_fit_is_refused_with_the_next_step():
     with pytest.raises(RecipeError, match="share_norm needs stains of one width, got he 32, ihc 64"):
         NystromEncoder(spec_of(he=32, ihc=64))
     assert NystromEncoder(spec_of(he=32, ihc=64), width=16).out["ihc"].dim == 16
-    with pytest.raises(RecipeError, match="8 heads do not divide the width 30"):
-        NystromEncoder(spec_of(he=30))
     with pytest.raises(RecipeError, match="odd"):
         NystromEncoder(spec_of(he=32), kernel=4)
     with pytest.raises(RecipeError, match="Did you mean ihc"):
