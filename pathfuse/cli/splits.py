@@ -1,0 +1,184 @@
+"""`pathfuse data split CASES`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pathfuse.data.cases import Case, CaseTable
+    from pathfuse.data.fold_draw import Folds
+    from pathfuse.data.fold_files import FoldRow
+
+HELP = """
+split CASES       cross-validation folds by patient, each with its own validation part
+  --folds N         test folds (5)
+  --repeats N       how often the folds are drawn anew (1)
+  --group COLUMN    what stays together (patient_id)
+  --site COLUMN     test whole sites (preserved-site folds)
+  --stratify COLUMN label column that is spread evenly, or none (label)
+  --nested N        inner folds per training fold (none)
+  --val_fraction X  share of a training fold that is its validation part (0.2)
+  --seed N          other folds (0)
+  --from SOURCE     read splits instead: a file of pathfuse, a folder of CLAM, splits.json of STAMP, column[:NAME]
+  --val_as test     column val of a CLAM file without a test column is the test part
+  --format NAME     write pathfuse, clam, stamp or column (pathfuse)
+  --ids NAME        with clam: case or slide ids (case)
+  --duplicates N    bits of 64 in which images on two sides may differ to be named, or off (6)
+  --out FILE        where the splits go (splits.csv, splits/, splits.json, or CASES with _split at its end)"""
+
+FORMATS = {"pathfuse": "splits.csv", "clam": "splits", "stamp": "splits.json", "column": ""}
+LISTED = 10  # pairs that are printed; more would bury the folds
+
+
+def split(path: Path, line: Words) -> int:
+    """Draws or converts splits, checks them, writes them and prints their hash."""
+    table = _cohort(path)
+    kind, ids = _choice(line, "format", tuple(FORMATS)), _choice(line, "ids", ("case", "slide"))
+    stratify, duplicates = line.take("stratify") or "label", line.take("duplicates") or "6"
+    if duplicates != "off" and not (duplicates.isdecimal() and int(duplicates) <= 15):
+        raise RecipeError(f"--duplicates {duplicates}: expected a whole number up to 15, or off.")
+    out = Path(line.take("out") or FORMATS[kind] or f"{path.stem}_split.csv")
+    if kind == "column" and len(out.parts) == 1:
+        out = table.origin.parent / out
+    source = line.take("from")
+    folds = _read(source, table.cases, line, stratify) if source else _drawn(table.cases, line, stratify)
+    line.finish()
+    for note in (*table.notes, *folds.notes):
+        print(note)
+    if duplicates != "off":
+        _print_leaks(table.cases, folds.rows, int(duplicates))
+    _print_sizes(folds.rows)
+    _write(kind, out, folds.rows, table, ids)
+    return 0
+
+
+def _cohort(path: Path) -> CaseTable:
+    from pathfuse.data.cases import read_cases
+    from pathfuse.data.folders import read_folder, stain_folders
+    from pathfuse.data.source import TABLE
+
+    table = path / TABLE if (path / TABLE).is_file() else path
+    if table.is_dir():
+        return read_folder(table, modalities=stain_folders(table), labels="optional", missing="allow")
+    return read_cases(table, check_files=False)
+
+
+def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Folds:
+    from pathfuse.data.fold_draw import draw_folds
+
+    return draw_folds(
+        cases,
+        folds=_whole(line, "folds", 5),
+        repeats=_whole(line, "repeats", 1),
+        seed=_whole(line, "seed", 0),
+        val_fraction=_fraction(line),
+        group=line.take("group") or "patient_id",
+        site=line.take("site"),
+        stratify=stratify,
+        nested=_whole(line, "nested", 0),
+    )
+
+
+def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Folds:
+    from dataclasses import replace
+
+    from pathfuse.data.fold_check import check_folds
+    from pathfuse.data.fold_columns import read_columns
+    from pathfuse.data.fold_draw import Folds
+    from pathfuse.data.fold_files import read_folds
+    from pathfuse.data.fold_formats import read_clam, read_stamp
+
+    fraction, seed, val_as = _fraction(line), _whole(line, "seed", 0), line.take("val_as") or ""
+    if val_as not in ("", "test"):
+        raise RecipeError(f"--val_as {val_as} is unknown; write test.")
+    place, (word, _, column) = Path(source), source.partition(":")
+    if word == "column":
+        found = read_columns(cases, column, stratify=stratify, val_fraction=fraction, seed=seed)
+    elif place.is_dir():
+        found = read_clam(place, cases, val_as="test" if val_as else "", val_fraction=fraction, seed=seed)
+    elif place.suffix == ".json":
+        found = read_stamp(place, cases, val_fraction=fraction, seed=seed)
+    else:
+        found = Folds(tuple(read_folds(place)), ())
+    return replace(found, notes=(*check_folds(found.rows, cases, stratify=stratify), *found.notes))
+
+
+def _write(kind: str, out: Path, rows: Sequence[FoldRow], table: CaseTable, ids: str) -> None:
+    from pathfuse.data.fold_columns import write_columns
+    from pathfuse.data.fold_files import folds_sha256, write_folds
+    from pathfuse.data.fold_formats import write_clam, write_stamp
+
+    if kind == "column" and table.origin.is_dir():
+        raise RecipeError(
+            f"{table.origin} is a folder, so there is no table to add columns to. Write another --format."
+        )
+    if kind == "clam":
+        files = write_clam(out, rows, table.cases, ids="slide" if ids == "slide" else "case")
+    elif kind == "stamp":
+        files = write_stamp(out, rows)
+    elif kind == "column":
+        files = write_columns(out, rows, table.origin)
+    else:
+        write_folds(out, rows)
+        files = [out]
+    for file in files:
+        print(f"{file} sha256 {folds_sha256(file)}")
+
+
+def _print_leaks(cases: Sequence[Case], rows: Sequence[FoldRow], distance: int) -> None:
+    from pathfuse.data.fold_duplicates import across_sides, near_duplicates
+
+    leaks = across_sides(near_duplicates(cases, distance=distance), rows)
+    if leaks:
+        count = (
+            "1 pair of nearly equal images lies"
+            if len(leaks) == 1
+            else f"{len(leaks)} pairs of nearly equal images lie"
+        )
+        print(f"WARNING: {count} on two sides of a split:")
+        for leak in leaks[:LISTED]:
+            print(f"  {leak}")
+        if len(leaks) > LISTED:
+            print(f"  and {len(leaks) - LISTED} more; give such cases one value in a column and name it with --group")
+
+
+def _print_sizes(rows: Sequence[FoldRow]) -> None:
+    from pathfuse.data.fold_check import by_place
+    from pathfuse.data.fold_files import place_name
+
+    nested = any(row.inner for row in rows)
+    for place, own in by_place(rows).items():
+        sizes = Counter(row.part for row in own)
+        patients = {part: len({row.patient_id for row in own if row.part == part}) for part in sizes}
+        parts = ", ".join(f"{part} {sizes[part]} ({patients[part]})" for part in ("train", "val", "test"))
+        print(f"{place_name(place, nested)}: {parts} cases (patients)")
+
+
+def _choice(line: Words, key: str, known: Sequence[str]) -> str:
+    value = line.take(key) or known[0]
+    if value not in known:
+        raise RecipeError(f"--{key} {value} is unknown; write {' or '.join(known)}.")
+    return value
+
+
+def _whole(line: Words, key: str, default: int) -> int:
+    value = line.take(key)
+    if value is None:
+        return default
+    if not value.isdecimal():
+        raise RecipeError(f"--{key} {value}: expected a whole number.")
+    return int(value)
+
+
+def _fraction(line: Words) -> float:
+    value = line.take("val_fraction") or "0.2"
+    try:
+        return float(value)
+    except ValueError as error:
+        raise RecipeError(f"--val_fraction {value}: expected a number between 0 and 1.") from error
