@@ -132,7 +132,7 @@ def run_command(command: str, place: str, folder: Path, monkeypatch: pytest.Monk
         assert make.returncode == 0, f"{place}: {command}: {make.stderr}"
     elif words[:2] == ["cp", "-r"]:
         shutil.copytree(PROJECT_ROOT / words[2], folder / words[3], ignore=shutil.ignore_patterns("__pycache__"))
-    elif words[:2] == ["pip", "install"] and (folder / words[-1]).is_dir():
+    elif words[:2] == ["pip", "install"] and (folder / words[-1] / "pyproject.toml").is_file():
         install(folder / words[-1], folder / INSTALLED)
     else:
         assert any(command.startswith(other) for other in OTHERS), f"{place}: no rule covers {command!r}"
