@@ -127,10 +127,12 @@ def _roughness(light: Array) -> Array:
 
 def _pen_on_ihc(light: Array, a: Array, b: Array, chroma: Array) -> Mask:
     """Marker: green and cyan, red and blue of a strength that stains do not reach, and black; with its faint rim."""
-    hue = np.degrees(np.arctan2(b, a))  # DAB lies at 50 to 80, haematoxylin at -110 to -50
-    red, blue = (hue > -25) & (hue < 42), (hue > -120) & (hue < -45)
+    hue = np.degrees(np.arctan2(b, a))  # DAB lies at 50 to 80, haematoxylin at -110 to -50, eosin at -40 to -15
+    red, reddish = (hue > -5) & (hue < 42), (hue > -25) & (hue < 42)
+    blue = (hue > -120) & (hue < -45)
     pen = apply_hysteresis_threshold(-a, 4, 10)
-    pen |= apply_hysteresis_threshold(np.where(red, chroma, 0), 3, 48)
+    # The rim of red ink is as pink as eosin, so it counts only where it surrounds what is red.
+    pen |= apply_hysteresis_threshold(np.where(red, chroma, np.where(reddish, np.minimum(chroma, 40), 0)), 3, 48)
     pen |= apply_hysteresis_threshold(np.where(blue, chroma, 0), 30, 48)
     pen |= apply_hysteresis_threshold(np.where(chroma < 0.2 * -light, -light, 0), 8, 60)
     grown: Mask = isotropic_dilation(pen, HALO_PX)

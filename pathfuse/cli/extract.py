@@ -1,0 +1,140 @@
+"""`pathfuse extract SLIDES...`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+
+HELP = """
+SLIDES               files, folders, patterns, or a case table (its slides of --modality)
+--encoder NAME       a registered backbone, timm:NAME, local-dir:FOLDER or AlexNet; its options as --encoder.KEY VALUE
+--weights WHAT       path of a file or folder, hub (downloads), random (to try a pipeline) or own
+--out DIR            where everything is written, in TRIDENT's layout
+--mpp V              micrometres per pixel of the patches (0.5)
+--patch-px N         edge of a patch in pixels at that spacing (256)
+--overlap-px N       pixels that neighbouring patches share (0)
+--min-tissue V       share of a patch that has to be tissue (0.5)
+--modality NAME      stain: he, ihc or another (he)
+--tissue RULE        he or ihc: how tissue is found (he for he, else ihc)
+--drop-pen BOOL      leave out marker pen (true)
+--slide-mpp V        micrometres per level-0 pixel of all slides, instead of what their files or the table say
+--dtype TYPE         float16 or float32: how features are stored (float16)
+--autocast TYPE      none, bf16 or fp16: how the encoder computes (none)
+--batch-size N       patches per pass (auto)
+--workers N          reading processes; 0 reads in a thread (one per core on a GPU machine, else 1)
+--device NAME        auto, cpu, cuda or cuda:1 (auto)
+--shard i/n          every n-th slide from the i-th on, for job arrays
+--overwrite          do slides again that are there, whatever their settings
+
+A killed run is continued by the same line. Several processes may share one --out. The exit status is 1 if a slide
+failed; status.csv beside the features says why."""
+
+Read = Callable[[str, str], Any]  # key and value to what the job gets
+
+
+def extract(words: list[str]) -> int:
+    """Turns slides into feature files; the exit status is 1 if a slide failed."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        print(f"usage: {COMMANDS['extract'].usage}\n\n{COMMANDS['extract'].about}\n{HELP}")
+        return 0
+    # Dashes and underscores are the same, but for the options of an encoder, which are names in Python.
+    line.options = [
+        (key if key.startswith("encoder.") else key.replace("_", "-"), value) for key, value in line.options
+    ]
+    for key in ("encoder", "out"):
+        if not line.has(key):
+            raise RecipeError(f"--{key} is missing. `pathfuse extract --help` says what it may be.")
+    chosen: dict[str, Any] = {
+        "encoder_options": _encoder_options(line),
+        "overwrite": line.take("overwrite") is not None,
+    }
+    for key, read in OPTIONS.items():
+        value = line.take(key)
+        if value is not None:
+            chosen[key.replace("-", "_")] = read(key, value)
+    slides, line.positional = tuple(line.positional), []
+    line.finish()
+    from pathfuse.extract import ExtractJob, run_job
+
+    statuses = run_job(ExtractJob(slides=slides, **chosen))
+    return 1 if any(status.status == "failed" for status in statuses) else 0
+
+
+def _encoder_options(line: Words) -> dict[str, object]:
+    import yaml
+
+    prefix = "encoder."
+    keys = dict.fromkeys(key for key, _ in line.options if key.startswith(prefix))
+    try:
+        return {key.removeprefix(prefix): yaml.safe_load(line.take(key) or "") for key in keys}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"an option of --encoder cannot be read ({str(error).splitlines()[0]}).") from error
+
+
+def _text(key: str, value: str) -> str:
+    return value
+
+
+def _path(key: str, value: str) -> Path:
+    return Path(value)
+
+
+def _whole(key: str, value: str) -> int:
+    if not value.isdecimal():
+        raise RecipeError(f"--{key} {value}: expected a whole number.")
+    return int(value)
+
+
+def _batch(key: str, value: str) -> int | None:
+    return None if value == "auto" else _whole(key, value)
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise RecipeError(f"--{key} {value}: expected a number.")
+    return number
+
+
+def _one_of(*choices: str) -> Read:
+    def read(key: str, value: str) -> str:
+        if value not in choices:
+            raise RecipeError(f"--{key} {value} is unknown; write {' or '.join(choices)}.")
+        return value
+
+    return read
+
+
+def _truth(key: str, value: str) -> bool:
+    return bool(_one_of("true", "false")(key, value) == "true")
+
+
+OPTIONS: dict[str, Read] = {
+    "encoder": _text,
+    "weights": _text,
+    "out": _path,
+    "mpp": _number,
+    "patch-px": _whole,
+    "overlap-px": _whole,
+    "min-tissue": _number,
+    "modality": _text,
+    "tissue": _one_of("he", "ihc"),
+    "drop-pen": _truth,
+    "slide-mpp": _number,
+    "dtype": _one_of("float16", "float32"),
+    "autocast": _one_of("none", "bf16", "fp16"),
+    "batch-size": _batch,
+    "workers": _whole,
+    "device": _text,
+    "shard": _text,
+}

@@ -1,0 +1,125 @@
+"""From the name of an encoder to a network with weights, and to a digest that tells two of them apart."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from pathfuse.core import Backbone
+from pathfuse.errors import RecipeError, WeightsError
+from pathfuse.extract.alexnet import AlexNet, read_state
+from pathfuse.registry import BACKBONES
+
+SEED = 0  # random weights are the same in every run, or no run could be resumed
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """A network ready to extract.
+
+    Attributes:
+        net: in eval mode, on the CPU.
+        name: as the user gave it.
+        digest: hash of its weights and transforms.
+        random: whether its weights are random.
+    """
+
+    net: Backbone
+    name: str
+    digest: str
+    random: bool
+
+
+def load_encoder(name: str, weights: str | None, options: Mapping[str, object] | None = None) -> LoadedEncoder:
+    """Builds an encoder.
+
+    Args:
+        name: a registered backbone, `AlexNet`, `timm:NAME` or `local-dir:FOLDER`.
+        weights: a file or folder, `hub`, `random`, or `own` for a backbone that brings its own.
+        options: further options of the backbone.
+
+    Raises:
+        WeightsError: if there are no weights, or they do not fit.
+        PluginError: if nobody registered the name.
+        RecipeError: if the backbone does not take an option.
+    """
+    kind, arguments, weights = _resolve(name, weights)
+    if weights is None:
+        raise WeightsError(
+            f"--encoder {name} has no weights. Give --weights with the path of a file or folder, `hub` to download "
+            "them, or `random` to try the pipeline."
+        )
+    arguments |= options or {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        net = _build(kind, name, arguments, weights).eval()
+    if net.layout != "vector":
+        raise RecipeError(f"--encoder {name} returns maps. Give it an option that pools them, for example global_pool.")
+    return LoadedEncoder(net, name, digest_of(net), weights == "random")
+
+
+def _resolve(name: str, weights: str | None) -> tuple[type[Backbone], dict[str, object], str | None]:
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix == "timm":
+        return _registered("TimmBackbone"), {"name": rest}, weights
+    if colon and prefix == "local-dir":
+        if weights not in (None, rest):
+            raise WeightsError(f"--encoder {name} has its weights in that folder. Leave out --weights {weights}.")
+        folder = Path(rest).expanduser()
+        if not folder.is_dir():
+            raise WeightsError(f"--encoder {name}: there is no such folder. Correct the path.")
+        return _registered("TimmBackbone"), {"name": f"local-dir:{folder}"}, str(folder)
+    if name.lower() == "alexnet" and name not in BACKBONES.names():
+        return AlexNet, {}, weights
+    return _registered(name), {}, weights
+
+
+def _registered(name: str) -> type[Backbone]:
+    return cast(type[Backbone], BACKBONES.get(name))
+
+
+def _build(kind: type[Backbone], name: str, arguments: dict[str, object], weights: str) -> Backbone:
+    known = inspect.signature(kind).parameters
+    unknown = [key for key in arguments if key not in known]
+    if unknown:
+        raise RecipeError(f"--encoder {name} takes no option {unknown[0]!r}. `pathfuse plugins show` lists them.")
+    # Its signature was read from the class; options are the user's.
+    make = cast(Callable[..., Backbone], kind)
+    if "weights" in known:
+        if weights == OWN:
+            raise WeightsError(f"--weights own: {name} takes weights. Give a path, `hub` or `random`.")
+        return make(3, weights=weights, **arguments)
+    net = make(3, **arguments)
+    if weights in ("random", OWN):
+        return net
+    if weights == "hub":
+        raise WeightsError(f"--weights hub: {name} knows no hub. Give a path, `random`, or `own` if it brings its own.")
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"--weights {weights}: there is no such file. Correct the path.")
+    try:
+        net.load_state_dict(read_state(path))
+    except RuntimeError as error:
+        last = str(error).strip().splitlines()[-1].strip()[:200]
+        raise WeightsError(f"--weights {weights}: do not fit {name} ({last}).") from error
+    return net
+
+
+def digest_of(net: Backbone) -> str:
+    """SHA-256 of the class, every tensor (normalisation included) and what shapes the input; 64 hex digits."""
+    found = hashlib.sha256()
+    facts: dict[str, Any] = {"class": f"{type(net).__module__}.{type(net).__qualname__}", "out_dim": net.out_dim}
+    facts |= {"size_px": net.size_px, "in_chans": net.in_chans, "scaling": "uint8 / 255"}
+    found.update(repr(sorted(facts.items())).encode())
+    for name, tensor in sorted(net.state_dict().items()):
+        values = tensor.detach().cpu().contiguous()
+        found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        found.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

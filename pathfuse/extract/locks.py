@@ -1,0 +1,82 @@
+"""Locks that the kernel releases when their process ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+try:
+    import fcntl
+except ImportError:  # Windows: one process per folder
+    fcntl = None  # type: ignore[assignment]
+
+from pathfuse.errors import RunError
+
+
+class SlideLock:
+    """The right to write the files of one slide; held by at most one process.
+
+    The file is removed on release, and is only a handle: a lock is the kernel's and ends with its process, so a file
+    left behind by a killed process locks nothing.
+
+    Args:
+        path: the lock file; its folder is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def acquire(self) -> bool:
+        """Takes the lock if nobody has it; does not wait.
+
+        Raises:
+            RunError: if the folder cannot be written to.
+        """
+        while True:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise RunError(f"{self.path} cannot be written ({error.strerror}). Choose another --out.") from error
+            if not _lock(file):
+                os.close(file)
+                return False
+            # Its last owner may have removed the name between our open and our lock: then we hold nothing.
+            if _same(file, self.path):
+                self._file = file
+                return True
+            os.close(file)
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        if self._file is not None:
+            self.path.unlink(missing_ok=True)  # while it is still held, or another process's new file would go
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> SlideLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _lock(file: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _same(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

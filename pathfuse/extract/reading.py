@@ -1,0 +1,171 @@
+"""What happens in the reading processes: find tissue, place patches, decode them. No torch here."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from pathfuse.extract.layout import Layout
+from pathfuse.extract.sources import SlideSource
+from pathfuse.slides.grid import Coords, PatchGrid
+from pathfuse.slides.opening import open_slide
+from pathfuse.slides.outline import contour_picture, outlines, write_geojson
+from pathfuse.slides.resample import Pixels
+from pathfuse.slides.slide import Slide
+from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
+from pathfuse.store.whole import whole_file
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the patches of a slide are.
+
+    Attributes:
+        coords: (N, 2) top-left in level-0 pixels.
+        mpp: micrometres per level-0 pixel.
+        size_level0: edge of a patch in level-0 pixels.
+        step_level0: distance of neighbours.
+        width: of the slide, in level-0 pixels.
+        height: of the slide.
+        note: why there are no patches, if there are none.
+    """
+
+    coords: Coords
+    mpp: float
+    size_level0: int
+    step_level0: int
+    width: int
+    height: int
+    note: str = ""
+
+
+def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> Plan:
+    """Finds the tissue of a slide, writes its pictures and polygons, and places the patches.
+
+    Raises:
+        ImageError: if the slide cannot be read, or its spacing is unknown or too coarse.
+        StoreError: if the pictures cannot be written.
+    """
+    slide, grid = _opened(source), layout.grid
+    size = grid.size_level0(slide)  # refuses an unknown spacing before anything is read
+    mpp = max(OVERVIEW_MPP, slide.mpp)
+    overview = slide.overview(mpp)
+    mask = tissue_mask(overview, mpp, rule)
+    height, width = mask.shape
+    scale = (slide.size[0] / width, slide.size[1] / height)
+    pieces = outlines(mask, scale)
+    with whole_file(layout.geojson(source.slide_id)) as path:
+        write_geojson(path, pieces, slide_id=source.slide_id, mpp=slide.mpp)
+    _save(Image.fromarray(overview), layout.thumbnail(source.slide_id))
+    _save(contour_picture(overview, pieces, scale), layout.contours(source.slide_id))
+    coords = grid.coords(slide, mask)
+    return Plan(coords, slide.mpp, size, grid.step_level0(slide), *slide.size, note=_note(coords, slide, mask, size))
+
+
+def _note(coords: Coords, slide: Slide, mask: np.ndarray, size: int) -> str:
+    if len(coords):
+        return ""
+    if min(slide.size) < size:
+        return f"the slide is smaller than one patch ({size} level-0 px)"
+    return "no patch has enough tissue" if mask.any() else "no tissue found"
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with whole_file(path) as temporary:
+        picture.save(temporary, format="JPEG", quality=85)
+
+
+def read_patches(source: SlideSource, grid: PatchGrid, coords: Coords, size_level0: int) -> Pixels:
+    """Patches (N, size_px, size_px, 3) of one slide.
+
+    Raises:
+        ImageError: if they cannot be decoded.
+    """
+    return _opened(source).read_patches(coords, size_level0, grid.size_px)
+
+
+class _Open:
+    """The slide that this process read last; OpenSlide keeps decoded tiles while it is open."""
+
+    key: object = None
+    slide: Slide | None = None
+
+
+_last = _Open()
+
+
+def _opened(source: SlideSource) -> Slide:
+    try:
+        stamp = os.stat(source.path).st_mtime_ns
+    except OSError:
+        stamp = -1  # gone: opening it again says so
+    key = (source, stamp)
+    if _last.slide is None or _last.key != key or stamp < 0:
+        close_slides()
+        _last.slide, _last.key = open_slide(source.path, mpp=source.mpp), key
+    return _last.slide
+
+
+def close_slides() -> None:
+    """Closes the slide that this process holds open."""
+    if _last.slide is not None:
+        _last.slide.close()
+    _last.slide = None
+
+
+class Readers:
+    """Processes that decode while the network computes; with 0, a thread of this process.
+
+    Args:
+        workers: number of processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: Executor = self._start()
+
+    def submit(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Has a call done by one of them."""
+        return self._pool.submit(call, *args, **kwargs)
+
+    def restart(self) -> None:
+        """New processes, after one has died."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._start()
+
+    def close(self) -> None:
+        """Ends them without waiting for work that nobody wants any more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        close_slides()
+
+    def _start(self) -> Executor:
+        if not self.workers:
+            return ThreadPoolExecutor(1, thread_name_prefix="pathfuse-read")
+        # Spawned, not forked: a fork would inherit the locks of this process and hold them after its death, and the
+        # state of threads that a network has started.
+        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work forever."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="pathfuse-parent").start()

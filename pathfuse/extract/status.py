@@ -1,0 +1,78 @@
+"""status.csv: what became of every slide, kept up by any number of processes."""
+
+from __future__ import annotations
+
+import csv
+import time
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from pathfuse.errors import RunError
+from pathfuse.extract.locks import SlideLock
+from pathfuse.files import atomic_text
+
+State = Literal["done", "empty", "skipped", "failed"]
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """One slide.
+
+    Attributes:
+        slide: its name.
+        status: `done`, `empty` (no patch has enough tissue), `skipped` (was done before) or `failed`.
+        patches: rows in its feature file.
+        mpp: micrometres per level-0 pixel that were used.
+        seconds: time it took.
+        reason: why it failed, in one line.
+        path: the slide's file.
+    """
+
+    slide: str
+    status: State
+    patches: str = ""
+    mpp: str = ""
+    seconds: str = ""
+    reason: str = ""
+    path: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Status))
+
+
+def record(table: Path, status: Status) -> None:
+    """Puts one slide's row into the table; a skipped slide keeps the row of the run that did it.
+
+    Raises:
+        RunError: if the table cannot be written.
+    """
+    with _held(table):
+        rows = read_status(table)
+        if status.status == "skipped" and rows.get(status.slide, status).status in ("done", "empty"):
+            return
+        rows[status.slide] = status
+        with atomic_text(table) as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(astuple(rows[name]) for name in sorted(rows))
+
+
+def read_status(table: Path) -> dict[str, Status]:
+    """The rows by slide; empty if there is no table."""
+    if not table.is_file():
+        return {}
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [{key: row.get(key) or "" for key in COLUMNS} for row in csv.DictReader(file)]
+    return {row["slide"]: Status(**row) for row in rows}  # type: ignore[arg-type]
+
+
+def _held(table: Path) -> SlideLock:
+    lock = SlideLock(table.with_name(".status.lock"))
+    end = time.monotonic() + PATIENCE_S
+    while not lock.acquire():
+        if time.monotonic() > end:
+            raise RunError(f"{table} is locked by another process that does not go on. Stop that process.")
+        time.sleep(0.02)
+    return lock
