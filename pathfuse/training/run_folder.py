@@ -134,11 +134,13 @@ class RunFolder:
 
     def specs(self) -> dict[str, DataSpec]:
         """What each stage was built for."""
-        raw = self._json("spec.json")
         try:
-            return {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in raw.items()}
-        except (TypeError, KeyError) as error:
-            raise RunError(f"{self.path / 'spec.json'} describes no data. Train again with another --out.") from error
+            specs = {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in self._json("spec.json").items()}
+        except (TypeError, KeyError):
+            specs = {}
+        if not specs:
+            raise RunError(f"{self.path / 'spec.json'} describes no data. Train again with another --out.")
+        return specs
 
     def versions(self) -> dict[str, Any]:
         """The content of `versions.json`."""
