@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -45,7 +46,10 @@ def compare(words: list[str]) -> int:
     out, paths = Path(line.take("out") or "comparison"), [Path(word) for word in line.positional]
     line.positional = []
     line.finish()
-    comparison = compare_runs(read_runs(paths), options)
+    runs = read_runs(paths)
+    by_path = {str(path): run.name for path, run in zip(paths, runs, strict=True)}
+    baseline = options.baseline and by_path.get(options.baseline, options.baseline)
+    comparison = compare_runs(runs, replace(options, baseline=baseline))
     files = write_comparison(out, comparison)
     console = Console()
     console.print(as_table(comparison))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.calibration import only_validation
-from pathfuse.evaluate.scored import Values
+from pathfuse.evaluate.scored import Index, Values
 
 Mask = NDArray[np.bool_]
 TRIED = 10  # coverages at which an upper limit is tried; the certainty is shared out over them
@@ -67,6 +67,17 @@ def confidences(prob: Values, learned: Values | None) -> dict[str, Values]:
     """The confidences that can be compared: `softmax`, and where one was learned `learned` and `combined`."""
     own = {"softmax": np.asarray(prob.max(1))}
     return own if learned is None else {**own, "learned": learned, "combined": combined_confidence(prob, learned)}
+
+
+def abstention_metrics(prob: Values, learned: Values | None, target: Index) -> dict[str, float]:
+    """The area and the excess area of every confidence, by the names that `metrics.json` uses."""
+    wrong = (prob.argmax(1) != target).astype(np.float64)
+    own = confidences(prob, learned)
+    return {
+        f"{name}/{kind}": score(confidence, wrong)
+        for kind, confidence in own.items()
+        for name, score in (("aurc", lambda c, w: risk_coverage(c, w).aurc), ("excess_aurc", excess_aurc))
+    }
 
 
 @dataclass(frozen=True)

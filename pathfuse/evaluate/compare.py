@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from math import isnan, nan
+from math import nan
 
 import numpy as np
 
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.evaluate.compared_blocks import Block, blocks_of, refuse_too_little
 from pathfuse.evaluate.compared_run import ComparedRun
 from pathfuse.evaluate.comparison import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.evaluate.delong import delong_areas, delong_test
 from pathfuse.evaluate.fold_tests import signed_rank
 from pathfuse.evaluate.multiplicity import holm
-from pathfuse.evaluate.pairing import difference, refuse_unequal_cases, refuse_unequal_runs
+from pathfuse.evaluate.pairing import refuse_unequal_runs
 from pathfuse.evaluate.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.scored import Scored, Values
 from pathfuse.evaluate.strata import layers
 from pathfuse.evaluate.weighted import Metric, metric_named, metric_names
 
 DEFAULT_METRICS = ("balanced_accuracy", "auroc")
-FULLEST = "fullest"
-"""Name of the subset in which every run is given all stains it was tested with, where runs differ in that."""
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Runs that were tested on the same cases: `subset` for tables, and the cases of each run."""
-
-    subset: str
-    scored: Mapping[str, Scored]
-
-    @property
-    def any(self) -> Scored:
-        return next(iter(self.scored.values()))
 
 
 def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = None) -> Comparison:
@@ -59,11 +46,11 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     wanted = options.metrics or DEFAULT_METRICS
     chosen = metric_names(classes) if "all" in wanted else list(dict.fromkeys(wanted))
     metrics = [metric_named(name, classes) for name in chosen]
-    blocks, notes = _blocks(runs)
+    blocks, notes = blocks_of(runs)
     values: list[Value] = []
     differences: list[Difference] = []
     for block in blocks:
-        _refuse_too_little(block, classes)
+        refuse_too_little(block, classes)
         drawn = _drawn(block, metrics, options)
         values += _values(block, metrics, drawn, options, notes)
         differences += _differences(block, metrics, drawn, options)
@@ -79,54 +66,7 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     )
 
 
-def _blocks(runs: Sequence[ComparedRun]) -> tuple[list[_Block], list[str]]:
-    blocks, notes = [], []
-    subsets = list(dict.fromkeys(name for run in runs for name in run.subsets))
-    for subset in subsets:
-        having = {run.name: run.scored(subset) for run in runs if subset in run.subsets}
-        refuse_unequal_cases(subset, list(having), list(having.values()))
-        blocks.append(_Block(subset, having))
-        if len(having) < len(runs):
-            lack = [run.name for run in runs if run.name not in having]
-            notes.append(f"{subset}: no test predictions of {', '.join(lack)}.")
-    fullest = {run.name: max(run.subsets, key=lambda name: name.count("+")) for run in runs}
-    if len(set(fullest.values())) > 1:
-        scored = {run.name: run.scored(fullest[run.name]) for run in runs}
-        first = runs[0].name
-        problems = [difference(first, scored[first], name, other) for name, other in scored.items()]
-        given = ", ".join(f"{name}: {subset}" for name, subset in fullest.items())
-        if any(problems):
-            notes.append(f"What each run is given at most ({given}) is not compared: {next(filter(None, problems))}")
-        else:
-            blocks.append(_Block(FULLEST, scored))
-            notes.append(f"{FULLEST}: each run is given all it can use ({given}).")
-    if any(len(run.folds) > 1 for run in runs):
-        notes.append(
-            "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "
-            "each other; the signed-rank test takes every fold by itself."
-        )
-    if not any(len(block.scored) > 1 for block in blocks):
-        raise RunError(
-            f"The runs have no test cases in common: {' '.join(notes)} Test them on one cohort with the same stains."
-        )
-    return blocks, notes
-
-
-def _refuse_too_little(block: _Block, classes: Sequence[str]) -> None:
-    patients, labels = set(block.any.patient_ids), np.unique(block.any.target)
-    if len(patients) < 2:
-        raise RunError(
-            f"{block.subset}: the only test patient is {block.any.patient_ids[0]}. Intervals and tests are drawn over "
-            "patients; test on more of them."
-        )
-    if len(labels) < 2:
-        raise RunError(
-            f"{block.subset}: all {len(block.any.target)} test cases are {classes[labels[0]]}. Test on two classes "
-            "or more."
-        )
-
-
-def _drawn(block: _Block, metrics: Sequence[Metric], options: CompareOptions) -> dict[tuple[str, str], Values]:
+def _drawn(block: Block, metrics: Sequence[Metric], options: CompareOptions) -> dict[tuple[str, str], Values]:
     scorers = {
         (run, metric.name): statistic(metric, scored.passes)
         for run, scored in block.scored.items()
@@ -136,7 +76,7 @@ def _drawn(block: _Block, metrics: Sequence[Metric], options: CompareOptions) ->
 
 
 def _values(
-    block: _Block,
+    block: Block,
     metrics: Sequence[Metric],
     drawn: Mapping[tuple[str, str], Values],
     options: CompareOptions,
@@ -158,7 +98,7 @@ def _values(
 
 
 def _differences(
-    block: _Block, metrics: Sequence[Metric], drawn: Mapping[tuple[str, str], Values], options: CompareOptions
+    block: Block, metrics: Sequence[Metric], drawn: Mapping[tuple[str, str], Values], options: CompareOptions
 ) -> Iterator[Difference]:
     pairs = [
         (baseline, run)
@@ -173,7 +113,7 @@ def _differences(
 
 
 def _difference(
-    block: _Block, metric: Metric, baseline: str, run: str, options: CompareOptions, *, low: float, high: float
+    block: Block, metric: Metric, baseline: str, run: str, options: CompareOptions, *, low: float, high: float
 ) -> Difference:
     one, other = block.scored[run], block.scored[baseline]
     mine, theirs = _value(metric, one), _value(metric, other)
@@ -212,7 +152,7 @@ def _adjusted(differences: Sequence[Difference]) -> list[Difference]:
     ]
 
 
-def _strata(block: _Block, notes: list[str]) -> Iterator[Stratum]:
+def _strata(block: Block, notes: list[str]) -> Iterator[Stratum]:
     for run, scored in block.scored.items():
         rows = scored.passes[0]
         if len(rows) > 1 and np.ptp(rows.confidence) == 0:
@@ -263,8 +203,3 @@ def _unlabelled(runs: Sequence[ComparedRun]) -> Iterator[str]:
         count = sum(fold.predictions.unlabelled for fold in run.folds)
         if count:
             yield f"{run.name}: {count} predictions without a label are left out."
-
-
-def significant(p: float, level: float) -> bool:
-    """Whether an adjusted p-value is below one minus the level."""
-    return not isnan(p) and p < 1 - level

@@ -95,11 +95,9 @@ def read_runs(paths: Sequence[Path]) -> list[ComparedRun]:
 def _read(path: Path, name: str) -> ComparedRun:
     if not path.is_dir():
         raise RunError(f"{path} is no folder. Name the folder of a run.")
-    if (path / PREDICTIONS).is_file():
-        folders = [path]
-    else:
-        levels = ["/".join(["*"] * depth) for depth in range(1, DEPTH + 1)]
-        folders = sorted({file.parent for level in levels for file in path.glob(f"{level}/{PREDICTIONS}")})
+    # The shallowest level that has predictions: below a fold there may be tests on other cohorts.
+    levels = ["/".join([*["*"] * depth, PREDICTIONS]) for depth in range(DEPTH + 1)]
+    folders = next((sorted(file.parent for file in found) for level in levels if (found := list(path.glob(level)))), [])
     if not folders:
         raise RunError(f"{path} has no {PREDICTIONS}. Make it with `pathfuse test {path}`.")
     run = ComparedRun(name, path, tuple(_fold(path, folder) for folder in folders))

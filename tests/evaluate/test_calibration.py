@@ -13,6 +13,7 @@ from pathfuse.errors import RunError
 from pathfuse.evaluate import calibration as cal
 from pathfuse.evaluate.abstention import (
     Abstention,
+    abstention_metrics,
     combined_confidence,
     confidences,
     excess_aurc,
@@ -154,6 +155,15 @@ def test_confidences_are_compared_where_one_was_learned():
     assert list(confidences(prob, None)) == ["softmax"]
     assert list(confidences(prob, learned)) == ["softmax", "learned", "combined"]
     assert_allclose(combined_confidence(prob, learned) ** 2, prob.max(1) * learned)
+
+
+def test_a_confidence_that_knows_its_errors_has_no_excess_area():
+    prob, target = draw(50)
+    right = (prob.argmax(1) == target).astype(float)
+    found = abstention_metrics(prob, right, target)
+    assert found["excess_aurc/learned"] == pytest.approx(0)
+    assert found["aurc/learned"] < found["aurc/combined"] + 1e-12 and found["aurc/learned"] < found["aurc/softmax"]
+    assert set(abstention_metrics(prob, None, target)) == {"aurc/softmax", "excess_aurc/softmax"}
 
 
 def test_the_threshold_keeps_most_cases_at_the_target_risk():

@@ -112,6 +112,19 @@ def test_folds_are_pooled_and_tested_by_signed_ranks(tmp_path):
     assert found.values[0].n_cases == 120
 
 
+def test_tests_on_other_cohorts_below_a_fold_are_not_folds(tmp_path):
+    paths = [write_folds(tmp_path / name, folds=2, seed=seed) for seed, name in enumerate("ab")]
+    write_run(tmp_path / "a" / "fold_0" / "external", first=500)
+    assert of(paths).values[0].n_cases == 48
+
+
+def test_a_baseline_may_be_named_by_its_path(tmp_path):
+    paths = list(map(str, pair(tmp_path)))
+    words = [*paths, "--baseline", paths[1], "--draws", "50", "--permutations", "50", "--out", str(tmp_path / "out")]
+    assert compare(words) == 0
+    assert "weak - strong" in (tmp_path / "out" / "comparison.md").read_text()
+
+
 def test_several_passes_over_the_same_cases_are_averaged(tmp_path):
     for name, seed in (("a", 1), ("b", 11)):
         for turn in range(2):

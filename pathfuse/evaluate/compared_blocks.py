@@ -1,0 +1,91 @@
+"""Which runs are compared on which cases: a block per subset of stains, and what stands against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pathfuse.errors import RunError
+from pathfuse.evaluate.compared_run import ComparedRun
+from pathfuse.evaluate.pairing import difference, refuse_unequal_cases
+from pathfuse.evaluate.scored import Scored
+
+FULLEST = "fullest"
+"""Name of the subset in which every run is given all stains it was tested with, where runs differ in that."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs that were tested on the same cases.
+
+    Attributes:
+        subset: what they were given, for tables.
+        scored: the cases of each run.
+    """
+
+    subset: str
+    scored: Mapping[str, Scored]
+
+    @property
+    def any(self) -> Scored:
+        """The cases of one of the runs, whose ids, patients and labels are those of all."""
+        return next(iter(self.scored.values()))
+
+
+def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
+    """A block per subset of stains and, where the runs differ in it, one of all that each can use; and notes.
+
+    Raises:
+        RunError: if runs were tested on other cases, or no two on the same.
+    """
+    blocks, notes = [], []
+    subsets = list(dict.fromkeys(name for run in runs for name in run.subsets))
+    for subset in subsets:
+        having = {run.name: run.scored(subset) for run in runs if subset in run.subsets}
+        refuse_unequal_cases(subset, list(having), list(having.values()))
+        blocks.append(Block(subset, having))
+        if len(having) < len(runs):
+            lack = [run.name for run in runs if run.name not in having]
+            notes.append(f"{subset}: no test predictions of {', '.join(lack)}.")
+    fullest = {run.name: max(run.subsets, key=lambda name: name.count("+")) for run in runs}
+    if len(set(fullest.values())) > 1:
+        scored = {run.name: run.scored(fullest[run.name]) for run in runs}
+        first = runs[0].name
+        problems = [difference(first, scored[first], name, other) for name, other in scored.items()]
+        given = ", ".join(f"{name}: {subset}" for name, subset in fullest.items())
+        if any(problems):
+            notes.append(f"What each run is given at most ({given}) is not compared: {next(filter(None, problems))}")
+        else:
+            blocks.append(Block(FULLEST, scored))
+            notes.append(f"{FULLEST}: each run is given all it can use ({given}).")
+    if any(len(run.folds) > 1 for run in runs):
+        notes.append(
+            "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "
+            "each other; the signed-rank test takes every fold by itself."
+        )
+    if not any(len(block.scored) > 1 for block in blocks):
+        raise RunError(
+            f"The runs have no test cases in common: {' '.join(notes)} Test them on one cohort with the same stains."
+        )
+    return blocks, notes
+
+
+def refuse_too_little(block: Block, classes: Sequence[str]) -> None:
+    """Checks that there is anything to compare by.
+
+    Raises:
+        RunError: for a single patient or a single class.
+    """
+    patients, labels = set(block.any.patient_ids), np.unique(block.any.target)
+    if len(patients) < 2:
+        raise RunError(
+            f"{block.subset}: the only test patient is {block.any.patient_ids[0]}. Intervals and tests are drawn over "
+            "patients; test on more of them."
+        )
+    if len(labels) < 2:
+        raise RunError(
+            f"{block.subset}: all {len(block.any.target)} test cases are {classes[labels[0]]}. Test on two classes "
+            "or more."
+        )
