@@ -52,13 +52,11 @@ class VendorSlide(Slide):
                 f"{self.path} cannot be read at ({place[0]}, {place[1]}) ({_reason(error)}). Copy it again, or leave "
                 "it out."
             ) from error
-        rgba = np.asarray(region)  # (height, width, 4)
-        if rgba[..., 3].min() < 255:
-            return np.asarray(Image.alpha_composite(Image.new("RGBA", region.size, "white"), region).convert("RGB"))
-        rgb = np.empty((height, width, 3), np.uint8)
-        for channel in range(3):  # a third of the time of one strided copy
-            rgb[..., channel] = rgba[..., channel]
-        return rgb
+        # Alpha is the highest byte where bytes are little-endian, and one pass over whole words is fast.
+        words = np.asarray(region).view("<u4")
+        if words.min() < 0xFF000000:
+            region = Image.alpha_composite(Image.new("RGBA", region.size, "white"), region)
+        return np.asarray(region.convert("RGB"))
 
     def close(self) -> None:
         """Closes the file."""

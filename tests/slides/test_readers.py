@@ -9,6 +9,9 @@ from PIL import Image
 
 from pathfuse.errors import ImageError
 from pathfuse.slides.opening import open_slide
+from pathfuse.slides.spacing import Spacing
+from pathfuse.slides.tiff import TiffSlide
+from pathfuse.slides.vendor import VendorSlide
 from tests.conftest import DATA, needs_data
 from tests.slides.drawing import section, write_ome, write_pyramid
 
@@ -149,13 +152,13 @@ def test_an_overview_is_the_same_however_it_is_cut(
 
 
 def test_without_the_extra_the_error_names_it(tmp_path: Path, image: np.ndarray) -> None:
-    (tmp_path / "a.svs").write_bytes(write_pyramid(tmp_path / "a.tiff", image).read_bytes())
+    (tmp_path / "a.ndpi").write_bytes(write_pyramid(tmp_path / "a.tiff", image).read_bytes())
     write_ome(tmp_path / "a.ome.tif", image)
     script = (
         "import sys; sys.modules['openslide'] = None\n"
         "from pathfuse.slides.opening import open_slide\n"
         f"print(open_slide({str(tmp_path / 'a.ome.tif')!r}).mpp, open_slide({str(tmp_path / 'a.tiff')!r}).mpp)\n"
-        f"open_slide({str(tmp_path / 'a.svs')!r})\n"
+        f"open_slide({str(tmp_path / 'a.ndpi')!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["0.5", "0.5"]
@@ -180,6 +183,16 @@ def test_real_slides_open_or_say_why() -> None:
         for _ in range(2):
             with pytest.raises(ImageError, match="unreadable"):
                 slide.read(0, 0, 16, 16)
+
+
+@needs_data
+def test_our_reader_and_openslide_see_the_same_pixels() -> None:
+    path = DATA / "wsi" / "cmu-1-small-region.svs"
+    with open_slide(path) as ours, VendorSlide(path, Spacing(None)) as theirs:
+        assert isinstance(ours, TiffSlide) and ours.levels == theirs.levels and ours.mpp == pytest.approx(theirs.mpp)
+        for box in [(0, 0, 500, 400), (701, 1303, 333, 222), (2000, 2800, 400, 300)]:
+            one, other = ours.read_level(0, *box), theirs.read_level(0, *box)
+            assert np.abs(one.astype(int) - other).max() <= 1
 
 
 @needs_data
