@@ -70,6 +70,8 @@ class NystromAttention(nn.Module):
             return torch.zeros_like(values), values.new_zeros(0)
         # split, not slices: its backward is one concatenation.
         attended, scores = zip(*(self._case(case) for case in torch.split(values, sizes)), strict=True)
+        if len(sizes) == 1:  # spares a copy of the bag
+            return self.project_out(attended[0]), scores[0]
         return self.project_out(torch.cat(attended)), torch.cat(scores)
 
     def project_out(self, attended: Tensor) -> Tensor:
@@ -114,7 +116,9 @@ class NystromAttention(nn.Module):
 
     def _case(self, values: Tensor) -> tuple[Tensor, Tensor]:
         padding = self.padding(len(values))
-        segments = F.pad(values, (0, 0, padding, 0)).view(self.landmarks, -1, values.shape[1]).mean(1)  # (m, D)
+        parts = F.pad(values, (0, 0, padding, 0)).view(self.landmarks, -1, values.shape[1])
+        # A sum divided, not a mean: the gradient of a mean is divided row by row.
+        segments = parts.sum(1) / parts.shape[1]  # (m, D)
         dtype = working_dtype(values)
         score_dtype = self.to_qkv.weight.dtype if self.exact_score else dtype
         out, v, score = attend(values, self.to_qkv.weight, self.landmarks_of(segments), padding, dtype, score_dtype)

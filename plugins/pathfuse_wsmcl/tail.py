@@ -81,15 +81,11 @@ def case_vector(token: Tokens) -> Tensor:
 def packed_mean(token: Tokens) -> Tensor:
     """The mean (B, D) over the patches of every present case."""
     assert token.lengths is not None
-    means = [
-        # A half-precision sum over many patches would lose the small ones.
-        bag.mean(0, dtype=bag.dtype if bag.dtype.itemsize >= 4 else torch.float32)
-        if there
-        else bag.new_zeros(bag.shape[1])
-        for bag, there in zip(
-            torch.split(token.values, token.lengths.tolist()),
-            (token.present & (token.lengths > 0)).tolist(),
-            strict=True,
-        )
+    # A half-precision sum over many patches would lose the small ones.
+    dtype = token.values.dtype if token.values.dtype.itemsize >= 4 else torch.float32
+    shown = (token.present & (token.lengths > 0)).tolist()
+    sums = [
+        bag.sum(0, dtype=dtype) if there else bag.new_zeros(bag.shape[1], dtype=dtype)
+        for bag, there in zip(torch.split(token.values, token.lengths.tolist()), shown, strict=True)
     ]
-    return torch.stack(means)
+    return torch.stack(sums) / token.lengths.clamp(min=1)[:, None].to(dtype)
