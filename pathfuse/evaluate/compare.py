@@ -90,7 +90,9 @@ def _values(
             value = _value(metric, scored)
             yield Value(block.subset, metric.name, run, len(scored.case_ids), patients, value, low, high)
         undefined = float(np.isnan(cohorts).mean())
-        if undefined:
+        if undefined == 1:
+            notes.append(f"{block.subset}: {metric.name} is not defined, because a class has no test case.")
+        elif undefined:
             notes.append(
                 f"{block.subset}: {metric.name} is not defined in {undefined:.1%} of the drawn cohorts, because a "
                 "class is absent there; its intervals leave them out."

@@ -97,7 +97,8 @@ def _tables(comparison: Comparison) -> Iterable[_Table]:
     subsets = list(dict.fromkeys(value.subset for value in comparison.values))
     for metric in dict.fromkeys(value.metric for value in comparison.values):
         own = {(v.run, v.subset): v for v in comparison.values if v.metric == metric}
-        rows = [[run, *(_with_interval(own.get((run, subset))) for subset in subsets)] for run in comparison.runs]
+        cells = {key: _with_interval(v.value, v.low, v.high) for key, v in own.items()}
+        rows = [[run, *(cells.get((run, subset), "-") for subset in subsets)] for run in comparison.runs]
         sizes = {v.subset: f"{v.subset}\n{v.n_cases} ({v.n_patients})" for v in own.values()}
         yield f"{metric} by what was given, cases (patients)", ["Run", *(sizes[s] for s in subsets)], rows
     yield from _differences(comparison)
@@ -114,7 +115,7 @@ def _differences(comparison: Comparison) -> Iterable[_Table]:
     rows = [
         [
             f"{d.subset}, {d.metric},\n{d.run} - {d.baseline}",
-            f"{_share(d.difference, '+.3f')}\n({_range(d.low, d.high, '+.3f')})",
+            _with_interval(d.difference, d.low, d.high, "+.3f"),
             _share(d.error_reduction, "+.0%"),
             f"{d.only_run_right:g}/{d.only_baseline_right:g}\n({_share(d.cohens_g, '+.2f')})",
             _p(d.p_permutation),
@@ -138,12 +139,8 @@ def _strata(strata: Sequence[Stratum]) -> list[list[str]]:
     return rows
 
 
-def _with_interval(value: Value | None) -> str:
-    return "-" if value is None else f"{_share(value.value)}\n({_range(value.low, value.high)})"
-
-
-def _range(low: float, high: float, form: str = ".3f") -> str:
-    return "-" if isnan(low) else f"{low:{form}} to {high:{form}}"
+def _with_interval(value: float, low: float, high: float, form: str = ".3f") -> str:
+    return _share(value, form) + ("" if isnan(low) else f"\n({low:{form}} to {high:{form}})")
 
 
 def _share(value: float, form: str = ".3f") -> str:

@@ -261,6 +261,16 @@ def test_every_number_of_the_tables_is_in_the_csv(tmp_path):
     assert len(shown) > 20 and all(number in numbers or f"-{number}" in numbers for number in shown)
 
 
+def test_a_class_without_test_cases_is_said_and_shown_as_a_dash(tmp_path):
+    paths = pair(tmp_path)
+    for path in paths:
+        header, *rows = csv.reader(io.StringIO((path / "predictions.csv").read_text()))
+        write_csv(path / "predictions.csv", header, [row for row in rows if row[header.index("target")] != "3+"])
+    found = of(paths)
+    assert "he: auroc is not defined, because a class has no test case." in found.notes
+    assert "| weak | - |" in as_markdown(found) and "(-)" not in as_markdown(found)
+
+
 def test_the_table_fits_a_terminal_and_names_every_run(tmp_path):
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(as_table(of(pair(tmp_path))))
