@@ -29,11 +29,12 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return result
 
 
-def products(a: Tensor, b: Tensor) -> Tensor:
-    """The products of matrices (heads, n, k) and (heads, k, c), head by head, with gradient."""
-    if not _helps(a, a.dtype):
+def products(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:
+    """The products of matrices (heads, n, k) and (heads, k, c), head by head, with gradient, computed in `backward`."""
+    backward = backward or a.dtype
+    if backward == a.dtype and not _helps(a, a.dtype):
         return a @ b
-    result: Tensor = _Products.apply(a, b)
+    result: Tensor = _Products.apply(a, b, backward)
     return result
 
 
@@ -74,18 +75,22 @@ def _helps(values: Tensor, dtype: torch.dtype) -> bool:
 
 class _Products(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(a, b)
+    def forward(ctx: Any, a: Tensor, b: Tensor, backward: torch.dtype) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(a.to(backward), b.to(backward))
         return _each(a, b)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         a, b = ctx.saved_tensors
-        return _each(grad, b.mT), _each(a.mT, grad)
+        cheap = grad.to(a.dtype)
+        with torch.autocast(grad.device.type, enabled=False):
+            return _each(cheap, b.mT).to(grad.dtype), _each(a.mT, cheap).to(grad.dtype), None
 
 
 def _each(a: Tensor, b: Tensor) -> Tensor:
+    if not _helps(a, a.dtype):
+        return a @ b
     return torch.stack([product(one, two) for one, two in zip(a, b, strict=True)])
 
 

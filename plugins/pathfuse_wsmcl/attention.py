@@ -87,12 +87,13 @@ class NystromAttention(nn.Module):
 
     def landmarks_of(self, segments: Tensor) -> Landmarks:
         """Landmarks from the mean patch (m, D) of every segment, in the precision of the weights."""
+        cheap = working_dtype(segments)
         with torch.autocast(segments.device.type, enabled=False):
             segments = segments.to(self.to_qkv.weight.dtype)
             both = segments @ self.to_qkv.weight[: 2 * self.inner].mT  # (m, 2 inner)
             queries, keys = both.view(len(both), 2, self.heads, -1).permute(1, 2, 0, 3)  # (heads, m, d)
             scaled = queries * self.scale
-            inverse = pseudo_inverse(torch.softmax(scaled @ keys.mT, -1), self.inverse_steps)
+            inverse = pseudo_inverse(torch.softmax(scaled @ keys.mT, -1), self.inverse_steps, cheap)
             return Landmarks(scaled, keys * self.scale, inverse)
 
     @property

@@ -8,12 +8,13 @@ from torch import Tensor
 from pathfuse.core.products import products
 
 
-def pseudo_inverse(matrix: Tensor, steps: int = 6) -> Tensor:
+def pseudo_inverse(matrix: Tensor, steps: int = 6, backward: torch.dtype | None = None) -> Tensor:
     """Approximate pseudo-inverse of (heads, m, m) matrices of one case.
 
     Args:
         matrix: attention between landmarks of all heads of one case.
         steps: iterations; the first guess is scaled by the maxima over all heads together.
+        backward: precision that the gradient is computed in; None is that of `matrix`.
 
     Source: Xiong et al. 2021, arXiv:2102.03902, equation 14.
     """
@@ -21,7 +22,7 @@ def pseudo_inverse(matrix: Tensor, steps: int = 6) -> Tensor:
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     guess = matrix.mT / (size.sum(-1).max() * size.sum(-2).max())
     for _ in range(steps):
-        once = products(matrix, guess)
-        inner = 15 * eye - products(once, 7 * eye - once)
-        guess = 0.25 * products(guess, 13 * eye - products(once, inner))
+        once = products(matrix, guess, backward=backward)
+        inner = 15 * eye - products(once, 7 * eye - once, backward=backward)
+        guess = 0.25 * products(guess, 13 * eye - products(once, inner, backward=backward), backward=backward)
     return guess
