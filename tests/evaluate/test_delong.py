@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from pathfuse.evaluate.delong import delong_areas, delong_test
 
-# Ovarian cancer patients with intestinal obstruction: albumin, total protein, K-G score, whether surgery helped.
-# DeLong et al. 1988, table 1, as printed in the SAS/STAT user's guide, "Comparing ROC curves".
+# Ovarian cancer patients with intestinal obstruction: albumin, total protein, K-G score, whether surgery helped. The
+# complete records of DeLong's cohort as the SAS/STAT user's guide has them (PROC LOGISTIC, "Comparing ROC Curves").
 OVARIAN = """
 3.0 5.8 10 0  3.2 6.3 5 1  3.9 6.8 3 1  2.8 4.8 6 0  3.2 5.8 3 1  0.9 4.0 5 0  2.5 5.7 8 0  1.6 5.6 5 1  3.8 5.7 5 1
 3.7 6.7 6 1  3.2 5.4 4 1  3.8 6.6 6 1  4.1 6.6 5 1  3.6 5.7 5 1  4.3 7.0 4 1  3.6 6.7 4 0  2.3 4.4 6 1  4.2 7.6 4 0
@@ -27,7 +27,7 @@ def example(n=60, seed=0):
     return list(scores), positive
 
 
-def test_the_published_example_of_delong():
+def test_the_example_of_the_sas_guide():
     albumin, protein, kg, helped = np.array(OVARIAN.split(), dtype=float).reshape(-1, 4).T
     areas = delong_areas([[albumin], [protein], [10 - kg]], helped == 1, np.arange(len(kg)))
     assert_allclose(areas.value, [0.7366, 0.6478, 0.7258], atol=5e-5)
