@@ -17,10 +17,10 @@ lint: $(VENV)/lint
 	MYPYPATH=plugins $(BIN)/mypy pathfuse plugins/pathfuse_*
 
 bench: $(VENV)/bench
-	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 docs: $(VENV)/docs
-	$(BIN)/mkdocs build --strict
+	$(BIN)/sphinx-build -W --keep-going -E -b html docs build/docs
 
 # One stamp per extra; installed again when the project file or the pins change.
 $(VENV)/demo: extra =

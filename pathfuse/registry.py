@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -29,6 +29,15 @@ class Component:
     name: str
     target: str
     distribution: str
+    rival: str = ""
+
+    @property
+    def claimed_twice(self) -> str:
+        """One line for a name that two distributions claim."""
+        return (
+            f"{self.name} is claimed in {self.group} by both {self.distribution} and {self.rival}. "
+            "Uninstall one of them."
+        )
 
     @property
     def class_path(self) -> str:
@@ -44,11 +53,13 @@ class Component:
         """Imports the class.
 
         Raises:
-            PluginError: if the plug-in does not import; names the distribution and the cause.
+            PluginError: if the plug-in does not import, with distribution and cause, or two claim the name.
         """
         local = _notebook.get((self.group, self.name))
         if local is not None:
             return local
+        if self.rival:
+            raise PluginError(self.claimed_twice)
         try:
             return cast(type, EntryPoint(self.name, self.target, self.group).load())
         except Exception as error:
@@ -78,11 +89,7 @@ class Registry(Generic[T]):
         return sorted(self.table())
 
     def table(self) -> dict[str, Component]:
-        """Name to component; imports nothing.
-
-        Raises:
-            PluginError: if two distributions claim one name.
-        """
+        """Name to component; imports nothing."""
         local = {
             name: Component(self.group, name, f"{kind.__module__}:{kind.__qualname__}", "this session")
             for (group, name), kind in _notebook.items()
@@ -164,8 +171,5 @@ def _installed(group: str) -> dict[str, Component]:
         found = Component(group, entry.name, entry.value, distribution)
         other = table.setdefault(entry.name, found)
         if other.target != found.target:
-            raise PluginError(
-                f"{entry.name} is claimed in {group} by both {other.distribution} and {distribution}. "
-                "Uninstall one of them."
-            )
+            table[entry.name] = replace(other, rival=distribution)
     return table

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORK = sorted((ROOT / "pathfuse").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").glob("pathfuse_*/**/*.py"))
-LIGHT = ("cli", "registry.py", "recipes", "errors.py", "files.py", "__init__.py", "__main__.py")
+LIGHT = ("cli", "registry.py", "recipes", "errors.py", "files.py", "broken.py", "__init__.py", "__main__.py")
 HEAVY = {"torch", "lightning", "numpy", "monai", "timm", "captum", "skimage", "sklearn", "torchvision", "jsonargparse"}
 # What each part of the framework may import of pathfuse, besides itself, errors and files.
 MAY = {

@@ -116,10 +116,32 @@ def test_a_name_claimed_twice_is_refused_naming_both(
 ) -> None:
     distribution("first-dist", "GatedPool = first_module:GatedPool")
     distribution("second-dist", "GatedPool = second_module:GatedPool")
-    for words in (["plugins"], ["fit", "--recipe", str(small), "--predict.model.fusion=GatedPool"]):
-        assert main(words) == 2
+    naming = ["fit", "--recipe", str(small), "--predict.model.fusion=GatedPool"]
+    for words, status in ((naming, 2), (["plugins"], 0)):
+        assert main(words) == status
         error = capsys.readouterr().err
         assert "first-dist" in error and "second-dist" in error and error.count("\n") == 1
+    assert main(["fit", "--recipe", str(small), "--print_config"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        (None, "no module named 'half_module'"),
+        ("def broken(:\n", "invalid syntax, line 1"),
+        ("import numpy\nfrom no_such_package.part import x\n", "no module named 'no_such_package'"),
+    ],
+)
+def test_listing_warns_of_a_plug_in_that_cannot_import_without_importing_it(
+    source: str | None, cause: str, distribution: Distribution, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distribution("half-dist", "HalfFusion = half_module:HalfFusion")
+    if source is not None:
+        (tmp_path / "site" / "half_module.py").write_text(source)
+    assert main(["plugins"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: HalfFusion of half-dist") and cause in line
+    assert "half_module" not in sys.modules
 
 
 def test_a_first_party_name_cannot_be_taken(distribution: Distribution) -> None:

@@ -1,4 +1,4 @@
-"""`pathfuse data check` and `pathfuse data demo`."""
+"""`pathfuse data check`, `pathfuse data split` and `pathfuse data demo`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pathfuse.cli import splits
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -14,6 +15,7 @@ from pathfuse.errors import RecipeError
 HELP = """
 check CASES       a case table, a folder that holds cases.csv, or a folder of pairs: every problem at once
   --groups FILE     CSV file,group: the slide or patient behind each file of a folder of pairs
+split CASES       cross-validation folds by patient; `pathfuse data split --help` says more
 demo DIR          writes the generated cohort
   --layout NAME     cases (a case table, the default) or bci (HE/ and IHC/ folders)
   --pairs N         with bci: number of pairs (100)
@@ -26,14 +28,17 @@ demo DIR          writes the generated cohort
 def data(words: list[str]) -> int:
     """Checks a cohort, or writes the generated one."""
     line = Words.split(words)
+    if line.has("help") and "split" in line.positional:
+        print(f"usage: pathfuse data split CASES [--folds N] [--out FILE] ...\n{splits.HELP}")
+        return 0
     if line.has("help") or not line.positional:
         print(f"usage: {COMMANDS['data'].usage}\n{HELP}")
         return 0
     verb, *rest = line.positional
-    if verb not in ("check", "demo") or len(rest) != 1:
+    if verb not in VERBS or len(rest) != 1:
         raise RecipeError(f"`pathfuse data {' '.join(line.positional)}` is not understood.")
     line.positional = []
-    return check(Path(rest[0]), line) if verb == "check" else demo(Path(rest[0]), line)
+    return VERBS[verb](Path(rest[0]), line)
 
 
 def check(path: Path, line: Words) -> int:
@@ -72,6 +77,9 @@ def demo(folder: Path, line: Words) -> int:
             written = write_cohort(folder, options, progress)
     print(f"{written} written")
     return 0
+
+
+VERBS = {"check": check, "split": splits.split, "demo": demo}
 
 
 def _number(line: Words, key: str, default: int) -> int:

@@ -61,7 +61,7 @@ def extract(words: list[str]) -> int:
             chosen[key.replace("-", "_")] = read(key, value)
     slides, line.positional = tuple(line.positional), []
     line.finish()
-    from pathfuse.extract import ExtractJob, run_job
+    from pathfuse.extract.job import ExtractJob, run_job
 
     statuses = run_job(ExtractJob(slides=slides, **chosen))
     return 1 if any(status.status == "failed" for status in statuses) else 0

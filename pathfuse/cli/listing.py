@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from pathfuse.broken import trouble
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.files import write_text
 from pathfuse.recipes import find_recipe, recipe_files
-from pathfuse.registry import REGISTRIES
+from pathfuse.registry import REGISTRIES, components
 
 
 def recipes(words: list[str]) -> int:
@@ -51,6 +53,8 @@ def plugins(words: list[str]) -> int:
             for component in sorted(registry.table().values(), key=lambda component: component.name):
                 table.add_row(registry.slot, component.name, component.distribution)
         Console().print(table)
+        for line_of_trouble in filter(None, map(trouble, components())):
+            print(f"warning: {line_of_trouble}", file=sys.stderr)
         return 0
     if verb == "show" and len(rest) == 1:
         from pathfuse.cli.component import show

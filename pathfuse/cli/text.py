@@ -68,6 +68,11 @@ COMMANDS = {
         "pathfuse plugins [list | show NAME | check NAME]",
         "the components that a recipe can name",
     ),
+    "compare": Command(
+        "pathfuse.cli.compare:compare",
+        "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]",
+        "paired statistics of runs tested on the same patients",
+    ),
     "store": Command(
         "pathfuse.cli.store:store",
         "pathfuse store inspect|check|repack|convert ...",
@@ -75,8 +80,8 @@ COMMANDS = {
     ),
     "data": Command(
         "pathfuse.cli.data:data",
-        "pathfuse data [check CASES | demo DIR]",
-        "check a case table; write the demo cohort",
+        "pathfuse data [check CASES | split CASES | demo DIR]",
+        "check a case table, draw folds, write the demo cohort",
     ),
 }
 

@@ -28,7 +28,7 @@ class CaseData(LightningDataModule, ABC):
 
     @abstractmethod
     def spec(self) -> DataSpec:
-        """The sizes that components are built from; reads the case table, and makes the demo cohort if there is no root."""
+        """The sizes components are built from; reads the case table, or makes the demo cohort without one."""
 
     @abstractmethod
     def split_table(self) -> list[SplitRow]:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from pathfuse.testing.example import Example
 from pathfuse.testing.kit import CheckResult, run_checks, summary
-from pathfuse.testing.reference import TinyBackbone, TinyEncoder, TinyFusion, TinyHead, TinyInput, tiny_model
+from pathfuse.testing.reference import (
+    ReferenceBackbone,
+    ReferenceEncoder,
+    ReferenceFusion,
+    ReferenceHead,
+    ReferenceInput,
+    tiny_model,
+)
 from pathfuse.testing.specs import THREE_BAGS, THREE_STAINS, TWO_BAGS, TWO_STAINS, stains
 from pathfuse.testing.synthetic import synthetic_batch, synthetic_fused, synthetic_tokens
 
@@ -25,11 +32,11 @@ __all__ = [
     "TWO_STAINS",
     "CheckResult",
     "Example",
-    "TinyBackbone",
-    "TinyEncoder",
-    "TinyFusion",
-    "TinyHead",
-    "TinyInput",
+    "ReferenceBackbone",
+    "ReferenceEncoder",
+    "ReferenceFusion",
+    "ReferenceHead",
+    "ReferenceInput",
     "parametrize_with_checks",
     "run_checks",
     "stains",

@@ -11,7 +11,14 @@ from torch import nn
 
 from pathfuse.core import Backbone, DataSpec, Encoder, Explainer, Fusion, Head, ImageInput, Model, Objective
 from pathfuse.errors import PluginError
-from pathfuse.testing.reference import TinyBackbone, TinyEncoder, TinyFusion, TinyHead, TinyInput, tiny_model
+from pathfuse.testing.reference import (
+    ReferenceBackbone,
+    ReferenceEncoder,
+    ReferenceFusion,
+    ReferenceHead,
+    ReferenceInput,
+    tiny_model,
+)
 
 SLOTS: dict[str, type] = {
     "backbone": Backbone,
@@ -26,11 +33,11 @@ SIZES = {"backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2, "objec
 """Leading positional arguments of a constructor; everything after them is an option."""
 
 _TINY: dict[type, Callable[..., object]] = {
-    Backbone: TinyBackbone,
-    ImageInput: TinyInput,
-    Encoder: TinyEncoder,
-    Fusion: TinyFusion,
-    Head: TinyHead,
+    Backbone: ReferenceBackbone,
+    ImageInput: ReferenceInput,
+    Encoder: ReferenceEncoder,
+    Fusion: ReferenceFusion,
+    Head: ReferenceHead,
 }
 
 

@@ -25,7 +25,7 @@ from pathfuse.core import (
 from pathfuse.errors import RecipeError
 
 
-class TinyBackbone(Backbone):
+class ReferenceBackbone(Backbone):
     """One convolution, averaged.
 
     Args:
@@ -49,7 +49,7 @@ class TinyBackbone(Backbone):
         return CamLayer(self.conv, ())
 
 
-class TinyInput(ImageInput):
+class ReferenceInput(ImageInput):
     """The first stain.
 
     Args:
@@ -60,7 +60,7 @@ class TinyInput(ImageInput):
         super().__init__()
         self.name = spec.names[0]
         if spec[self.name].kind != "image":
-            raise RecipeError("TinyInput: reads one image per case. Choose a data module that gives images.")
+            raise RecipeError("ReferenceInput: reads one image per case. Choose a data module that gives images.")
         self.reads = (self.name,)
         self.channels = spec[self.name].width
 
@@ -71,7 +71,7 @@ class TinyInput(ImageInput):
         return torch.where(present.view(-1, 1, 1, 1), images, images.new_zeros(())), present
 
 
-class TinyEncoder(Encoder):
+class ReferenceEncoder(Encoder):
     """One small convolution per stain.
 
     Args:
@@ -82,9 +82,9 @@ class TinyEncoder(Encoder):
     def __init__(self, spec: DataSpec, *, keep_map: bool = False) -> None:
         super().__init__()
         if any(modality.kind != "image" for modality in spec.modalities):
-            raise RecipeError("TinyEncoder: reads one image per case. Choose an encoder for bags.")
+            raise RecipeError("ReferenceEncoder: reads one image per case. Choose an encoder for bags.")
         self.reads = spec.names
-        self.nets = nn.ModuleDict({m.name: TinyBackbone(m.width, keep_map=keep_map) for m in spec.modalities})
+        self.nets = nn.ModuleDict({m.name: ReferenceBackbone(m.width, keep_map=keep_map) for m in spec.modalities})
         self.out = {name: TokenSpec(8, "map" if keep_map else "vector") for name in spec.names}
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
@@ -100,7 +100,7 @@ class TinyEncoder(Encoder):
         return {name: CamLayer(net.get_submodule("conv"), (name,)) for name, net in self.nets.items()}
 
 
-class TinyFusion(Fusion):
+class ReferenceFusion(Fusion):
     """The mean of the stains that are there, through one layer.
 
     Args:
@@ -112,7 +112,7 @@ class TinyFusion(Fusion):
         super().__init__()
         first = next(iter(tokens.values()))
         if first.layout == "packed":
-            raise RecipeError("TinyFusion: takes no bags. Choose a fusion block that pools.")
+            raise RecipeError("ReferenceFusion: takes no bags. Choose a fusion block that pools.")
         self.mix = nn.Linear(first.dim, first.dim)
         self.out = FusedSpec(first.dim, first.layout, dict(tokens))
 
@@ -128,7 +128,7 @@ class TinyFusion(Fusion):
         return Fused(self.mix(mean.movedim(1, -1)).movedim(-1, 1), present.any(0), own, tokens)
 
 
-class TinyHead(Head):
+class ReferenceHead(Head):
     """One linear layer and cross-entropy.
 
     Args:
@@ -161,6 +161,6 @@ def tiny_model(spec: DataSpec, *, keep_map: bool = False) -> Model:
         spec: the data; one image per case and stain.
         keep_map: keep maps up to the head.
     """
-    encoder = TinyEncoder(spec, keep_map=keep_map)
-    fusion = TinyFusion(encoder.out, spec)
-    return Model(encoder, fusion, TinyHead(fusion.out, spec))
+    encoder = ReferenceEncoder(spec, keep_map=keep_map)
+    fusion = ReferenceFusion(encoder.out, spec)
+    return Model(encoder, fusion, ReferenceHead(fusion.out, spec))

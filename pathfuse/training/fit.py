@@ -82,7 +82,7 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
         return run
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
-    folder = out or Path("runs") / plan.recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = out or new_folder(plan.recipe.name)
     run = RunFolder.create(folder)
     os.environ[RUN_VARIABLE] = str(run.path)
     layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
@@ -92,6 +92,13 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     # Written last: a folder with a config is a whole run.
     write_text(run.config_file, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
     return run
+
+
+def new_folder(recipe: str) -> Path:
+    """`runs/<recipe>/<time>`, numbered where several runs of a recipe begin in one second."""
+    time = Path("runs") / recipe / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    names = [time, *(time.with_name(f"{time.name}-{number}") for number in range(2, 1000))]
+    return next(name for name in names if not name.exists())
 
 
 def first_difference(run: RunFolder, plan: Plan) -> str:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from pathfuse_images.encoder import ImageEncoder
 from torch import nn
 
 from pathfuse.core import (
@@ -21,15 +20,16 @@ from pathfuse.registry import Component
 from pathfuse.testing import (
     TWO_STAINS,
     Example,
-    TinyBackbone,
-    TinyEncoder,
-    TinyFusion,
-    TinyHead,
-    TinyInput,
+    ReferenceBackbone,
+    ReferenceEncoder,
+    ReferenceFusion,
+    ReferenceHead,
+    ReferenceInput,
     parametrize_with_checks,
     run_checks,
     summary,
 )
+from pathfuse_images.encoder import ImageEncoder
 
 
 class SegmentMean(Fusion):
@@ -77,12 +77,12 @@ class PlainExplainer(Explainer):
 
 
 SOUND = (
-    TinyBackbone,
-    Example(TinyBackbone, {"keep_map": True}),
-    TinyInput,
-    TinyEncoder,
-    TinyFusion,
-    TinyHead,
+    ReferenceBackbone,
+    Example(ReferenceBackbone, {"keep_map": True}),
+    ReferenceInput,
+    ReferenceEncoder,
+    ReferenceFusion,
+    ReferenceHead,
     SegmentMean,
     PlainExplainer,
     SupervisedObjective,
@@ -94,7 +94,7 @@ def test_sound_components_pass(check):
     check()
 
 
-class UndocumentedOption(TinyHead):
+class UndocumentedOption(ReferenceHead):
     """One option is not described.
 
     Args:
@@ -106,7 +106,7 @@ class UndocumentedOption(TinyHead):
         super().__init__(fused, spec)
 
 
-class PositionalOption(TinyHead):
+class PositionalOption(ReferenceHead):
     """An option that can be given by position.
 
     Args:
@@ -119,7 +119,7 @@ class PositionalOption(TinyHead):
         super().__init__(fused, spec)
 
 
-class SharedDefault(TinyHead):
+class SharedDefault(ReferenceHead):
     """One module for all instances.
 
     Args:
@@ -132,20 +132,20 @@ class SharedDefault(TinyHead):
         super().__init__(fused, spec)
 
 
-class OneClassTooMany(TinyHead):
+class OneClassTooMany(ReferenceHead):
     def __init__(self, fused, spec):
         super().__init__(fused, spec)
         self.classify = nn.Linear(fused.dim, len(spec.classes) + 1)
 
 
-class ReadsAbsentRows(TinyFusion):
+class ReadsAbsentRows(ReferenceFusion):
     def forward(self, tokens):
         fused = super().forward(tokens)
         read = 1e-3 * next(iter(tokens.values())).values
         return Fused(fused.embedding + read, fused.present, fused.by_modality, tokens)
 
 
-class NormalisesOverAbsentRows(TinyFusion):
+class NormalisesOverAbsentRows(ReferenceFusion):
     def __init__(self, tokens, spec):
         super().__init__(tokens, spec)
         first = next(iter(tokens.values()))
@@ -159,26 +159,26 @@ class NormalisesOverAbsentRows(TinyFusion):
         return super().forward(normed)
 
 
-class NaNGradients(TinyHead):
+class NaNGradients(ReferenceHead):
     def forward(self, fused):
         values = fused.embedding.mean((2, 3)) if fused.embedding.dim() == 4 else fused.embedding
         logits = torch.where(fused.present[:, None], self.classify(values), 0.0)
         return Prediction(fused.present, logits)
 
 
-class LooksAtOtherCases(TinyFusion):
+class LooksAtOtherCases(ReferenceFusion):
     def forward(self, tokens):
         fused = super().forward(tokens)
         return Fused(fused.embedding - 0.1 * fused.embedding.mean(0), fused.present, fused.by_modality, tokens)
 
 
-class UnusedWeight(TinyEncoder):
+class UnusedWeight(ReferenceEncoder):
     def __init__(self, spec):
         super().__init__(spec)
         self.spare = nn.Linear(2, 2)
 
 
-class RemembersTheLastInput(TinyHead):
+class RemembersTheLastInput(ReferenceHead):
     def forward(self, fused):
         again = not self.training and getattr(self, "last", None) is fused.embedding
         self.last = None if self.training else fused.embedding
@@ -186,13 +186,13 @@ class RemembersTheLastInput(TinyHead):
         return Prediction(fused.present, prediction.logits + float(again))
 
 
-class DrawsNumbers(TinyHead):
+class DrawsNumbers(ReferenceHead):
     def forward(self, fused):
         torch.rand(1)
         return super().forward(fused)
 
 
-class ChangesTheEnvironment(TinyHead):
+class ChangesTheEnvironment(ReferenceHead):
     def forward(self, fused):
         import os
 
@@ -200,7 +200,7 @@ class ChangesTheEnvironment(TinyHead):
         return super().forward(fused)
 
 
-class KeepsStateOutsideTheStateDict(TinyHead):
+class KeepsStateOutsideTheStateDict(ReferenceHead):
     scale = 1.0
 
     def loss(self, prediction, batch):
@@ -209,19 +209,19 @@ class KeepsStateOutsideTheStateDict(TinyHead):
         return {name: self.scale * term for name, term in super().loss(prediction, batch).items()}
 
 
-class CannotBePickled(TinyHead):
+class CannotBePickled(ReferenceHead):
     def __init__(self, fused, spec):
         super().__init__(fused, spec)
         self.act = lambda value: value
 
 
-class AlwaysSingle(TinyHead):
+class AlwaysSingle(ReferenceHead):
     def forward(self, fused):
         prediction = super().forward(fused)
         return Prediction(fused.present, prediction.logits.float())
 
 
-class NeedsBothStains(TinyFusion):
+class NeedsBothStains(ReferenceFusion):
     def forward(self, tokens):
         there = [bool(token.present.any()) for token in tokens.values()]
         if any(there) and not all(there):
@@ -229,13 +229,13 @@ class NeedsBothStains(TinyFusion):
         return super().forward(tokens)
 
 
-class ClaimsToBePresent(TinyFusion):
+class ClaimsToBePresent(ReferenceFusion):
     def forward(self, tokens):
         fused = super().forward(tokens)
         return Fused(fused.embedding, torch.ones_like(fused.present), fused.by_modality, tokens)
 
 
-class TwoStainsUndeclared(TinyFusion):
+class TwoStainsUndeclared(ReferenceFusion):
     def __init__(self, tokens, spec):
         super().__init__(tokens, spec)
         if len(tokens) != 2:
@@ -246,13 +246,13 @@ class TwoStainsDeclared(TwoStainsUndeclared):
     exactly = 2
 
 
-class LearnsFromUnknownLabels(TinyHead):
+class LearnsFromUnknownLabels(ReferenceHead):
     def loss(self, prediction, batch):
         loss = nn.functional.cross_entropy(prediction.logits, batch.target.clamp(min=0), reduction="none")
         return {"classification": torch.where(prediction.present, loss, 0.0).sum() / len(batch)}
 
 
-class LossIsNoScalar(TinyHead):
+class LossIsNoScalar(ReferenceHead):
     def loss(self, prediction, batch):
         return {name: term.view(1) for name, term in super().loss(prediction, batch).items()}
 
@@ -325,17 +325,17 @@ def test_a_fusion_block_for_exactly_two_stains_may_say_so():
 
 
 def test_another_registered_name_is_a_failure(monkeypatch):
-    entry = Component("pathfuse.head", "Small", f"{TinyHead.__module__}:TinyHead", "somebody")
+    entry = Component("pathfuse.head", "Small", f"{ReferenceHead.__module__}:ReferenceHead", "somebody")
     monkeypatch.setattr("pathfuse.testing.checks.declaration.components", lambda: iter([entry]))
-    assert set(failures(TinyHead)) == {"the_name_is_the_class_name"}
+    assert set(failures(ReferenceHead)) == {"the_name_is_the_class_name"}
 
 
-class TakesNothing(TinyFusion):
+class TakesNothing(ReferenceFusion):
     def __init__(self, tokens, spec):
         raise RecipeError("TakesNothing: the data is too small. Collect more.")
 
 
-class DoesNotStart(TinyFusion):
+class DoesNotStart(ReferenceFusion):
     def __init__(self, tokens, spec):
         raise ZeroDivisionError("oops")
 
@@ -352,7 +352,7 @@ def test_known_failures_are_declared_and_a_pass_is_reported():
     declared = Example(DrawsNumbers, expected_failures={"eval_leaves_global_state_alone": "draws for a reason"})
     assert failures(declared) == {}
     assert "draws for a reason" in summary(run_checks(declared))
-    stale = Example(TinyHead, expected_failures={"eval_leaves_global_state_alone": "long repaired"})
+    stale = Example(ReferenceHead, expected_failures={"eval_leaves_global_state_alone": "long repaired"})
     assert set(failures(stale)) == {"eval_leaves_global_state_alone"}
 
 
@@ -362,8 +362,8 @@ def test_known_failures_may_stand_on_the_class(monkeypatch):
 
 
 def test_the_summary_counts_checks_and_refuses_to_count_none():
-    results = run_checks(TinyHead)
-    assert f"TinyHead: {len(results)} checks ran, {len(results)} passed" in summary(results)
+    results = run_checks(ReferenceHead)
+    assert f"ReferenceHead: {len(results)} checks ran, {len(results)} passed" in summary(results)
     assert "1 failed" in summary(run_checks(UndocumentedOption))
     with pytest.raises(PluginError, match="No check ran"):
         summary([])
@@ -373,7 +373,7 @@ def test_parametrisation_refuses_nothing_and_unknown_names():
     with pytest.raises(PluginError, match="no component"):
         parametrize_with_checks()
     with pytest.raises(PluginError, match="no check is called typo"):
-        parametrize_with_checks(Example(TinyHead, expected_failures={"typo": "why"}))
+        parametrize_with_checks(Example(ReferenceHead, expected_failures={"typo": "why"}))
     with pytest.raises(PluginError, match="is no component"):
         parametrize_with_checks(nn.Linear)
 
@@ -385,4 +385,4 @@ def test_parametrised_checks_run_in_every_accepted_setting_and_name_it():
 
 
 def test_required_slots_are_filled_with_the_smallest_component():
-    assert isinstance(Example(ImageEncoder).build(TWO_STAINS).backbone, TinyBackbone)
+    assert isinstance(Example(ImageEncoder).build(TWO_STAINS).backbone, ReferenceBackbone)
