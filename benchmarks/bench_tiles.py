@@ -36,29 +36,22 @@ def jpeg_pyramid(
 ) -> Path:
     """A square slide of JPEG tiles with tissue everywhere but in a margin; takes no memory however large it is."""
     rng = np.random.default_rng(0)
-
-    def encoded(tissue: bool, seed: int) -> bytes:
-        rng = np.random.default_rng(seed)
-        image = np.full((TILE, TILE, 3), (243, 243, 245), np.uint8)
-        if tissue:
-            small = rng.normal(0, 28, (TILE // 8, TILE // 8, 3)).clip(-80, 60)
-            noise = np.stack(
-                [np.asarray(Image.fromarray(c).resize((TILE, TILE), 2)) for c in small.transpose(2, 0, 1)], -1
-            )
-            image = (np.array([190, 120, 170]) + noise).clip(0, 255).astype(np.uint8)
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=80, subsampling=2)
-        return file.getvalue()
-
-    glass, tissue = encoded(False, 0), [encoded(True, seed) for seed in range(KINDS)]
+    glass, tissue = _jpeg(_glass()), [_jpeg(_tissue(seed)) for seed in range(KINDS)]
 
     def tiles(edge: int) -> Iterator[bytes]:
-        count = -(-edge // TILE)
-        low, high = margin * count, (1 - margin) * count
-        for row in range(count):
-            for column in range(count):
-                inside = low <= row < high and low <= column < high
-                yield tissue[int(rng.integers(KINDS))] if inside else glass
+        low, high = round(margin * edge), round((1 - margin) * edge)
+        for top in range(0, edge, TILE):
+            for left in range(0, edge, TILE):
+                spans = [np.clip([low - start, high - start], 0, TILE) for start in (top, left)]
+                covered = [int(end - start) for start, end in spans]
+                if min(covered) == 0:
+                    yield glass
+                elif covered == [TILE, TILE]:
+                    yield tissue[int(rng.integers(KINDS))]
+                else:
+                    mixed, (rows, columns) = _glass(), (slice(*span) for span in spans)
+                    mixed[rows, columns] = _tissue(0)[rows, columns]
+                    yield _jpeg(mixed)
 
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for downsample in downsamples:
@@ -82,6 +75,23 @@ def jpeg_pyramid(
             page.tags["Compression"].overwrite(7)
             page.tags["PhotometricInterpretation"].overwrite(6)
     return path
+
+
+def _glass() -> np.ndarray:
+    return np.full((TILE, TILE, 3), (243, 243, 245), np.uint8)
+
+
+def _tissue(seed: int) -> np.ndarray:
+    small = np.random.default_rng(seed).normal(0, 28, (TILE // 8, TILE // 8, 3)).clip(-80, 60)
+    planes = [Image.fromarray(plane).resize((TILE, TILE)) for plane in small.transpose(2, 0, 1)]
+    noise = np.stack([np.asarray(plane) for plane in planes], axis=-1)
+    return (np.array([190, 120, 170]) + noise).clip(0, 255).astype(np.uint8)
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=80, subsampling=2)
+    return file.getvalue()
 
 
 def variants(path: Path, coords: np.ndarray, size: int) -> dict[str, Callable[[], np.ndarray]]:

@@ -1,5 +1,4 @@
-"""Slides to feature files: any encoder, resumably, at the hardware's speed."""
+"""Slides to feature files: any encoder, resumably, at the hardware's speed. `pathfuse.extract.job` is the way in.
 
-from pathfuse.extract.job import ExtractJob, run_job
-
-__all__ = ["ExtractJob", "run_job"]
+Nothing is imported here: the reading processes need a part of this package only, and none of torch.
+"""

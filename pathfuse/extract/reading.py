@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from pathfuse.extract.layout import Layout
+from pathfuse.extract.replacing import replacing
 from pathfuse.extract.sources import SlideSource
 from pathfuse.slides.grid import Coords, PatchGrid
 from pathfuse.slides.opening import open_slide
@@ -22,7 +23,6 @@ from pathfuse.slides.outline import contour_picture, outlines, write_geojson
 from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
-from pathfuse.store.whole import whole_file
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,7 +66,7 @@ def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> Plan:
     height, width = mask.shape
     scale = (slide.size[0] / width, slide.size[1] / height)
     pieces = outlines(mask, scale)
-    with whole_file(layout.geojson(source.slide_id)) as path:
+    with replacing(layout.geojson(source.slide_id)) as path:
         write_geojson(path, pieces, slide_id=source.slide_id, mpp=slide.mpp)
     _save(Image.fromarray(overview), layout.thumbnail(source.slide_id))
     _save(contour_picture(overview, pieces, scale), layout.contours(source.slide_id))
@@ -83,7 +83,7 @@ def _note(coords: Coords, slide: Slide, mask: np.ndarray, size: int) -> str:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    with whole_file(path) as temporary:
+    with replacing(path) as temporary:
         picture.save(temporary, format="JPEG", quality=85)
 
 

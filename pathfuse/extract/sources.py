@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathfuse.data.cases import read_cases
 from pathfuse.errors import RecipeError
 from pathfuse.slides.opening import SUFFIXES
 
@@ -85,6 +84,8 @@ def _meant(word: str, modality: str) -> Iterable[SlideSource]:
 
 
 def _of_table(path: Path, modality: str) -> list[SlideSource]:
+    from pathfuse.data.cases import read_cases  # brings torch, which the reading processes do without
+
     cases = read_cases(path, check_files=False).cases
     files = [file for case in cases for file in case.files.get(modality, ())]
     if not files:

@@ -4,7 +4,7 @@ import pytest
 
 from pathfuse.cli.extract import HELP, OPTIONS, extract
 from pathfuse.errors import RecipeError
-from pathfuse.extract import ExtractJob
+from pathfuse.extract.job import ExtractJob
 from tests.extract.small import write_slides
 
 SHORT = ["--encoder", "QuadrantMeans", "--weights", "own", "--mpp", "2", "--patch-px", "64", "--workers", "0"]
