@@ -52,6 +52,7 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
             train_stage(plan, name, run, console)
             run.mark_complete(name)
     test_cases(plan, run.selected(plan.last), run.path, console)
+    run.seal_predictions()
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
 
@@ -126,11 +127,16 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     data = plan.data_of(name)
     task = plan.task_of(name, lambda reference: plan.trained(reference, name, run))
     last = name == plan.last
-    can_select = any(row.split == "val" and (row.label or not last) for row in data.split_table())
+    held_out = [row for row in data.split_table() if row.split == "val"]
+    can_select = any(row.label or not last for row in held_out)
     monitor = (SELECTED_ON if last else "val/loss") if can_select else None
+    if monitor is None:
+        console.print(f"note: nothing to select {name} on in the validation part: its last epoch is taken")
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines], str(run.path)
+        [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines],
+        str(run.path),
+        validates=bool(held_out),
     )
     unfinished = run.unfinished(name)
     if unfinished is not None:

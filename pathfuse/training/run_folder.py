@@ -146,6 +146,12 @@ class RunFolder:
         """The content of `versions.json`."""
         return {"recipe_sha256": None, "cases_sha256": None, **self._json("versions.json")}
 
+    def seal_predictions(self) -> None:
+        """Adds the hash of the predictions to `versions.json`, so that a comparison notices an edited file."""
+        digest = hashlib.sha256((self.path / "predictions.csv").read_bytes()).hexdigest()
+        content = {**self._json("versions.json"), "predictions_sha256": digest}
+        write_text(self.path / "versions.json", json.dumps(content, indent=2) + "\n")
+
     def _json(self, name: str) -> dict[str, Any]:
         try:
             result = json.loads((self.path / name).read_text(encoding="utf-8"))

@@ -136,9 +136,11 @@ class StageCLI(LightningCLI):
         with stage_loader(stage_model):
             return task.build(spec, self.seed)
 
-    def make_trainer(self, callbacks: list[Callback], default_root_dir: str) -> Trainer:
-        """The stage's trainer, with further callbacks."""
+    def make_trainer(self, callbacks: list[Callback], default_root_dir: str, validates: bool = True) -> Trainer:
+        """The stage's trainer, with further callbacks; `validates` is False where there is no validation part."""
         config = dict(self._instantiate("trainer").trainer)
+        if not validates:
+            config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 
 from pathfuse.core import (
     Batch,
@@ -29,6 +32,7 @@ from pathfuse.core import (
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics import classification_metrics
 from pathfuse.training.predictions import Predictions, gathered
+from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
 from pathfuse.training.subsets import availability_subsets, drop_at_random, subset_name
 
 
@@ -45,6 +49,9 @@ class Task(LightningModule):
             reports every combination of the stains that the model reads.
         modality_dropout: probability, by stain, that it is hidden from a training case; the last stain of a case is
             never hidden.
+        layer_decay: factor of the learning rate from one group of backbone layers to the one before it, counted from
+            the output; 0.8 is usual for fine-tuning. Null trains all layers alike.
+        warmup_epochs: epochs in which the learning rate rises from zero, step by step; the schedule goes on under it.
     """
 
     model: Model
@@ -58,13 +65,21 @@ class Task(LightningModule):
         objective: Objective | None = None,
         given: list[str] | None = None,
         modality_dropout: dict[str, float] | None = None,
+        layer_decay: float | None = None,
+        warmup_epochs: int = 0,
     ) -> None:
         super().__init__()
+        if layer_decay is not None and not 0 < layer_decay <= 1:
+            raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
+        if warmup_epochs < 0:
+            raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
         self.slots = (encoder, fusion, head)
         self.loss_weights = loss_weights
         self.objective = objective or SupervisedObjective()
         self.given = given
         self.modality_dropout = modality_dropout or {}
+        self.layer_decay = layer_decay
+        self.warmup_epochs = warmup_epochs
         self.optimizer_factory: OptimizerCallable | None = None
         self.scheduler_factory: LRSchedulerCallable | None = None
         self.seed = 0
@@ -101,7 +116,11 @@ class Task(LightningModule):
         """The recipe's optimiser over every parameter that is not frozen."""
         if self.optimizer_factory is None:
             raise RuntimeError("no optimiser was given to the task")
-        optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
+        if self.layer_decay is None:
+            optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
+        else:
+            optimizer = self.optimizer_factory(decayed_groups(self, self.layer_decay))
+            apply_scales(optimizer.param_groups)
         if self.scheduler_factory is None:
             return optimizer
         scheduler = self.scheduler_factory(optimizer)
@@ -109,6 +128,21 @@ class Task(LightningModule):
         if monitor is None:
             return [optimizer], [scheduler]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """A step, smaller in the epochs of the warm-up; the factor depends on epoch and batch alone."""
+        factor = 1.0
+        if epoch < self.warmup_epochs:
+            done = (batch_idx + 1) / self.trainer.num_training_batches
+            factor = (epoch + done) / self.warmup_epochs
+        with multiplied(optimizer.param_groups, factor):
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def on_train_epoch_start(self) -> None:
         """Draws of an epoch depend on the seed and the epoch alone, so a resumed run repeats them."""

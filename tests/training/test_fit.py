@@ -104,6 +104,16 @@ def test_a_loss_term_without_a_weight_is_an_error(fit: Run, small: Path, capsys:
     assert "no weight for confidence" in capsys.readouterr().err
 
 
+def test_without_a_validation_part_the_last_epoch_is_taken(
+    fit: Run, cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases.write_text(cases.read_text().replace(",val", ",train"))
+    run = fit("run")
+    assert "its last epoch is taken" in capsys.readouterr().out
+    assert not (run / "checkpoints/predict/best.ckpt").exists()
+    assert json.loads((run / "metrics.json").read_text())["he"]["n_cases"] == 4
+
+
 def test_load_predicts_what_the_run_predicted(fit: Run) -> None:
     run = fit("run")
     model = pathfuse.load(run)
