@@ -69,6 +69,10 @@ class Backbone(nn.Module, ABC):
         """The layer for class-activation maps; its `reads` is filled in by the encoder. None if there is none."""
         return None
 
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The parameters from the input to the output, for learning rates that differ by depth; one group if unsaid."""
+        return [list(self.parameters())]
+
 
 class ImageInput(nn.Module, ABC):
     """Chooses what an image encoder looks at: one stain, several stacked, or a learned representation.

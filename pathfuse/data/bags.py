@@ -15,15 +15,18 @@ from torch.utils.data import DataLoader
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.bags_cohort import BagTable, Fact, open_bags
 from pathfuse.data.bags_dataset import BagLoader, BagSet, Sampling
-from pathfuse.data.bags_source import read_stores
-from pathfuse.data.cases import Case, CaseFile, CaseTable, read_cases
+from pathfuse.data.bags_pairs import ClassPairs, PairedBagSet, Pairing
+from pathfuse.data.bags_source import read_bag_cases
+from pathfuse.data.cache import default_cache
 from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.contracts import CaseData, SplitRow
+from pathfuse.data.demo.bags import DemoBags
+from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.data.sampler import EpochSampler
 from pathfuse.data.splits import draw_parts
 from pathfuse.errors import CaseTableError, RecipeError, StoreError
 
-TABLE = "cases.csv"
+_DEMO = DemoBags()
 BIG = 2 << 30  # bytes of one bag in memory from which a note says so
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -35,10 +38,11 @@ class PairedBags(CaseData):
     Every stain may come from another store and encoder. Which patches are drawn depends on seed, epoch and case alone.
 
     Args:
-        root: folder that holds `cases.csv`.
+        root: folder that holds `cases.csv`; null, without `cases` and `stores`, makes the demo cohort.
         cases: case table (CSV) whose paths are feature files.
         stores: per stain, the folder of its feature files, instead of a case table; needs `labels_table`.
-        labels_table: with `stores`, a CSV of cases and labels as CLAM, STAMP, MADELEINE or WSMCL write it.
+        labels_table: with `stores`, a CSV of cases and labels as CLAM, STAMP, MADELEINE or WSMCL write it; or, per
+            stain, one of its own. Cases of different tables are then different patients, whatever they are called.
         label_column: column of the labels in `labels_table`.
         modalities: stains to read; null takes those of `stores`, else he and ihc.
         patches_per_bag: in training, at most so many patches of each case and stain, drawn anew each epoch without
@@ -47,6 +51,9 @@ class PairedBags(CaseData):
         dtype: type of the features in a batch.
         mpp: micrometres per level-0 pixel of all slides, where neither the file nor the case table says.
         patch_size_level0: edge of a patch in level-0 pixels, where the file does not say.
+        pairing: what a training case is made of. `case`: the stains of one case. `class`: a bag of each stain from
+            cases of one class, drawn anew each epoch and equally often for every class; `class_static`: drawn once and
+            in the order of the classes, as released with WSMCL.
         require: facts that every slide must state: coords, patch_size_level0, mpp, encoder.
         batch_size: cases per batch.
         num_workers: processes that load; 0 loads in the main process.
@@ -57,8 +64,12 @@ class PairedBags(CaseData):
         labels: `required`: a case without a label is an error; `optional`: it is used without.
         missing: `error`: a case that lacks a stain is an error; `allow`: a stain may lack everywhere; null: every stain
             must be there for some case. A case without any patch is left out and named, or an error with `error`.
+        label_map: merges labels: `zero_low_high` or `positive`, with `_ish` by the column `ish` where a 2+ needs it, or
+            what each label becomes ("" leaves its cases out). `classes` then names the merged ones.
         classes: label names in the order of the class index; null takes 0, 1+, 2+, 3+ for HER2 and else the alphabet.
         test_on: `test` tests on the test part, `all` on every case: for a cohort that the model never saw.
+        cache: folder of the demo cohort; null takes the platform's cache folder.
+        demo: the generated cohort, used when there is no `root`, `cases` or `stores`.
     """
 
     def __init__(
@@ -67,7 +78,7 @@ class PairedBags(CaseData):
         root: str | None = None,
         cases: str | None = None,
         stores: dict[str, str] | None = None,
-        labels_table: str | None = None,
+        labels_table: str | dict[str, str] | None = None,
         label_column: str = "label",
         modalities: Sequence[str] | None = None,
         patches_per_bag: int | None = None,
@@ -75,6 +86,7 @@ class PairedBags(CaseData):
         dtype: Literal["float32", "float16", "bfloat16"] = "float32",
         mpp: float | None = None,
         patch_size_level0: float | None = None,
+        pairing: Pairing = "case",
         require: Sequence[Fact] = (),
         batch_size: int = 8,
         num_workers: int = 2,
@@ -84,8 +96,11 @@ class PairedBags(CaseData):
         seed: int = 0,
         labels: Literal["required", "optional"] = "required",
         missing: Literal["error", "allow"] | None = None,
+        label_map: NamedMap | dict[str, str] | None = None,
         classes: Sequence[str] | None = None,
         test_on: Literal["test", "all"] = "test",
+        cache: str | None = None,
+        demo: DemoBags = _DEMO,
     ) -> None:
         super().__init__()
         _check_source(root, cases, stores, labels_table)
@@ -111,6 +126,7 @@ class PairedBags(CaseData):
         self.dtype = dtype
         self.mpp = mpp
         self.patch_size_level0 = patch_size_level0
+        self.pairing: Pairing = pairing
         self.require = tuple(require)
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -120,8 +136,12 @@ class PairedBags(CaseData):
         self.seed = seed
         self.labels = labels
         self.missing = missing
+        self.label_map = label_map
+        self._mapping = label_map_of(label_map, classes)
         self.classes = classes
         self.test_on = test_on
+        self.cache = Path(cache) if cache else default_cache()
+        self.demo = demo
 
     def spec(self) -> DataSpec:
         """The stains with the width of their features, the classes, and labelled training cases per class."""
@@ -135,6 +155,10 @@ class PairedBags(CaseData):
     def fingerprint(self) -> str:
         """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
         return self.cohort.fingerprint()
+
+    def origin(self) -> Path:
+        """The case table or label table that was read; that of the demo cohort if there is neither."""
+        return self.cohort.origin
 
     def notes(self) -> list[str]:
         """What to read before trusting a number."""
@@ -187,29 +211,26 @@ class PairedBags(CaseData):
 
     @cached_property
     def _bags(self) -> BagTable:
+        table = read_bag_cases(
+            root=self.root,
+            cases=self.cases,
+            stores=self.stores,
+            labels_table=self.labels_table,
+            label_column=self.label_column,
+            modalities=self.modalities,
+            classes=self.classes if self._mapping is None else None,
+            mpp=self.mpp,
+            demo=self.demo,
+            cache=self.cache,
+        )
         return open_bags(
-            self._table(),
+            merge_labels(table, self._mapping, self.classes),
             self.modalities,
             missing=self.missing,
             labels=self.labels,
             require=self.require,
             patch_size_level0=self.patch_size_level0,
         )
-
-    def _table(self) -> CaseTable:
-        if self.stores is not None and self.labels_table is not None:
-            folders = {m: Path(folder) for m, folder in self.stores.items() if m in self.modalities}
-            labels = Path(self.labels_table)
-            return read_stores(folders, labels, label=self.label_column, classes=self.classes, mpp=self.mpp)
-        if self.root is None and self.cases is None:
-            # The demo cohort's bags come in here, as a case table that the generator wrote.
-            raise RecipeError(
-                "PairedBags has nothing to read. Give data.cases (a case table of feature files), data.root (a folder "
-                "with cases.csv), or data.stores and data.labels_table."
-            )
-        path = Path(self.cases) if self.cases is not None else Path(str(self.root)) / TABLE
-        table = read_cases(path, modalities=self.modalities, classes=self.classes)
-        return replace(table, cases=tuple(replace(case, files=_with_mpp(case, self.mpp)) for case in table.cases))
 
     @property
     def _evaluation(self) -> Sampling:
@@ -234,21 +255,21 @@ class PairedBags(CaseData):
     ) -> DataLoader[Batch]:
         cases = self.cohort.cases
         made_for = self._model_widths()
-        data = BagSet(
-            [self._bags.slides[case.case_id] for case in cases],
-            {m: self._bags.widths[m] or made_for.get(m, 0) for m in self.modalities},
-            self.cohort.targets(),
-            [case.case_id for case in cases],
-            [case.patient_id for case in cases],
-            index,
-            sampling=sampling,
-            dtype=_DTYPES[self.dtype],
+        slides = [self._bags.slides[case.case_id] for case in cases]
+        widths = {m: self._bags.widths[m] or made_for.get(m, 0) for m in self.modalities}
+        targets, names = self.cohort.targets(), [case.case_id for case in cases]
+        patients, dtype = [case.patient_id for case in cases], _DTYPES[self.dtype]
+        pairs = self._pairs(index) if shuffle else None
+        data = (
+            BagSet(slides, widths, targets, names, patients, index, sampling=sampling, dtype=dtype)
+            if pairs is None
+            else PairedBagSet(slides, widths, targets, names, patients, pairs, sampling=sampling, dtype=dtype)
         )
         trainer = self.trainer
         sampler = EpochSampler(
             data,
             seed=self.seed,
-            shuffle=shuffle,
+            shuffle=shuffle and self.pairing != "class_static",
             epoch=None if trainer is None else self._epoch,
             ranks=1 if trainer is None else trainer.world_size,
             rank=0 if trainer is None else trainer.global_rank,
@@ -265,19 +286,26 @@ class PairedBags(CaseData):
             generator=torch.Generator().manual_seed(self.seed),  # the global one must not depend on the loader
         )
 
+    def _pairs(self, index: Rows) -> ClassPairs | None:
+        if self.pairing == "case":
+            return None
+        cases = self.cohort.cases
+        lends = {m: np.array([m in self._bags.slides[case.case_id] for case in cases]) for m in self.modalities}
+        static = self.pairing == "class_static"
+        origin, targets = self.cohort.origin, self.cohort.targets()
+        return ClassPairs(origin, targets, self.cohort.classes, lends, index, seed=self.seed, static=static)
+
     def _epoch(self) -> int:
         return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-
-
-def _with_mpp(case: Case, mpp: float | None) -> dict[str, tuple[CaseFile, ...]]:
-    return {m: tuple(f if f.mpp else replace(f, mpp=mpp) for f in files) for m, files in case.files.items()}
 
 
 def _as_is(batch: object) -> object:
     return batch
 
 
-def _check_source(root: str | None, cases: str | None, stores: dict[str, str] | None, labels: str | None) -> None:
+def _check_source(
+    root: str | None, cases: str | None, stores: dict[str, str] | None, labels: str | dict[str, str] | None
+) -> None:
     if sum(source is not None for source in (root, cases, stores)) > 1:
         raise RecipeError("data.root, data.cases and data.stores exclude each other; keep the one to read.")
     if (stores is None) != (labels is None):

@@ -1,17 +1,88 @@
-"""Cases from a folder of features per stain and one table of labels."""
+"""Where bags come from: a case table, a folder of features per stain with labels beside it, or the demo cohort."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pathfuse.data.bags_labels import Labelled, read_labels
-from pathfuse.data.cases import Case, CaseFile, CaseTable
+from pathfuse.data.cases import Case, CaseFile, CaseTable, read_cases
+from pathfuse.data.demo.bags import DemoBags, write_bags
+from pathfuse.data.demo.cohort import demo_folder
 from pathfuse.data.labels import class_order, unknown_label
+from pathfuse.data.progress import progress_bar
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.store.folder import SlideFiles, find_files
 
+TABLE = "cases.csv"
+GENERATED = (
+    "The bags are generated (demo cohort): statistics of drawn patches stand in for an encoder's features, and no "
+    "number here says anything about patients."
+)
 _LISTED = 5  # names in a message; more would bury the next step
+
+
+def read_bag_cases(
+    *,
+    root: str | None,
+    cases: str | None,
+    stores: Mapping[str, str] | None,
+    labels_table: str | Mapping[str, str] | None,
+    label_column: str,
+    modalities: Sequence[str],
+    classes: Sequence[str] | None,
+    mpp: float | None,
+    demo: DemoBags,
+    cache: Path,
+) -> CaseTable:
+    """The cases of whatever source is given, see the options of `PairedBags`."""
+    if stores is not None and labels_table is not None:
+        folders = {m: Path(folder) for m, folder in stores.items() if m in modalities}
+        if isinstance(labels_table, str):
+            return read_stores(folders, Path(labels_table), label=label_column, classes=classes, mpp=mpp)
+        return _unpaired(folders, labels_table, label=label_column, classes=classes, mpp=mpp)
+    if root is None and cases is None:
+        with progress_bar() as bar:
+            task = bar.add_task("Drawing the demo bags", total=demo.cohort().cases)
+            path = write_bags(
+                demo_folder(demo, cache), demo, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+        table = read_cases(path, classes=classes)
+        return replace(table, notes=(GENERATED, *table.notes))
+    path = Path(cases) if cases is not None else Path(str(root)) / TABLE
+    table = read_cases(path, modalities=modalities, classes=classes)
+    return replace(table, cases=tuple(replace(case, files=_with_mpp(case, mpp)) for case in table.cases))
+
+
+def _with_mpp(case: Case, mpp: float | None) -> dict[str, tuple[CaseFile, ...]]:
+    return {m: tuple(f if f.mpp else replace(f, mpp=mpp) for f in files) for m, files in case.files.items()}
+
+
+def _unpaired(
+    folders: Mapping[str, Path],
+    labels: Mapping[str, str],
+    *,
+    label: str,
+    classes: Sequence[str] | None,
+    mpp: float | None,
+) -> CaseTable:
+    """Cohorts that have one stain each. Their cases get the stain's name in front: 17 of one is not 17 of another."""
+    lost = [modality for modality in folders if modality not in labels]
+    if lost:
+        raise RecipeError(f"data.labels_table names no table for {lost[0]}. Name one for every stain of data.stores.")
+    tables = {
+        m: read_stores({m: folder}, Path(labels[m]), label=label, classes=classes, mpp=mpp)
+        for m, folder in folders.items()
+    }
+    cases = tuple(
+        replace(case, case_id=f"{m}-{case.case_id}", patient_id=f"{m}-{case.patient_id}")
+        for m, table in tables.items()
+        for case in table.cases
+    )
+    known = tuple(classes) if classes else class_order(case.label for case in cases)
+    notes = tuple(note for table in tables.values() for note in table.notes)
+    return CaseTable(next(iter(tables.values())).origin, cases, tuple(folders), known, notes)
 
 
 def read_stores(

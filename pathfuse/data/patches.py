@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +21,10 @@ from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.contracts import CaseData, SplitRow
 from pathfuse.data.dataset import PairedImages
 from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
+from pathfuse.data.demo.cohort import Generated, Progress
 from pathfuse.data.images import check_same_size, image_size
-from pathfuse.data.prepare import preparations
+from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.data.prepare import Preparation, preparations
 from pathfuse.data.progress import available_cores, progress_bar
 from pathfuse.data.sampler import EpochSampler
 from pathfuse.data.source import read_source
@@ -61,6 +64,8 @@ class PairedPatches(CaseData):
         labels: `required`: a case without a label is an error; `optional`: it is used without.
         missing: `error`: a case that lacks a stain is an error; `allow`: it is used with what it has; null: error in a
             folder of pairs, allowed in a case table.
+        label_map: merges labels: `zero_low_high` or `positive`, with `_ish` by the column `ish` where a 2+ needs it, or
+            what each label becomes ("" leaves its cases out). `classes` then names the merged ones.
         classes: label names in the order of the class index; null takes 0, 1+, 2+, 3+ for HER2 and else the alphabet.
         test_on: `test` tests on the test part, `all` on every case: for a cohort that the model never saw.
         augment: random changes of training cases; null changes nothing.
@@ -88,6 +93,7 @@ class PairedPatches(CaseData):
         seed: int = 0,
         labels: Literal["required", "optional"] = "required",
         missing: Literal["error", "allow"] | None = None,
+        label_map: NamedMap | dict[str, str] | None = None,
         classes: list[str] | None = None,
         test_on: Literal["test", "all"] = "test",
         augment: Augment | None = _AUGMENT,
@@ -117,12 +123,14 @@ class PairedPatches(CaseData):
         self.seed = seed
         self.labels = labels
         self.missing = missing
+        self.label_map = label_map
+        self._mapping = label_map_of(label_map, classes)
         self.classes = classes
         self.test_on = test_on
         self.augment = augment
         self.cache = Path(cache) if cache else default_cache()
         self.verify = verify
-        self.demo = demo
+        self.demo: Generated = demo
         self._images: dict[str, PreparedImages] | None = None
 
     def spec(self) -> DataSpec:
@@ -159,8 +167,7 @@ class PairedPatches(CaseData):
         index = self.cohort.where("train")
         if not len(index):
             raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
-        augment = None if self.augment is None else Augmenter(self.augment, self.size_px, self.seed)
-        return self._loader(index, augment, shuffle=True)
+        return self._loader(index, self._augmenter(), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation part in table order."""
@@ -181,12 +188,13 @@ class PairedPatches(CaseData):
             self._source(),
             modalities=self.modalities,
             groups=Path(self.groups) if self.groups else None,
-            classes=self.classes,
+            classes=self.classes if self._mapping is None else None,
             labels=self.labels,
             missing=self.missing,
             mpp=self.mpp,
         )
-        _refuse_several(table)
+        table = merge_labels(table, self._mapping, self.classes)
+        _refuse_several(table, type(self).__name__)
         if self.test_on == "all":
             cases, notes = [replace(case, split="test") for case in table.cases], list[str]()
         else:
@@ -206,12 +214,18 @@ class PairedPatches(CaseData):
         if path is not None:
             return Path(path)
         with progress_bar() as bar:
-            task = bar.add_task("Drawing the demo cohort", total=self.demo.cases)
-            return write_cohort(
-                demo_folder(self.demo, self.cache),
-                self.demo,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
+            task = bar.add_task("Drawing the demo cohort", total=None)
+            return self._write_demo(lambda done, total: bar.update(task, completed=done, total=total))
+
+    def _write_demo(self, progress: Progress) -> Path:
+        assert isinstance(self.demo, DemoOptions)
+        return write_cohort(demo_folder(self.demo, self.cache), self.demo, progress)
+
+    def _preparations(self) -> Mapping[str, Preparation]:
+        return preparations(self.modalities, self.size_px, self.normalise, self.targets)
+
+    def _augmenter(self) -> Augmenter | None:
+        return None if self.augment is None else Augmenter(self.augment, self.size_px, self.seed)
 
     def _mpp(self, modality: str) -> float | None:
         files = [case.files[modality][0] for case in self.cohort.cases if modality in case.files]
@@ -221,7 +235,7 @@ class PairedPatches(CaseData):
 
     def _prepare(self) -> dict[str, PreparedImages]:
         if self._images is None:
-            ready = preparations(self.modalities, self.size_px, self.normalise, self.targets)
+            ready = self._preparations()
             workers = max(self.num_workers, available_cores())
             check = functools.cache(self._check_partners)
             self._images = {
@@ -248,15 +262,7 @@ class PairedPatches(CaseData):
             size_px=self.size_px,
             augment=augment,
         )
-        trainer = self.trainer
-        sampler = EpochSampler(
-            data,
-            seed=self.seed,
-            shuffle=shuffle,
-            epoch=None if trainer is None else self._epoch,
-            ranks=1 if trainer is None else trainer.world_size,
-            rank=0 if trainer is None else trainer.global_rank,
-        )
+        sampler = self._sampler(data, index, shuffle)
         # Passing a batch between processes takes longer than reading one: workers pay where there is work to do.
         workers = 0 if augment is None else min(self.num_workers, -(-len(sampler) // self.batch_size))
         return DataLoader(
@@ -272,6 +278,11 @@ class PairedPatches(CaseData):
             generator=torch.Generator().manual_seed(self.seed),  # the global one must not depend on the loader
         )
 
+    def _sampler(self, data: PairedImages, index: Rows, shuffle: bool) -> EpochSampler:
+        ranks, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+        epoch = None if self.trainer is None else self._epoch
+        return EpochSampler(data, seed=self.seed, shuffle=shuffle, epoch=epoch, ranks=ranks, rank=rank)
+
     def _epoch(self) -> int:
         return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
 
@@ -280,12 +291,12 @@ def _as_is(batch: object) -> object:
     return batch
 
 
-def _refuse_several(table: CaseTable) -> None:
+def _refuse_several(table: CaseTable, asked_by: str) -> None:
     for case in table.cases:
         for modality, files in case.files.items():
             if len(files) > 1:
                 raise CaseTableError(
-                    f"{table.origin.name}: case {case.case_id} has {len(files)} {modality} images, and PairedPatches "
+                    f"{table.origin.name}: case {case.case_id} has {len(files)} {modality} images, and {asked_by} "
                     "takes one. Give each image its own case_id and the same patient_id."
                 )
 

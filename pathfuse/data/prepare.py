@@ -44,7 +44,7 @@ class Preparation:
     def settings(self) -> str:
         """All that the result depends on besides the file, as text."""
         stain = None if self.stain is None else asdict(self.stain)
-        return json.dumps({"version": VERSION, "size_px": self.size_px, "stain": stain}, default=_plain)
+        return json.dumps({"version": VERSION, "size_px": self.size_px, "stain": stain}, default=plain)
 
 
 def preparations(
@@ -98,7 +98,8 @@ def _resized(pixels: Pixels, size_px: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((size_px, size_px), how))
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Arrays as lists, for JSON."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} in the settings of a preparation")

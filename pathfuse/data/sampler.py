@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Dataset, DistributedSampler
 
 Item = tuple[int, int]
@@ -42,7 +43,11 @@ class EpochSampler(DistributedSampler[Item]):
         # Lightning makes the iterator before it calls `set_epoch`, so the epoch is read here, from the trainer.
         epoch = self.epoch if self.ask_epoch is None else self.ask_epoch()
         count = len(self.dataset)  # type: ignore[arg-type]
-        order = np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)
+        order = self.order(epoch, count)
         shares = np.resize(order, self.total_size) if count else order
         for position in shares[self.rank :: self.num_replicas]:
             yield epoch, int(position)
+
+    def order(self, epoch: int, count: int) -> npt.NDArray[np.int64]:
+        """The positions of an epoch, one after the other."""
+        return np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)

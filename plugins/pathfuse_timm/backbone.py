@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, cast
 import timm
 import torch
 from timm.layers.patch_embed import PatchEmbed
+from timm.models import group_parameters
 from torch import Tensor, nn
 
 from pathfuse.core import Backbone, CamLayer
@@ -111,6 +112,14 @@ class TimmBackbone(Backbone):
         ):
             return CamLayer(blocks[-1].get_submodule("norm1"), (), on_input=True, to_map=self._to_map)
         return CamLayer(self.features, (), to_map=self._to_map)
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """The parameters in the order of timm's layer groups: of a conv net its blocks, stem first."""
+        if not hasattr(self.net, "group_matcher"):
+            return super().layer_groups()
+        parameters = dict(self.net.named_parameters())
+        names = group_parameters(self.net, self.net.group_matcher(coarse=False))
+        return [[parameters[name] for name in names[group]] for group in sorted(names)]
 
     def _to_map(self, activation: Tensor) -> Tensor:
         if activation.dim() == 4:

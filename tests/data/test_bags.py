@@ -367,11 +367,6 @@ def test_a_data_set_travels_to_a_spawned_worker(kind, tmp_path):
     assert torch.equal(here.x["he"].values, there.x["he"].values)
 
 
-def test_nothing_to_read_says_what_to_give():
-    with pytest.raises(RecipeError, match=r"Give data\.cases"):
-        PairedBags().spec()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -24,7 +24,17 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def demo_folder(options: DemoOptions, cache_dir: Path | str | None = None) -> Path:
+class Generated(Protocol):
+    """Options that name a generated cohort."""
+
+    def to_json(self) -> str:
+        """The options and the version of the generator, as written into the cohort folder."""
+
+    def digest(self) -> str:
+        """A short name of the cohort."""
+
+
+def demo_folder(options: Generated, cache_dir: Path | str | None = None) -> Path:
     """Where a demo cohort lives: a name from its options and the generator's version. Makes nothing.
 
     Args:
@@ -51,6 +61,20 @@ def write_cohort(folder: Path | str, options: DemoOptions, progress: Progress | 
     Raises:
         CaseTableError: if the folder holds something else or cannot be written.
     """
+    return write_once(folder, options, lambda building: _write(building, options, progress))
+
+
+def write_once(folder: Path | str, options: Generated, write: Callable[[Path], None]) -> Path:
+    """The `cases.csv` of a generated cohort; `write` makes it in an empty folder unless it is there already.
+
+    Args:
+        folder: where; the folder must be absent, empty, or this cohort.
+        options: what; they are written beside the table.
+        write: writes everything but the options, the table among it.
+
+    Raises:
+        CaseTableError: if the folder holds something else or cannot be written.
+    """
     folder = Path(folder).absolute()
     table = folder / TABLE
 
@@ -63,7 +87,8 @@ def write_cohort(folder: Path | str, options: DemoOptions, progress: Progress | 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise taken(folder)
     with published(folder, complete) as building:
-        _write(building, options, progress)
+        write(building)
+        (building / OPTIONS).write_text(options.to_json(), encoding="utf-8")
     return table
 
 
@@ -77,11 +102,7 @@ def _write(folder: Path, options: DemoOptions, progress: Progress | None) -> Non
         rows += new
         if progress is not None:
             progress(done, options.cases)
-    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    (folder / OPTIONS).write_text(options.to_json(), encoding="utf-8")
+    write_table(folder / TABLE, COLUMNS, rows)
 
 
 def _write_case(folder: Path, options: DemoOptions, case: DemoCase) -> list[tuple[object, ...]]:
@@ -96,6 +117,15 @@ def _write_case(folder: Path, options: DemoOptions, case: DemoCase) -> list[tupl
     for name, mask in case.truth.items():
         save_png(folder / "truth" / name / f"{case.case_id}.png", Image.fromarray(mask.astype(np.uint8) * 255))
     return rows
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> None:
+    """Writes a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def save_png(path: Path, image: Image.Image) -> None:

@@ -94,7 +94,12 @@ class DemoOptions:
 
     def digest(self) -> str:
         """Twelve hex digits that name the cohort."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+        return digest_of(self.to_json())
+
+
+def digest_of(text: str) -> str:
+    """Twelve hex digits that name a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _at_least(name: str, value: float, least: int) -> None:
