@@ -1,4 +1,5 @@
 import csv
+import os
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pathfuse.errors import ImageError, RecipeError, StoreError
 from pathfuse.extract import reading
+from pathfuse.extract.reading import Readers
 from pathfuse.store import open_slide as open_features
 from tests.conftest import DATA, needs_data
 from tests.extract.small import expected, run, write_slides
@@ -239,6 +241,26 @@ def test_reading_processes_give_the_same_file_as_a_thread(tmp_path: Path) -> Non
         with one, other:
             assert np.array_equal(one["features"][:], other["features"][:])
             assert np.array_equal(one["coords"][:], other["coords"][:])
+
+
+def die(*arguments: object) -> None:
+    os._exit(1)
+
+
+def test_a_reading_process_that_dies_costs_one_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slides = write_slides(tmp_path / "slides")
+    real, calls = Readers.submit, []
+
+    def submit(readers, call, *arguments):
+        calls.append(call)
+        fatal = call is reading.read_patches and calls.count(call) == 1
+        return real(readers, die if fatal else call, *arguments)
+
+    monkeypatch.setattr(Readers, "submit", submit)
+    statuses, _ = run(slides, tmp_path / "out", workers=1)
+    assert "a reading process died" in statuses["s0"].reason
+    assert statuses["s1"].status == "done"
+    assert run(slides, tmp_path / "out")[0]["s0"].status == "done"
 
 
 @needs_data
