@@ -131,7 +131,8 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     can_select = any(row.label or not last for row in held_out)
     monitor = (SELECTED_ON if last else "val/loss") if can_select else None
     if monitor is None:
-        console.print(f"note: nothing to select {name} on in the validation part: its last epoch is taken")
+        note = f"note: nothing to select {name} on in the validation part: its last epoch is taken"
+        console.print(note, highlight=False, soft_wrap=True)
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
         [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines],

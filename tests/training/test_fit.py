@@ -108,7 +108,7 @@ def test_without_a_validation_part_the_last_epoch_is_taken(
     fit: Run, cases: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases.write_text(cases.read_text().replace(",val", ",train"))
-    run = fit("run")
+    run = fit("run", "--data.val_fraction=0")
     assert "its last epoch is taken" in capsys.readouterr().out
     assert not (run / "checkpoints/predict/best.ckpt").exists()
     assert json.loads((run / "metrics.json").read_text())["he"]["n_cases"] == 4

@@ -13,7 +13,7 @@ from pathfuse.errors import RecipeError
 SCORES = ("0", "1+", "2+", "3+")
 """The labels; the position is the HER2 level."""
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raise it whenever an image of an existing cohort would change: cached cohorts are named by it."""
 
 

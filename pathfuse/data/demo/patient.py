@@ -11,7 +11,7 @@ import numpy as np
 from pathfuse.data.demo.options import SCORES, DemoOptions
 from pathfuse.data.demo.stains import COUNTERSTAIN, DAB, EOSIN, HAEMATOXYLIN, Staining, vary_vector
 
-SEVERITY = 0.9
+SEVERITY = 0.96
 """Correlation of the nuclear grade with the HER2 level over patients. The rest is the patient's own."""
 
 _DAB_STRENGTH = (0.10, 0.50, 0.95, 1.75)
