@@ -11,6 +11,7 @@ from PIL import Image
 from pathfuse.errors import ImageError, RecipeError, StoreError
 from pathfuse.extract import reading
 from pathfuse.extract.reading import Readers
+from pathfuse.slides.slide import Slide
 from pathfuse.store import open_slide as open_features
 from tests.conftest import DATA, needs_data
 from tests.extract.small import expected, run, write_slides
@@ -186,7 +187,7 @@ def test_a_slide_that_breaks_midway_leaves_nothing_and_stops_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surprise: Exception
 ) -> None:
     slides, calls = write_slides(tmp_path / "slides"), []
-    real = reading.open_slide(slides[0]).__class__.read_patches
+    real = Slide.read_patches
 
     def breaks(slide, coords, size, px):
         calls.append(slide.path.name)
