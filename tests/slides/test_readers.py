@@ -11,7 +11,6 @@ from pathfuse.errors import ImageError
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.spacing import Spacing
 from pathfuse.slides.tiff import TiffSlide
-from pathfuse.slides.vendor import VendorSlide
 from tests.conftest import DATA, needs_data
 from tests.slides.drawing import section, write_ome, write_pyramid
 
@@ -167,6 +166,7 @@ def test_without_the_extra_the_error_names_it(tmp_path: Path, image: np.ndarray)
 
 @needs_data
 def test_real_slides_open_or_say_why() -> None:
+    pytest.importorskip("openslide")
     with open_slide(DATA / "wsi" / "cmu-1-small-region.svs") as slide:
         assert slide.size == (2220, 2967) and slide.mpp == pytest.approx(0.499)
         assert slide.read(1000, 1000, 256, 256).std() > 10
@@ -187,6 +187,9 @@ def test_real_slides_open_or_say_why() -> None:
 
 @needs_data
 def test_our_reader_and_openslide_see_the_same_pixels() -> None:
+    pytest.importorskip("openslide")
+    from pathfuse.slides.vendor import VendorSlide
+
     path = DATA / "wsi" / "cmu-1-small-region.svs"
     with open_slide(path) as ours, VendorSlide(path, Spacing(None)) as theirs:
         assert isinstance(ours, TiffSlide) and ours.levels == theirs.levels and ours.mpp == pytest.approx(theirs.mpp)
