@@ -59,7 +59,7 @@ class DemoBags:
     grid: int = 6
     patch_px: int = 32
     mpp: float = 1.0
-    tumour: float = 0.5
+    tumour: float = 0.8
     missing: Mapping[str, float] = field(default_factory=dict)
     labelled: float = 1.0
     val_fraction: float = 0.15

@@ -1,0 +1,74 @@
+"""The bag and thumbnail recipes on a tiny demo cohort: train, report every availability, predict from one stain."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+import pathfuse
+from pathfuse.cli import main
+from pathfuse.data.bags import PairedBags
+from pathfuse.data.demo.bags import DemoBags, write_bags
+from tests.conftest import PROJECT_ROOT
+
+TINY = ["--data.demo.patients=12", "--trainer.max_epochs=1"]
+# What makes each recipe's demo cohort smaller still.
+RECIPES = {
+    "wsmcl": ["--data.demo.grid=3"],
+    "wsmcl_released": ["--data.demo.grid=3", "--model.fusion.k=4", "--data.demo.patients=32"],  # every class has IHC
+    "attention_mil": ["--data.demo.grid=3"],
+    "highres_mil": ["--data.demo.grid=3"],
+    "lowres_convnext": ["--data.size_px=32", "--data.demo.slide_px=128"],
+}
+SUBSETS = ["he", "ihc", "he+ihc"]
+
+
+def fit(name, out, *words):
+    recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
+    assert main(["fit", "--recipe", str(recipe), "--out", str(out), *TINY, *RECIPES[name], *words]) == 0
+    return out
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_and_reports_every_availability(name, tmp_path):
+    run = fit(name, tmp_path / "run", "--data.demo.missing={ihc: 0.4}")
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert list(metrics) == SUBSETS
+    cases = [row for row in read(run / "predictions.csv") if row["split"] == "test"]
+    for subset in SUBSETS:
+        own = [row for row in cases if row["subset"] == subset]
+        assert metrics[subset]["n_cases"] == len(own) > 0
+        assert 0 <= metrics[subset]["test/balanced_accuracy"] <= 1
+    assert metrics["he"]["n_cases"] > metrics["he+ihc"]["n_cases"]
+    classes = [column for column in cases[0] if column.startswith("p_")]
+    merged = name in ("highres_mil", "lowres_convnext")
+    assert classes == (["p_0", "p_low", "p_high"] if merged else ["p_0", "p_1+", "p_2+", "p_3+"])
+
+
+def test_a_run_predicts_new_cases_that_have_one_stain_only(tmp_path):
+    run = fit("wsmcl", tmp_path / "run")
+    table = write_bags(tmp_path / "new", DemoBags(patients=4, grid=2, seed=5, missing={"ihc": 1.0}))
+    assert main(["predict", str(run), "--data.cases", str(table), "--out", str(tmp_path / "out")]) == 0
+    rows = read(tmp_path / "out" / "predictions.csv")
+    assert len(rows) == 4 and {row["subset"] for row in rows} == {"he"}
+
+
+def test_one_model_says_the_same_of_a_case_alone_and_among_others(tmp_path):
+    model = pathfuse.load(fit("wsmcl", tmp_path / "run", "--trainer.max_epochs=2"))
+    data = PairedBags(demo=DemoBags(patients=6, grid=3, missing={"ihc": 0.3}), cache=str(tmp_path), num_workers=0)
+    batch = next(iter(data.predict_dataloader()))
+    together = model(batch).logits
+    for row in range(len(batch)):
+        alone = model(batch.select(torch.tensor([row]))).logits[0]
+        assert torch.allclose(alone, together[row], atol=1e-5)
+
+
+def test_wsmcl_on_different_patients_of_one_class_trains(tmp_path):
+    run = fit("wsmcl", tmp_path / "run", "--layer", "same_class", "--layer", "demo", "--data.demo.missing={}")
+    assert "pairing: class" in (run / "config.yaml").read_text()
