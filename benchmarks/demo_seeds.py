@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,9 @@ def balanced_accuracy(recipe: str, subset: str, seed: int, folder: Path) -> floa
         [sys.executable, "-m", "pathfuse", "fit", "--recipe", recipe, *words], check=True, capture_output=True
     )
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    return float(metrics[subset]["test/balanced_accuracy"])
+    value = float(metrics[subset]["test/balanced_accuracy"])
+    print(f"{recipe} seed {seed}: {value:.3f}", file=sys.stderr, flush=True)
+    return value
 
 
 def main() -> None:
@@ -44,11 +46,11 @@ def main() -> None:
     arguments = parser.parse_args()
     table = Table("recipe", "given", "balanced accuracy", "95 % interval over seeds", "each seed")
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.at_once) as pool:
-        seeds = range(1, arguments.seeds + 1)
-        jobs = {
-            recipe: [pool.submit(balanced_accuracy, recipe, subset, seed, Path(folder)) for seed in seeds]
-            for recipe, subset in COMPARED.items()
-        }
+        # Seed by seed, so that a run that is stopped has said something about every recipe.
+        jobs: dict[str, list[Future[float]]] = {recipe: [] for recipe in COMPARED}
+        for seed in range(1, arguments.seeds + 1):
+            for recipe, subset in COMPARED.items():
+                jobs[recipe].append(pool.submit(balanced_accuracy, recipe, subset, seed, Path(folder)))
         for recipe, subset in COMPARED.items():
             values = np.array([job.result() for job in jobs[recipe]])
             half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
