@@ -3,9 +3,6 @@
 from functools import partial
 
 import torch
-from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
-from pathfuse_images.fusion import MeanFusion
-from pathfuse_images.inputs import Single, Stack
 from torch import Tensor, nn
 
 from pathfuse.core import (
@@ -20,6 +17,9 @@ from pathfuse.core import (
     Model,
     Prediction,
 )
+from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
+from pathfuse_images.fusion import MeanFusion
+from pathfuse_images.inputs import Single, Stack
 
 STAINS = ("he", "ihc", "ki67")
 CLASSES = ("0", "1+", "2+", "3+")

@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from pathfuse_captum.gradcam import GradCAM
 from PIL import Image
 from rich.console import Console
 
@@ -13,6 +12,7 @@ from pathfuse.errors import RecipeError, RunError
 from pathfuse.explain import Masking, drop_in_accuracy, explain_cases
 from pathfuse.explain.faithfulness import masked
 from pathfuse.explain.truth import auc_of, random_map
+from pathfuse_captum.gradcam import GradCAM
 from tests.explain.small import CLASSES, LinearHead, make_batch, make_model, make_spec
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from pathfuse_images.encoder import ImageEncoder
-from pathfuse_images.fusion import MeanFusion
-from pathfuse_images.inputs import Single
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pathfuse.core import Backbone, Batch, CamLayer, DataSpec, Fused, Head, ModalitySpec, Model, Prediction
+from pathfuse_images.encoder import ImageEncoder
+from pathfuse_images.fusion import MeanFusion
+from pathfuse_images.inputs import Single
 
 
 class GoldenBackbone(Backbone):

@@ -1,11 +1,11 @@
 import pytest
 import torch
+
+from pathfuse.core import Batch, DataSpec, FusedSpec, Prediction
 from pathfuse_heads.budget import next_factor, two_level_factor
 from pathfuse_heads.confidence import ConfidenceHead
 from pathfuse_heads.hints import asking_price, cross_entropy, focal, hinted_confidence, hinted_probability
 from pathfuse_heads.weighting import class_weights, weighted_mean
-
-from pathfuse.core import Batch, DataSpec, FusedSpec, Prediction
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 VARIANTS = {

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from pathfuse_captum.gradcam import GradCAM, class_scores, enlarge, predicted, scale, tapped, token_map
 
+from pathfuse_captum.gradcam import GradCAM, class_scores, enlarge, predicted, scale, tapped, token_map
 from tests.golden.gradcam_net import golden_batch, golden_model
 from tests.golden.vectors import DTYPES, assert_near, golden
 

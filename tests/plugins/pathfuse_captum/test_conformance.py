@@ -1,6 +1,5 @@
-from pathfuse_captum.gradcam import GradCAM
-
 from pathfuse.testing import parametrize_with_checks
+from pathfuse_captum.gradcam import GradCAM
 
 
 @parametrize_with_checks(GradCAM)

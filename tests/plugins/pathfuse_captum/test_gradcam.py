@@ -3,13 +3,13 @@ from functools import partial
 
 import pytest
 import torch
-from pathfuse_captum.gradcam import GradCAM, scale, tapped, untouched
-from pathfuse_timm.backbone import TimmBackbone
 from torch.nn import functional
 from torch.testing import assert_close
 
 from pathfuse.core import Encoder, Head, Model, Prediction
 from pathfuse.errors import RecipeError
+from pathfuse_captum.gradcam import GradCAM, scale, tapped, untouched
+from pathfuse_timm.backbone import TimmBackbone
 from tests.explain.small import STAINS, ConvBackbone, LinearHead, MapBackbone, make_batch, make_model, make_spec
 
 VIT = partial(TimmBackbone, name="test_vit", img_size=32)

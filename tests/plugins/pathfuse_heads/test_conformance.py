@@ -1,7 +1,6 @@
+from pathfuse.testing import Example, parametrize_with_checks
 from pathfuse_heads.confidence import ConfidenceHead
 from pathfuse_heads.softmax import SoftmaxHead
-
-from pathfuse.testing import Example, parametrize_with_checks
 
 
 @parametrize_with_checks(

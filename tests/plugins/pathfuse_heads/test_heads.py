@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pathfuse_heads.confidence import ConfidenceHead
-from pathfuse_heads.features import case_features
-from pathfuse_heads.softmax import SoftmaxHead
-from pathfuse_heads.weighting import class_weights
 from torch.nn import functional as F
 from torch.testing import assert_close
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec
 from pathfuse.errors import RecipeError
+from pathfuse_heads.confidence import ConfidenceHead
+from pathfuse_heads.features import case_features
+from pathfuse_heads.softmax import SoftmaxHead
+from pathfuse_heads.weighting import class_weights
 
 SPEC = DataSpec((), ("0", "1+", "2+", "3+"), (2, 10, 20, 8))
 B, D = 6, 5

@@ -1,8 +1,7 @@
+from pathfuse.testing import Example, parametrize_with_checks
 from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
 from pathfuse_images.fusion import ConcatFusion, MeanFusion
 from pathfuse_images.inputs import Single, Stack
-
-from pathfuse.testing import Example, parametrize_with_checks
 
 
 @parametrize_with_checks(

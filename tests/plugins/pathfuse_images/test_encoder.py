@@ -2,12 +2,12 @@ from functools import partial
 
 import pytest
 import torch
-from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
-from pathfuse_images.inputs import Single, Stack
 from torch.testing import assert_close
 
 from pathfuse.core import DataSpec, ModalitySpec
 from pathfuse.errors import RecipeError
+from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
+from pathfuse_images.inputs import Single, Stack
 from tests.explain.small import STAINS, ConvBackbone, MapBackbone, make_batch, make_spec
 
 ENCODERS = {

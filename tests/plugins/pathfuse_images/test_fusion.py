@@ -1,10 +1,10 @@
 import pytest
 import torch
-from pathfuse_images.fusion import ConcatFusion, MeanFusion
 from torch.testing import assert_close
 
 from pathfuse.core import Tokens, TokenSpec
 from pathfuse.errors import RecipeError
+from pathfuse_images.fusion import ConcatFusion, MeanFusion
 from tests.explain.small import STAINS, ConvBackbone, make_batch, make_model, make_spec
 
 

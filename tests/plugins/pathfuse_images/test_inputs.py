@@ -1,10 +1,10 @@
 import pytest
 import torch
-from pathfuse_images.inputs import Single, Stack
 from torch.testing import assert_close
 
 from pathfuse.core import DataSpec, ModalitySpec
 from pathfuse.errors import RecipeError
+from pathfuse_images.inputs import Single, Stack
 from tests.explain.small import make_batch, make_spec
 
 

@@ -1,10 +1,10 @@
 import pytest
 import timm
 import torch
-from pathfuse_timm.backbone import TimmBackbone
 from torch.testing import assert_close
 
 from pathfuse.errors import RecipeError
+from pathfuse_timm.backbone import TimmBackbone
 
 VIT = {"name": "vit_tiny_patch16_224", "img_size": 32}
 CONV = {"name": "test_resnet"}

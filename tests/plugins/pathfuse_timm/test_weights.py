@@ -7,13 +7,13 @@ import pytest
 import timm
 import torch
 from huggingface_hub import constants
-from pathfuse_timm import weights
-from pathfuse_timm.backbone import TimmBackbone
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from pathfuse.core import weights_follow
 from pathfuse.errors import WeightsError
+from pathfuse_timm import weights
+from pathfuse_timm.backbone import TimmBackbone
 
 NAME = "test_resnet"
 
