@@ -16,6 +16,7 @@ MAY = {
     "data": {"core", "slides", "store"},
     "slides": {"core"},
     "store": {"core"},
+    "extract": {"core", "slides", "store", "data", "registry"},
     "evaluate": {"core"},
     "explain": {"core", "data", "evaluate"},
     "report": {"core", "data", "evaluate"},

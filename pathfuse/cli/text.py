@@ -73,6 +73,11 @@ COMMANDS = {
         "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]",
         "paired statistics of runs tested on the same patients",
     ),
+    "extract": Command(
+        "pathfuse.cli.extract:extract",
+        "pathfuse extract SLIDES... --encoder NAME --weights WHAT --out DIR [--mpp V] [--slide-mpp V] [--shard i/n]",
+        "slides to feature files, resumably, with any encoder",
+    ),
     "store": Command(
         "pathfuse.cli.store:store",
         "pathfuse store inspect|check|repack|convert ...",
