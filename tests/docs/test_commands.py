@@ -38,6 +38,8 @@ SMALL_DATA = [
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=2",
 ]
+SMALL_BAGS = ["--data.demo.patients=16", "--data.demo.grid=3", "--trainer.max_epochs=1"]
+SMALL_SLIDES = ["--data.demo.patients=16", "--data.demo.slide_px=128", "--data.size_px=32", "--trainer.max_epochs=1"]
 ONE_STAGE = ["--model.encoder.backbone.name=test_resnet", "--model.encoder.backbone.weights=random"]
 TWO_STAGES = [
     "--correlate.trainer.max_epochs=1",
@@ -52,6 +54,10 @@ SMALLER = {
     "he_only": SMALL_DATA + ONE_STAGE,
     "ihc_only": SMALL_DATA + ONE_STAGE,
     "he_ihc": SMALL_DATA + ONE_STAGE,
+    "wsmcl": SMALL_BAGS,
+    "attention_mil": SMALL_BAGS,
+    "highres_mil": SMALL_BAGS,
+    "lowres_convnext": SMALL_SLIDES,
     "tiny": SMALL_DATA,  # of the plug-in template
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
