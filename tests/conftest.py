@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from pathfuse import registry
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PATHFUSE_DATA", PROJECT_ROOT.parent / "shared" / "data"))
@@ -21,6 +24,15 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data 
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the cache of the person who runs it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def own_components() -> Iterator[None]:
+    """What a test registers in its session is not seen by another."""
+    before = dict(registry._notebook)
+    yield
+    registry._notebook.clear()
+    registry._notebook.update(before)
 
 
 def write_cases(folder: Path, patients: int = 16, stains: tuple[str, ...] = ("he", "ihc"), size_px: int = 32) -> Path:

@@ -27,6 +27,7 @@ class RecipeFusion(MeanFusion):
 def clean() -> Iterator[None]:
     """No component of a test is seen by another."""
     registry._installed.cache_clear()
+    registry._notebook.clear()
     yield
     registry._installed.cache_clear()
     registry._notebook.clear()
@@ -49,7 +50,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean: None) -
     return install
 
 
-def test_the_name_is_the_name_of_the_class() -> None:
+def test_the_name_is_the_name_of_the_class(clean: None) -> None:
     known = list(components())
     assert len(known) > 15
     for component in known:
