@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -68,7 +70,7 @@ class PairedImages(Dataset[Batch]):
         items = [(0, item) if isinstance(item, int) else item for item in wanted]
         index = self.index[[position for _, position in items]]
         present = {modality: torch.from_numpy(rows[index] >= 0) for modality, rows in self.rows.items()}
-        x = {modality: self._gather(modality, index) for modality in self.rows}
+        x = self._gather_all(index)
         if self.augment is not None:
             self._augment(self.augment, x, present, [epoch for epoch, _ in items], index)
         return Batch(
@@ -79,6 +81,13 @@ class PairedImages(Dataset[Batch]):
             tuple(self.patient_ids[i] for i in index),
             torch.from_numpy(index),
         )
+
+    def _gather_all(self, index: Rows) -> dict[str, Tensor]:
+        if get_worker_info() is not None:
+            return {modality: self._gather(modality, index) for modality in self.rows}
+        # Copying leaves the interpreter free, so the stains are gathered side by side where nothing else runs.
+        gathered = _threads().map(partial(self._gather, index=index), self.rows)
+        return dict(zip(self.rows, gathered, strict=True))
 
     def _gather(self, modality: str, index: Rows) -> Tensor:
         rows = self.rows[modality][index].tolist()
@@ -105,3 +114,8 @@ class PairedImages(Dataset[Batch]):
             changed = augment(torch.stack([x[modality][place] for modality in here]), epoch, case)
             for modality, image in zip(here, changed, strict=True):
                 x[modality][place] = image
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="gather")
