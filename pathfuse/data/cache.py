@@ -36,8 +36,10 @@ class PreparedImages:
     def __getitem__(self, row: int) -> npt.NDArray[np.uint8]:
         """One image, (3, H, W), a view of the file."""
         if self._array is None:
-            self._array = np.load(self.folder / ARRAY, mmap_mode="r", allow_pickle=False)
-        return np.asarray(self._array[row])
+            # As a plain array: a row of a memory map is another memory map, which takes longer to make than to read.
+            self._array = np.asarray(np.load(self.folder / ARRAY, mmap_mode="r", allow_pickle=False))
+        image: npt.NDArray[np.uint8] = self._array[row]
+        return image
 
     def __getstate__(self) -> dict[str, Any]:
         # A memory map pickles as a copy of its contents.
