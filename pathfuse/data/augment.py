@@ -77,12 +77,21 @@ class Augmenter:
         return images.clamp_(0, 1)
 
 
+def _negative(images: Tensor) -> Tensor:
+    return 1 - images
+
+
+_NEGATIVE = v2.Lambda(_negative)
+
+
 def _torchvision_steps(options: Augment, size_px: int) -> list[v2.Transform]:
     steps: list[v2.Transform] = []
     if options.flips:
         steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
     if options.rotation:
-        steps.append(v2.RandomRotation(options.rotation, interpolation=v2.InterpolationMode.BILINEAR, fill=1.0))
+        # As a negative: interpolation fades to 0 at the edge, which is a dark line on white but white on the negative.
+        turn = v2.RandomRotation(options.rotation, interpolation=v2.InterpolationMode.BILINEAR, fill=0.0)
+        steps += [_NEGATIVE, turn, _NEGATIVE]
     if options.crop < 1:
         steps.append(v2.RandomResizedCrop(size_px, scale=(options.crop, 1.0), antialias=True))
     if options.intensity or options.contrast:

@@ -115,3 +115,10 @@ def test_the_three_released_changes_come_independently():
 def test_options_out_of_range_are_refused_by_name(name, value):
     with pytest.raises(RecipeError, match=f"augment.{name}"):
         Augment(**{name: value})
+
+
+def test_a_turned_image_has_no_dark_rim() -> None:
+    turned = Augmenter(Augment(flips=False, intensity=0, contrast=0), 64, 0)
+    for index in range(8):
+        image = turned(torch.full((1, 3, 64, 64), 0.9), 0, index)
+        assert float(image.min()) > 0.89 and float(image.max()) > 0.99
