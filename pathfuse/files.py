@@ -8,7 +8,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from pathfuse.errors import RunError
+from pathfuse.errors import PathfuseError, RunError
+
+
+@contextmanager
+def replacing(path: Path, *, error: type[PathfuseError] = RunError) -> Iterator[Path]:
+    """A temporary name beside `path`, which takes its place when the block ends without an error.
+
+    Args:
+        path: the file; its folder is made if it is not there.
+        error: what a folder that cannot be written to, or a full disk, is reported as.
+
+    Raises:
+        PathfuseError: of that kind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as found:
+        why = found.strerror or str(found).splitlines()[0]
+        raise error(f"{path} cannot be written ({why}). Free space or choose another folder.") from found
+    finally:
+        with suppress(OSError):  # no folder, no temporary file
+            temporary.unlink()
 
 
 @contextmanager
@@ -18,17 +42,8 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
     Raises:
         RunError: if the folder cannot be written to or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror}). Free space or choose another folder.") from error
-    finally:
-        # Where a parent is a file there is nothing to remove, and saying so would hide the error above.
-        with suppress(OSError):
-            temporary.unlink()
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from pathfuse.data.bags_pairs import ClassPairs, PairedBagSet, Pairing
 from pathfuse.data.bags_source import read_bag_cases
 from pathfuse.data.cache import default_cache
 from pathfuse.data.cohort import Cohort, Rows
-from pathfuse.data.contracts import CaseData, SplitRow
+from pathfuse.data.cohort_data import CohortData
 from pathfuse.data.demo.bags import DemoBags
 from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.data.sampler import EpochSampler
@@ -31,7 +31,7 @@ BIG = 2 << 30  # bytes of one bag in memory from which a note says so
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class PairedBags(CaseData):
+class PairedBags(CohortData):
     """Bags of patch features, from the files that TRIDENT, CLAM, STAMP, eva, WSMCL, MADELEINE and torchmil write.
 
     A case has per stain any number of slides; their patches make one bag. A stain without patches is absent by mask.
@@ -147,22 +147,6 @@ class PairedBags(CaseData):
         """The stains with the width of their features, the classes, and labelled training cases per class."""
         stains = tuple(ModalitySpec(m, "features", self._bags.widths[m]) for m in self.modalities)
         return DataSpec(stains, tuple(self.cohort.classes), self.cohort.class_counts())
-
-    def split_table(self) -> list[SplitRow]:
-        """Every case with its part, in table order."""
-        return self.cohort.split_table()
-
-    def fingerprint(self) -> str:
-        """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
-        return self.cohort.fingerprint()
-
-    def origin(self) -> Path:
-        """The case table or label table that was read; that of the demo cohort if there is neither."""
-        return self.cohort.origin
-
-    def notes(self) -> list[str]:
-        """What to read before trusting a number."""
-        return list(self.cohort.notes)
 
     def setup(self, stage: str) -> None:
         """Refuses features of another width than the model was made for."""

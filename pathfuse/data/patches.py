@@ -18,7 +18,7 @@ from pathfuse.data.augment import Augment, Augmenter
 from pathfuse.data.cache import PreparedImages, default_cache, prepared_images
 from pathfuse.data.cases import CaseTable
 from pathfuse.data.cohort import Cohort, Rows
-from pathfuse.data.contracts import CaseData, SplitRow
+from pathfuse.data.cohort_data import CohortData
 from pathfuse.data.dataset import PairedImages
 from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
 from pathfuse.data.demo.cohort import Generated, Progress
@@ -38,7 +38,7 @@ _AUGMENT = Augment()
 _DEMO = DemoOptions()
 
 
-class PairedPatches(CaseData):
+class PairedPatches(CohortData):
     """Co-registered patches, one image per case and stain, from a case table or a folder of pairs.
 
     Images are decoded, stain-normalised, cut square and resized once, and then read from a memory-mapped cache. Order
@@ -137,22 +137,6 @@ class PairedPatches(CaseData):
         """The stains, the classes, and how many labelled training cases each class has."""
         stains = tuple(ModalitySpec(m, "image", 3, self.size_px, self._mpp(m)) for m in self.modalities)
         return DataSpec(stains, tuple(self.cohort.classes), self.cohort.class_counts())
-
-    def split_table(self) -> list[SplitRow]:
-        """Every case with its part, in table order."""
-        return self.cohort.split_table()
-
-    def fingerprint(self) -> str:
-        """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
-        return self.cohort.fingerprint()
-
-    def origin(self) -> Path:
-        """The case table or folder that was read; that of the demo cohort if there is neither."""
-        return self.cohort.origin
-
-    def notes(self) -> list[str]:
-        """What to read before trusting a number."""
-        return list(self.cohort.notes)
 
     def prepare_data(self) -> None:
         """Fills the cache; on several ranks, one of each machine does."""

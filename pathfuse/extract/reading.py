@@ -14,9 +14,10 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from PIL import Image
 
+from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout
-from pathfuse.extract.replacing import replacing
 from pathfuse.extract.sources import SlideSource
+from pathfuse.files import replacing
 from pathfuse.slides.grid import Coords, PatchGrid
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.outline import contour_picture, outlines, write_geojson
@@ -66,7 +67,7 @@ def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> Plan:
     height, width = mask.shape
     scale = (slide.size[0] / width, slide.size[1] / height)
     pieces = outlines(mask, scale)
-    with replacing(layout.geojson(source.slide_id)) as path:
+    with replacing(layout.geojson(source.slide_id), error=StoreError) as path:
         write_geojson(path, pieces, slide_id=source.slide_id, mpp=slide.mpp)
     _save(Image.fromarray(overview), layout.thumbnail(source.slide_id))
     _save(contour_picture(overview, pieces, scale), layout.contours(source.slide_id))
@@ -83,7 +84,7 @@ def _note(coords: Coords, slide: Slide, mask: np.ndarray, size: int) -> str:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    with replacing(path) as temporary:
+    with replacing(path, error=StoreError) as temporary:
         picture.save(temporary, format="JPEG", quality=85)
 
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 import h5py  # type: ignore[import-untyped]
 import torch
 
-from pathfuse.errors import PathfuseError
+from pathfuse.errors import PathfuseError, StoreError
 from pathfuse.extract.embed import Embedder
 from pathfuse.extract.finished import SETTINGS, check_finished, is_finished, remove_remains
 from pathfuse.extract.layout import Layout, magnification_of
 from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.progress import ExtractProgress
 from pathfuse.extract.reading import Plan, Readers, plan_slide, read_patches
-from pathfuse.extract.replacing import replacing
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record
+from pathfuse.files import replacing
 from pathfuse.slides.resample import Pixels
 from pathfuse.store.trident_write import trident_writer
 
@@ -218,7 +218,7 @@ class Extraction:
     def _write_patches(self, source: SlideSource, plan: Plan) -> None:
         path = self.layout.patches(source.slide_id)
         grid = self.settings.grid
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
             coords = file.create_dataset("coords", data=plan.coords)
             sizes = {"patch_size": grid.size_px, "patch_size_level0": plan.size_level0}
             facts = {**sizes, **self._coords_attributes(plan), "name": source.slide_id, "savetodir": str(path.parent)}

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfuse.store.whole import fitting, whole_file
+from pathfuse.errors import StoreError
+from pathfuse.files import replacing
+from pathfuse.store.fitting import fitting
 
 
 def write_clam(root: Path, slide: str, features: Tensor, coords: Tensor, *, patch_size_level0: float) -> list[Path]:
@@ -21,12 +23,12 @@ def write_clam(root: Path, slide: str, features: Tensor, coords: Tensor, *, patc
         return []
     values = fitting(features, torch.float32, root / slide)
     paths = [root / "h5_files" / f"{slide}.h5", root / "pt_files" / f"{slide}.pt", root / "patches" / f"{slide}.h5"]
-    with whole_file(paths[0]) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(paths[0], error=StoreError) as temporary, h5py.File(temporary, "w") as file:
         file["features"] = values.numpy()
         file["coords"] = coords.to(torch.int32).numpy()
-    with whole_file(paths[1]) as temporary:
+    with replacing(paths[1], error=StoreError) as temporary:
         torch.save(values, temporary)
-    with whole_file(paths[2]) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(paths[2], error=StoreError) as temporary, h5py.File(temporary, "w") as file:
         places = file.create_dataset("coords", data=coords.to(torch.long).numpy())
         # Level 0, so that CLAM's own product of size and factor gives the level-0 size back.
         facts = {"patch_size": round(patch_size_level0), "patch_level": 0, "downsample": np.array([1.0, 1.0])}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pathfuse.errors import StoreError
-from pathfuse.store.whole import whole_file
+from pathfuse.files import replacing
 
 MANIFEST = "manifest.csv"
 
@@ -28,7 +28,7 @@ class EvaRow(NamedTuple):
 
 def write_eva(path: Path, features: Tensor) -> None:
     """Writes `<slide>.pt` as eva reads it: one stacked tensor."""
-    with whole_file(path) as temporary:
+    with replacing(path, error=StoreError) as temporary:
         torch.save(features.contiguous().clone(), temporary)
 
 
@@ -41,7 +41,7 @@ def write_manifest(root: Path, rows: Sequence[EvaRow]) -> None:
     path = root / MANIFEST
     if path.exists():
         raise StoreError(f"{path} exists already. Choose another folder.")
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path, error=StoreError) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(EvaRow._fields)
         table.writerows(rows)

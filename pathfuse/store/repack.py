@@ -8,9 +8,9 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from pathfuse.errors import StoreError
+from pathfuse.files import replacing
 from pathfuse.store.hdf5_contents import read_hdf5
 from pathfuse.store.rows import open_hdf5, unreadable
-from pathfuse.store.whole import whole_file
 
 BLOCK = 64 << 20  # bytes copied at once
 
@@ -36,7 +36,7 @@ def repack(source: Path, target: Path) -> bool:
     if source.resolve() == target.resolve() and all(found.contiguous for found in contents.arrays.values()):
         return False
     try:
-        with whole_file(target) as temporary:
+        with replacing(target, error=StoreError) as temporary:
             with open_hdf5(str(source)) as old, h5py.File(temporary, "w") as new:
                 _copy(old, new)
             with open_hdf5(str(source)) as old, open_hdf5(str(temporary)) as new:

@@ -8,7 +8,9 @@ import h5py  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
-from pathfuse.store.whole import fitting, whole_file
+from pathfuse.errors import StoreError
+from pathfuse.files import replacing
+from pathfuse.store.fitting import fitting
 
 STAMP_VERSION = "2.0.0"
 """Named in files that we write: STAMP refuses a version above its own, and every 2.x reads this layout."""
@@ -23,7 +25,7 @@ def write_stamp(
         "stamp_version": STAMP_VERSION, "extractor": encoder or "unknown", "unit": "um",
         "tile_size_um": float(tile_size_um), "tile_size_px": int(tile_size_px), "code_hash": "", "feat_type": "tile",
     }  # fmt: skip
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
         file["coords"] = coords_um.to(torch.float32).numpy()
         file["feats"] = values.numpy()
         for name, value in facts.items():

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from pathfuse.errors import StoreError
+from pathfuse.files import replacing
 from pathfuse.store.contents import Fact
+from pathfuse.store.fitting import fitting
 from pathfuse.store.trident import OURS
-from pathfuse.store.whole import fitting, whole_file
 
 NUMPY = {torch.float16: "<f2", torch.float32: "<f4"}
 
@@ -78,7 +79,7 @@ def trident_writer(
     where = {"name": path.stem, "savetodir": str(path.parent)}
     level0 = None if patch_size_level0 is None else round(patch_size_level0)
     sizes = {"patch_size": patch_size, "patch_size_level0": level0}
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
         places = file.create_dataset("coords", data=coords.to(torch.long).reshape(-1, 2).numpy())
         data = file.create_dataset("features", (len(coords), dim), NUMPY[dtype])
         _describe(file, {OURS: version("pathfuse"), "mpp": mpp, **(attributes or {})})

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from pathfuse.errors import StoreError
+from pathfuse.files import replacing
 from pathfuse.store import open_slide
 from pathfuse.store.convert import WRITERS
 from pathfuse.store.eva_write import EvaRow, write_manifest
 from pathfuse.store.trident_write import trident_writer, write_trident
-from pathfuse.store.whole import whole_file
 from tests.store import foreign
 
 VALUES = foreign.features(9, 5)
@@ -137,7 +137,7 @@ def test_too_few_or_too_many_rows_leave_no_file(tmp_path, rows):
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), replacing(path, error=StoreError) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,34 @@
+"""A data module over a cohort: what does not depend on how the cases are loaded."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+from pathfuse.data.cohort import Cohort
+from pathfuse.data.contracts import CaseData, SplitRow
+
+
+class CohortData(CaseData):
+    """Answers from its cohort; a subclass reads the cohort and makes the batches."""
+
+    @property
+    @abstractmethod
+    def cohort(self) -> Cohort:
+        """The cases with their parts, read once."""
+
+    def split_table(self) -> list[SplitRow]:
+        """Every case with its part, in table order."""
+        return self.cohort.split_table()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
+        return self.cohort.fingerprint()
+
+    def origin(self) -> Path:
+        """The case table or folder that was read; that of the demo cohort if there is neither."""
+        return self.cohort.origin
+
+    def notes(self) -> list[str]:
+        """What to read before trusting a number."""
+        return list(self.cohort.notes)
