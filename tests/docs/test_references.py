@@ -29,7 +29,7 @@ _MODULES = (
     "lightning.pytorch",
     "lightning.pytorch.cli",
 )
-_ELSEWHERE = {"TinyBackbone", "ResNeXt", "EfficientNet", "DenseNet", "GitHub", "LayerGradCam"}
+_ELSEWHERE = {"TinyBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub", "LayerGradCam"}
 
 pages = pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=lambda page: page.relative_to(PROJECT_ROOT).as_posix())
 
