@@ -41,12 +41,11 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     """
     plan = Plan.parse(recipe)
     for note in recipe.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        print_note(note, console)
     check_everything_fits(plan)
     run = open_run(plan, out, resume)
-    for name in plan.stages:
-        for note in plan.data_of(name).notes() if name == plan.last else ():
-            console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    for note in plan.data_of(plan.last).notes():
+        print_note(note, console)
     for name in plan.stages:
         if name not in run.complete():
             train_stage(plan, name, run, console)
@@ -55,6 +54,11 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     run.seal_predictions()
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
+
+
+def print_note(text: str, console: Console) -> None:
+    """A line to read before trusting a number, never broken in two."""
+    console.print(f"note: {text}", highlight=False, soft_wrap=True)
 
 
 def check_everything_fits(plan: Plan) -> None:
@@ -131,8 +135,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     can_select = any(row.label or not last for row in held_out)
     monitor = (SELECTED_ON if last else "val/loss") if can_select else None
     if monitor is None:
-        note = f"note: nothing to select {name} on in the validation part: its last epoch is taken"
-        console.print(note, highlight=False, soft_wrap=True)
+        print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
         [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines],
