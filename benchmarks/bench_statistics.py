@@ -3,7 +3,7 @@
 Simulated cohorts of 200 patients, two models with a true AUC of 0.8 whose scores correlate. Under the null hypothesis
 both have that AUC: a test at 5 % should reject in 5 % of the cohorts. Intervals of 95 % should hold the true AUC and
 the true difference (0 under the null, 0.05 beside it) in 95 % of them. The same with two cases per patient that depend
-on each other. Accuracy is shown beside it; its test is discrete, so its size may only be too small.
+on each other. Accuracy is shown beside it; its test is discrete, and counts ties one half for that reason (mid-p).
 """
 
 from __future__ import annotations

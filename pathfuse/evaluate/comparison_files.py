@@ -78,8 +78,8 @@ def explanations(comparison: Comparison) -> list[str]:
     return [
         f"Intervals: {options.level:.0%}, percentiles of {options.draws} cohorts of patients drawn with replacement; "
         f"the same cohorts for all runs. Seed {options.seed}.",
-        f"p: permutation test, {options.permutations} exchanges of the two runs per patient; ranking metrics exchange "
-        "ranks. p (Holm) is adjusted for all tests of its column"
+        f"p: permutation test (mid-p), {options.permutations} exchanges of the two runs per patient; ranking "
+        "metrics exchange ranks. p (Holm) is adjusted for all tests of its column"
         f" (permutation: {tests}).",
         "DeLong: two-sided test of the area of one class, cases of a patient taken together (Obuchowski).",
         "Wilcoxon: signed-rank test over folds, from five folds on; folds share training patients, so it is "

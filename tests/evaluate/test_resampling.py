@@ -60,16 +60,31 @@ def test_a_model_beside_itself_has_p_one_and_a_perfect_one_beside_chance_has_the
         assert permutation_p(metric, [good], [bad], np.arange(60), draws=99, seed=0) == 0.01
 
 
-def test_the_permutation_test_of_accuracy_is_the_exact_sign_test_of_discordant_cases():
-    target = np.zeros(12, dtype=np.int64)
-    wrong_of_one, wrong_of_two = {0}, {1, 2, 3, 4, 5}
-    first, second = (
-        Rows(np.full((12, 2), 0.5), np.array([int(row in wrong) for row in range(12)]), target, np.ones(12))
-        for wrong in (wrong_of_one, wrong_of_two)
-    )
-    exact = 2 * (1 + 6) / 2**6  # six discordant cases, one or none the other way
-    p = permutation_p(ACCURACY, [first], [second], np.arange(12), draws=20_000, seed=0)
-    assert p == pytest.approx(exact, abs=0.01)
+def right_and_wrong(only_first, only_second, both, neither):
+    """Two models by how many cases each of them gets right."""
+    cells = [((0, 1), only_first), ((1, 0), only_second), ((0, 0), both), ((1, 1), neither)]
+    pairs = np.array([pair for pair, times in cells for _ in range(times)])
+    n = len(pairs)
+    return [Rows(np.full((n, 2), 0.5), pairs[:, k], np.zeros(n, dtype=np.int64), np.ones(n)) for k in (0, 1)], n
+
+
+@pytest.mark.parametrize(
+    ("table", "mid_p"),
+    [
+        ((1, 7, 1, 12), 0.0391),  # Fagerland, Lydersen, Laake 2013: airway hyper-responsiveness (Bentur et al. 2009)
+        ((1, 5, 3, 3), 2 * (1 + 6 / 2) / 2**6),  # six discordant cases, one or none the other way, one half
+        ((3, 3, 4, 0), 1 - 20 / 2**6 / 2),  # as many on both sides
+    ],
+)
+def test_the_permutation_test_of_accuracy_is_the_mid_p_test_of_mcnemar(table, mid_p):
+    (first, second), n = right_and_wrong(*table)
+    p = permutation_p(ACCURACY, [first], [second], np.arange(n), draws=40_000, seed=0)
+    assert p == pytest.approx(mid_p, abs=0.006)
+
+
+def test_a_smaller_p_than_the_number_of_exchanges_allows_is_never_given():
+    (first, second), n = right_and_wrong(0, 200, 0, 0)
+    assert permutation_p(ACCURACY, [first], [second], np.arange(n), draws=199, seed=0) == 1 / 200
 
 
 @settings(max_examples=15, deadline=None)
