@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathfuse.training.plan import Plan
 
 # What belongs to the cases that a run was trained on, whatever its data module calls it.
-BELONGS_TO_SOURCE = (*SOURCES, "groups", "labels_table")
+BELONGS_TO_SOURCE = (*SOURCES, "groups", "labels_table", "splits")
 # New cases may lack stains, and all of them are new to the model.
-NEW_CASES = {"missing": "allow", "test_on": "all"}
+NEW_CASES = {"missing": "allow", "test_on": "all", "repeat": "0", "fold": "0"}
 NO_LABELS = {"labels": "optional"}
 
 

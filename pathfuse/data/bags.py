@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -22,8 +21,8 @@ from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.cohort_data import CohortData
 from pathfuse.data.demo.bags import DemoBags
 from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.data.parts import Parts
 from pathfuse.data.sampler import EpochSampler
-from pathfuse.data.splits import draw_parts
 from pathfuse.errors import CaseTableError, RecipeError, StoreError
 
 _DEMO = DemoBags()
@@ -58,6 +57,9 @@ class PairedBags(CohortData):
         batch_size: cases per batch.
         num_workers: processes that load; 0 loads in the main process.
         split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
+        splits: file of folds, as `pathfuse data split` writes it, instead of the parts of the source; null without.
+        repeat: which repeat of `splits`, from 0.
+        fold: which fold of that repeat, from 0.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
         test_fraction: fraction of the patients drawn for the test when the source has no parts.
         seed: of the parts, the order and the drawn patches.
@@ -91,6 +93,9 @@ class PairedBags(CohortData):
         batch_size: int = 8,
         num_workers: int = 2,
         split: Literal["given", "drawn"] = "given",
+        splits: str | None = None,
+        repeat: int = 0,
+        fold: int = 0,
         val_fraction: float = 0.3,
         test_fraction: float = 0.2,
         seed: int = 0,
@@ -130,16 +135,13 @@ class PairedBags(CohortData):
         self.require = tuple(require)
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.split = split
-        self.val_fraction = val_fraction
-        self.test_fraction = test_fraction
+        self.parts = Parts(split, splits, repeat, fold, val_fraction, test_fraction, seed=seed, test_on=test_on)
         self.seed = seed
         self.labels = labels
         self.missing = missing
         self.label_map = label_map
         self._mapping = label_map_of(label_map, classes)
         self.classes = classes
-        self.test_on = test_on
         self.cache = Path(cache) if cache else default_cache()
         self.demo = demo
 
@@ -181,16 +183,7 @@ class PairedBags(CohortData):
     def cohort(self) -> Cohort:
         """The cases with their parts; opens every file's header on first use."""
         table = self._bags.table
-        if self.test_on == "all":
-            cases, notes = [replace(case, split="test") for case in table.cases], list[str]()
-        else:
-            cases, notes = draw_parts(
-                table.cases,
-                val_fraction=self.val_fraction,
-                test_fraction=self.test_fraction,
-                seed=self.seed,
-                redraw=self.split == "drawn",
-            )
+        cases, notes = self.parts.apply(table.cases)
         return Cohort(table.origin, cases, table.classes, [*table.notes, *notes, *self._size_note()])
 
     @cached_property

@@ -6,11 +6,14 @@ from abc import abstractmethod
 from pathlib import Path
 
 from pathfuse.data.cohort import Cohort
-from pathfuse.data.contracts import CaseData, SplitRow
+from pathfuse.data.contracts import CaseData, Folds, SplitRow
+from pathfuse.data.parts import Parts
 
 
 class CohortData(CaseData):
     """Answers from its cohort; a subclass reads the cohort and makes the batches."""
+
+    parts: Parts = Parts()
 
     @property
     @abstractmethod
@@ -28,6 +31,10 @@ class CohortData(CaseData):
     def origin(self) -> Path:
         """The case table or folder that was read; that of the demo cohort if there is neither."""
         return self.cohort.origin
+
+    def folds(self) -> Folds | None:
+        """The fold that the parts come from; None where they do not come from a file of folds."""
+        return self.parts.folds
 
     def notes(self) -> list[str]:
         """What to read before trusting a number."""

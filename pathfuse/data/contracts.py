@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,23 @@ class SplitRow(NamedTuple):
     patient_id: str
     split: str
     label: str
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The fold of a file that the parts come from; `sha256` is that of the file.
+
+    Attributes:
+        file: name of the file, without its folder.
+        sha256: of its contents, as `pathfuse data split` prints it.
+        repeat: which repeat of it.
+        fold: which fold of that repeat.
+    """
+
+    file: str
+    sha256: str
+    repeat: int
+    fold: int
 
 
 class CaseData(LightningDataModule, ABC):
@@ -40,6 +58,10 @@ class CaseData(LightningDataModule, ABC):
 
     def origin(self) -> Path | None:
         """The case table or folder behind the cases, where further files of the cohort lie; None if there is none."""
+        return None
+
+    def folds(self) -> Folds | None:
+        """The fold that the parts come from; None where they do not come from a file of folds."""
         return None
 
     def notes(self) -> list[str]:

@@ -94,38 +94,72 @@ def read_folds(path: Path) -> list[FoldRow]:
     return [_row(path, number, header, cells) for number, cells in lines]
 
 
-def parts_of(rows: Iterable[FoldRow], repeat: int = 0, fold: int = 0, inner: int = 0) -> dict[str, str]:
+def parts_of(
+    rows: Iterable[FoldRow], repeat: int = 0, fold: int = 0, inner: int = 0, *, name: str = "the splits"
+) -> dict[str, str]:
     """Case to part in one split.
+
+    Args:
+        rows: all splits.
+        repeat: of the wanted split.
+        fold: of the wanted split.
+        inner: of the wanted split.
+        name: how messages call the rows.
 
     Raises:
         CaseTableError: if there is no such split.
     """
-    found = list(rows)
-    parts = {row.case_id: row.part for row in found if row.place == (repeat, fold, inner)}
-    if not parts:
-        last = max(row.place for row in found) if found else (0, 0, 0)
-        raise CaseTableError(
-            f"the splits have no {place_name((repeat, fold, inner), nested=True)}; the last is "
-            f"{place_name(last, nested=True)}."
-        )
-    return parts
+    return {row.case_id: row.part for row in _rows_of(rows, (repeat, fold, inner), name)}
 
 
 def apply_folds(
-    cases: Sequence[Case], rows: Iterable[FoldRow], repeat: int = 0, fold: int = 0, inner: int = 0
+    cases: Sequence[Case],
+    rows: Iterable[FoldRow],
+    repeat: int = 0,
+    fold: int = 0,
+    inner: int = 0,
+    *,
+    name: str = "the splits",
 ) -> list[Case]:
     """The cases with the parts that they have in one split.
 
+    Args:
+        cases: the cohort, or some cases of it.
+        rows: all splits.
+        repeat: of the wanted split.
+        fold: of the wanted split.
+        inner: of the wanted split.
+        name: how messages call the rows.
+
     Raises:
-        CaseTableError: if there is no such split, or a case is not in it.
+        CaseTableError: if there is no such split, or a case is not in it or is another patient's there.
     """
-    parts = parts_of(rows, repeat, fold, inner)
-    missing = [case.case_id for case in cases if case.case_id not in parts]
+    own = {row.case_id: row for row in _rows_of(rows, (repeat, fold, inner), name)}
+    missing = [case.case_id for case in cases if case.case_id not in own]
     if missing:
         raise CaseTableError(
-            f"{len(missing)} cases are not in the splits, first {missing[0]}. Draw the splits again for this cohort."
+            f"{name}: {len(missing)} of {len(cases)} cases are not in {place_name((repeat, fold, inner))}, first "
+            f"{missing[0]}. Draw the splits again with "
+            "`pathfuse data split` on the case table of this cohort."
         )
-    return [replace(case, split=parts[case.case_id]) for case in cases]
+    for case in cases:
+        if own[case.case_id].patient_id != case.patient_id:
+            raise CaseTableError(
+                f"{name}: case {case.case_id} belongs to patient {own[case.case_id].patient_id} here, but to "
+                f"{case.patient_id} in the case table. Draw the splits again."
+            )
+    return [replace(case, split=own[case.case_id].part) for case in cases]
+
+
+def _rows_of(rows: Iterable[FoldRow], place: tuple[int, int, int], name: str) -> list[FoldRow]:
+    found = list(rows)
+    own = [row for row in found if row.place == place]
+    if not own:
+        last = max(row.place for row in found) if found else (0, 0, 0)
+        raise CaseTableError(
+            f"{name}: there is no {place_name(place, nested=True)}; the last is {place_name(last, nested=True)}."
+        )
+    return own
 
 
 def _row(path: Path, number: int, header: tuple[str, ...], cells: list[str]) -> FoldRow:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -24,11 +23,11 @@ from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
 from pathfuse.data.demo.cohort import Generated, Progress
 from pathfuse.data.images import check_same_size, image_size
 from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.data.parts import Parts
 from pathfuse.data.prepare import Preparation, preparations
 from pathfuse.data.progress import available_cores, progress_bar
 from pathfuse.data.sampler import EpochSampler
 from pathfuse.data.source import read_source
-from pathfuse.data.splits import draw_parts
 from pathfuse.errors import CaseTableError, RecipeError
 
 # Defaults of the types that a recipe has; never changed.
@@ -58,6 +57,9 @@ class PairedPatches(CohortData):
         num_workers: processes that augment training cases; 0 augments in the main process. Without augmentation there
             is nothing to share: the main process reads the cache.
         split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
+        splits: file of folds, as `pathfuse data split` writes it, instead of the parts of the source; null without.
+        repeat: which repeat of `splits`, from 0.
+        fold: which fold of that repeat, from 0.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
         test_fraction: fraction of the patients drawn for the test when the source has no parts.
         seed: of the parts, the order and the augmentation.
@@ -88,6 +90,9 @@ class PairedPatches(CohortData):
         batch_size: int = 16,
         num_workers: int = 2,
         split: Literal["given", "drawn"] = "given",
+        splits: str | None = None,
+        repeat: int = 0,
+        fold: int = 0,
         val_fraction: float = 0.3,
         test_fraction: float = 0.2,
         seed: int = 0,
@@ -117,16 +122,13 @@ class PairedPatches(CohortData):
         self.mpp = mpp
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.split = split
-        self.val_fraction = val_fraction
-        self.test_fraction = test_fraction
+        self.parts = Parts(split, splits, repeat, fold, val_fraction, test_fraction, seed=seed, test_on=test_on)
         self.seed = seed
         self.labels = labels
         self.missing = missing
         self.label_map = label_map
         self._mapping = label_map_of(label_map, classes)
         self.classes = classes
-        self.test_on = test_on
         self.augment = augment
         self.cache = Path(cache) if cache else default_cache()
         self.verify = verify
@@ -179,16 +181,7 @@ class PairedPatches(CohortData):
         )
         table = merge_labels(table, self._mapping, self.classes)
         _refuse_several(table, type(self).__name__)
-        if self.test_on == "all":
-            cases, notes = [replace(case, split="test") for case in table.cases], list[str]()
-        else:
-            cases, notes = draw_parts(
-                table.cases,
-                val_fraction=self.val_fraction,
-                test_fraction=self.test_fraction,
-                seed=self.seed,
-                redraw=self.split == "drawn",
-            )
+        cases, notes = self.parts.apply(table.cases)
         if self.root is None and self.cases is None:
             notes = ["The images are generated (demo cohort): no number here says anything about patients.", *notes]
         return Cohort(table.origin, cases, table.classes, [*table.notes, *notes])

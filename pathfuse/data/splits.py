@@ -40,7 +40,7 @@ def draw_parts(
     has = {case.split for case in drawn}
     if "train" in has and "val" not in has:
         drawn = _carve(drawn, "val", val_fraction, seed, notes)
-    return drawn, notes + _content(drawn)
+    return drawn, notes + describe_parts(drawn)
 
 
 def _carve(cases: list[Case], part: str, fraction: float, seed: int, notes: list[str]) -> list[Case]:
@@ -89,7 +89,7 @@ def _refuse_overlap(cases: Sequence[Case]) -> None:
             )
 
 
-def _content(cases: Sequence[Case]) -> list[str]:
+def describe_parts(cases: Sequence[Case]) -> list[str]:
     """A line per part: its size, its classes, and what is missing."""
     labels = sorted({case.label for case in cases if case.label})
     notes = []

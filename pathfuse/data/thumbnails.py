@@ -49,6 +49,9 @@ class SlideThumbnails(PairedPatches):
         num_workers: processes that augment training cases; 0 augments in the main process.
         sampler: `shuffle` shows every training case once an epoch, `balanced` every class equally often.
         split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
+        splits: file of folds, as `pathfuse data split` writes it, instead of the parts of the source; null without.
+        repeat: which repeat of `splits`, from 0.
+        fold: which fold of that repeat, from 0.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
         test_fraction: fraction of the patients drawn for the test when the source has no parts.
         seed: of the parts, the order and the augmentation.
@@ -84,6 +87,9 @@ class SlideThumbnails(PairedPatches):
         num_workers: int = 2,
         sampler: Literal["shuffle", "balanced"] = "shuffle",
         split: Literal["given", "drawn"] = "given",
+        splits: str | None = None,
+        repeat: int = 0,
+        fold: int = 0,
         val_fraction: float = 0.3,
         test_fraction: float = 0.2,
         seed: int = 0,
@@ -112,6 +118,9 @@ class SlideThumbnails(PairedPatches):
             batch_size=batch_size,
             num_workers=num_workers,
             split=split,
+            splits=splits,
+            repeat=repeat,
+            fold=fold,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
             seed=seed,

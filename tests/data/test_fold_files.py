@@ -71,7 +71,7 @@ def test_cases_get_the_parts_of_one_fold():
     assert {case.case_id: case.split for case in cases} == parts_of(rows, 0, 2)
     with pytest.raises(CaseTableError, match="no repeat 0, fold 9, inner fold 0; the last is repeat 0, fold 3"):
         apply_folds(CASES, rows, fold=9)
-    with pytest.raises(CaseTableError, match="1 cases are not in the splits, first new"):
+    with pytest.raises(CaseTableError, match=r"the splits: 1 of \d+ cases are not in repeat 0, fold 0, first new"):
         apply_folds([*CASES, Case("new", "new", "a")], rows)
 
 
