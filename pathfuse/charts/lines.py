@@ -1,0 +1,81 @@
+"""Lines: ROC and precision-recall per class, risk against coverage, what training logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pathfuse.charts.style import COLOURS, DASHES, INK, MARKERS, label, legend_beside, panel, styled, unit_square
+
+
+class Line(NamedTuple):
+    """The points of a line; `note` stands behind its name in the legend, for example its area."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    note: str = ""
+
+
+@styled()
+def roc(lines: Mapping[str, Line]) -> Figure:
+    """Sensitivity against 1 - specificity, a line per class; the diagonal is a coin."""
+    drawn, axes = panel(x="1 - specificity", y="Sensitivity")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
+    _draw(axes, lines)
+    unit_square(axes)
+    legend_beside(axes, "Class (AUC)")
+    return drawn
+
+
+@styled()
+def precision_recall(lines: Mapping[str, Line]) -> Figure:
+    """Precision against recall, a line per class; steps, because nothing lies between two thresholds."""
+    drawn, axes = panel(x="Recall", y="Precision")
+    _draw(axes, lines, steps="post")
+    unit_square(axes)
+    legend_beside(axes, "Class (area)")
+    return drawn
+
+
+@styled()
+def risk_coverage(lines: Mapping[str, Line], chosen: tuple[float, float] | None = None) -> Figure:
+    """The share of errors among the cases that are kept, a line per confidence; `chosen` marks a threshold."""
+    drawn, axes = panel(x="Coverage: share of cases kept", y="Risk: share of errors among them")
+    _draw(axes, lines)
+    if chosen is not None:
+        axes.plot(*chosen, marker="*", markersize=12, color=INK, linestyle="none", label="chosen on validation")
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(bottom=0)
+    legend_beside(axes, "Confidence (AURC)")
+    return drawn
+
+
+@styled()
+def curves(lines: Mapping[str, Line], *, y: str, selected: float | None = None) -> Figure:
+    """What was logged per epoch, a line per name; `selected` marks the epoch that was taken."""
+    drawn, axes = panel(x="Epoch", y=y)
+    _draw(axes, lines, marked=True)
+    if selected is not None:
+        axes.axvline(selected, color=INK, linewidth=0.8, alpha=0.6, label="selected")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    legend_beside(axes)
+    return drawn
+
+
+def _draw(axes: Axes, lines: Mapping[str, Line], *, steps: str = "default", marked: bool = False) -> None:
+    for number, (name, line) in enumerate(lines.items()):
+        axes.plot(
+            line.x,
+            line.y,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=DASHES[number % len(DASHES)],
+            # A line of few points is told apart by its markers, one of many by its dashes alone.
+            marker=MARKERS[number % len(MARKERS)] if marked and len(line.x) <= 30 else None,
+            drawstyle="default" if steps == "default" else f"steps-{steps}",
+            label=label(name) + (f" ({line.note})" if line.note else ""),
+            clip_on=False,
+        )
