@@ -74,7 +74,7 @@ def abstention_metrics(prob: Values, learned: Values | None, target: Index) -> d
     wrong = (prob.argmax(1) != target).astype(np.float64)
     own = confidences(prob, learned)
     return {
-        f"{name}/{kind}": score(confidence, wrong)
+        f"{name}_{kind}": score(confidence, wrong)
         for kind, confidence in own.items()
         for name, score in (("aurc", lambda c, w: risk_coverage(c, w).aurc), ("excess_aurc", excess_aurc))
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isinf, isnan, nan
 from typing import Any, Literal
@@ -13,10 +12,11 @@ import numpy as np
 from pathfuse.errors import RunError
 from pathfuse.evaluate.abstention import Abstention, Mask, confidences
 from pathfuse.evaluate.calibration import Temperature
-from pathfuse.evaluate.conformal import OrdinalSets, Sets
+from pathfuse.evaluate.conformal import PredictionSets, Sets
 from pathfuse.evaluate.scored import Index, Values
 
 Confidence = Literal["softmax", "learned", "combined"]
+SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Calibrated:
     sets: Sets
 
     def set_names(self, classes: Sequence[str]) -> list[str]:
-        """Per case, its set as text, such as `1+ 2+`."""
-        return [" ".join(name for name, inside in zip(classes, row, strict=True) if inside) for row in self.sets]
+        """Per case, its set as text, such as `1+|2+`."""
+        return [SEPARATOR.join(name for name, own in zip(classes, row, strict=True) if own) for row in self.sets]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Calibrator:
     temperature: Temperature
     confidence: Confidence
     abstention: Abstention
-    sets: OrdinalSets
+    sets: PredictionSets
 
     @classmethod
     def fit(
@@ -68,6 +68,7 @@ class Calibrator:
         target_risk: float = 0.1,
         certainty: float | None = None,
         miss: float = 0.1,
+        ordered: bool = True,
         confidence: Confidence = "softmax",
     ) -> Calibrator:
         """Chooses temperature, threshold and set size on validation cases.
@@ -81,6 +82,7 @@ class Calibrator:
             target_risk: acceptable share of errors among cases that are not abstained from.
             certainty: None compares the observed risk, 0.95 its upper limit.
             miss: share of patients whose truth may lie outside their set.
+            ordered: whether the classes have an order that sets must keep.
             confidence: what decides on abstaining.
 
         Raises:
@@ -91,7 +93,8 @@ class Calibrator:
         wrong = (prob.argmax(1) != target).astype(np.float64)
         sure = _chosen(scaled, learned, confidence)
         abstention = Abstention.choose(sure, wrong, parts, target_risk=target_risk, certainty=certainty)
-        return cls(temperature, confidence, abstention, OrdinalSets.fit(scaled, target, patients, parts, miss=miss))
+        sets = PredictionSets.fit(scaled, target, patients, parts, miss=miss, ordered=ordered)
+        return cls(temperature, confidence, abstention, sets)
 
     def __call__(self, prob: Values, learned: Values | None = None) -> Calibrated:
         """The calibrated form of predictions of the same model."""
@@ -99,18 +102,19 @@ class Calibrator:
         sure = _chosen(scaled, learned, self.confidence)
         return Calibrated(scaled, sure, self.abstention(sure), self.sets(scaled))
 
-    def to_json(self) -> str:
-        """The text of `calibration.json`; what is infinite or not defined is null."""
-        return json.dumps(_without_infinity(asdict(self)), indent=2, allow_nan=False) + "\n"
+    def plain(self) -> dict[str, Any]:
+        """What `calibration.json` holds of it; what is infinite or not defined is None."""
+        return {key: _without_infinity(value) for key, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, text: str) -> Calibrator:
-        """The inverse of `to_json`."""
-        raw = json.loads(text)
-        keeps, sets = raw["abstention"], raw["sets"]
+    def of_plain(cls, plain: Mapping[str, Any]) -> Calibrator:
+        """The inverse of `plain`."""
+        keeps, sets = dict(plain["abstention"]), dict(plain["sets"])
         keeps |= {"threshold": _or(keeps["threshold"], inf), "validation_risk": _or(keeps["validation_risk"], nan)}
         sets["mass"] = _or(sets["mass"], inf)
-        return cls(Temperature(**raw["temperature"]), raw["confidence"], Abstention(**keeps), OrdinalSets(**sets))
+        return cls(
+            Temperature(**plain["temperature"]), plain["confidence"], Abstention(**keeps), PredictionSets(**sets)
+        )
 
 
 def _chosen(prob: Values, learned: Values | None, confidence: Confidence) -> Values:

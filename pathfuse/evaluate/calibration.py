@@ -6,7 +6,7 @@ choose anything: what is fitted says on which part it may be fitted and refuses 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Literal, NamedTuple
@@ -110,17 +110,10 @@ def calibration_metrics(prob: Values, target: Index) -> dict[str, float]:
     }
 
 
-def reliability_by_class(
-    subsets: Mapping[str, tuple[Values, Index]], classes: Sequence[str], *, bins: int = 10
-) -> dict[str, dict[str, list[Bin]]]:
-    """Per subset of stains, the diagram of each class and, under `top`, of the highest probability."""
-    result = {}
-    for subset, (prob, target) in subsets.items():
-        own = {
-            name: reliability(prob[:, c], (target == c).astype(np.int64), bins=bins) for c, name in enumerate(classes)
-        }
-        result[subset] = {"top": reliability(*_top(prob, target), bins=bins), **own}
-    return result
+def reliability_by_class(prob: Values, target: Index, classes: Sequence[str], *, bins: int = 10) -> list[list[Bin]]:
+    """The diagram of the highest probability, followed by that of each class."""
+    single = [reliability(prob[:, c], (target == c).astype(np.int64), bins=bins) for c in range(len(classes))]
+    return [reliability(*_top(prob, target), bins=bins), *single]
 
 
 @dataclass(frozen=True)
@@ -137,7 +130,7 @@ class Temperature:
 
     @classmethod
     def fit(cls, prob: Values, target: Index, parts: Sequence[str]) -> Temperature:
-        """The temperature of least log loss on validation cases.
+        """The temperature of least log loss on validation cases; 1 where all of them are right.
 
         Args:
             prob: (N, C).
@@ -148,6 +141,9 @@ class Temperature:
             RunError: if a case is not of the validation part, or there is none.
         """
         only_validation(parts, "A temperature")
+        # Without an error the loss falls without end as the temperature does: nothing here says how sure is too sure.
+        if (prob.argmax(1) == target).all():
+            return cls(1.0)
         logs = np.log(np.clip(prob, TINY, 1))
         rows = np.arange(len(target))
 
@@ -155,7 +151,6 @@ class Temperature:
             scaled = logs * exp(-log_temperature)
             return float((logsumexp(scaled, axis=1) - scaled[rows, target]).mean())
 
-        # Where all cases are right the loss falls without end as the temperature does; the bounds keep it finite.
         found = minimize_scalar(loss, bounds=(log(0.05), log(20)), method="bounded", options={"xatol": 1e-6})
         return cls(exp(float(found.x)))
 

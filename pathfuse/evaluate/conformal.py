@@ -1,7 +1,9 @@
-"""Sets of neighbouring classes that hold the truth with a chosen probability, for ordered labels such as HER2 scores.
+"""Sets of classes that hold the truth with a chosen probability; neighbouring ones where the labels are ordered.
 
-Source: Lu et al. 2022, arXiv:2207.02238 (ordinal adaptive prediction sets); the calibration is split conformal,
-Vovk et al. 2005. Holds for patients that are exchangeable with those of the calibration part.
+Source: Lu et al. 2022, arXiv:2207.02238 (ordinal adaptive prediction sets), for ordered labels such as HER2 scores;
+Romano, Sesia, Candès 2020, arXiv:2006.02544 (adaptive prediction sets, without their random last class), for others.
+The calibration is split conformal, Vovk et al. 2005. Holds for patients that are exchangeable with those of the
+calibration part.
 """
 
 from __future__ import annotations
@@ -24,23 +26,32 @@ ROUNDING = 1e-9  # the same sum in another order
 
 
 @dataclass(frozen=True)
-class OrdinalSets:
-    """Prediction sets that are intervals of classes and always hold the most probable one.
+class PredictionSets:
+    """Sets that always hold the most probable class; intervals of classes where these are ordered.
 
     Attributes:
-        mass: an interval grows as long as it holds no more probability than this; infinite takes all classes.
+        mass: a set grows as long as it holds no more probability than this; infinite takes all classes.
         miss: share of patients whose truth may lie outside.
         patients: calibration patients.
+        ordered: whether a set may only take in neighbours of the classes that it holds.
     """
 
     mass: float
     miss: float
     patients: int
+    ordered: bool = True
 
     @classmethod
     def fit(
-        cls, prob: Values, target: Index, patients: Sequence[str], parts: Sequence[str], *, miss: float = 0.1
-    ) -> OrdinalSets:
+        cls,
+        prob: Values,
+        target: Index,
+        patients: Sequence[str],
+        parts: Sequence[str],
+        *,
+        miss: float = 0.1,
+        ordered: bool = True,
+    ) -> PredictionSets:
         """Calibrates on validation patients.
 
         A patient with several cases counts once, with the case that needs the widest set, so that the promise is
@@ -52,6 +63,7 @@ class OrdinalSets:
             patients: the patient of every case.
             parts: the part of every case.
             miss: share of patients that may be missed.
+            ordered: whether the classes have an order that sets must keep.
 
         Raises:
             RunError: if a case is not of the validation part, there is none, or `miss` is no share.
@@ -61,34 +73,44 @@ class OrdinalSets:
             raise RunError(f"prediction sets that miss {miss:g} of the patients: choose a share between 0 and 1.")
         owner = np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1]
         needed = np.zeros(int(owner.max()) + 1)
-        np.maximum.at(needed, owner, needed_mass(prob, target))
+        np.maximum.at(needed, owner, needed_mass(prob, target, ordered=ordered))
         rank = ceil((len(needed) + 1) * (1 - miss) - ROUNDING)
         # Too few patients to promise anything: the set of all classes is the honest answer.
         mass = float(np.sort(needed)[rank - 1]) if rank <= len(needed) else inf
-        return cls(mass, miss, len(needed))
+        return cls(mass, miss, len(needed), ordered)
 
     def __call__(self, prob: Values) -> Sets:
         """(N, C) bool, the classes of each case's set."""
-        return grown_intervals(prob, self.mass)
+        return grown_sets(prob, self.mass, ordered=self.ordered)
 
 
-def grown_intervals(prob: Values, mass: float) -> Sets:
-    """Starts at the most probable class and takes in the more probable neighbour until it holds more than the mass."""
-    order, before = _growth(prob)  # (N, C)
+def grown_sets(prob: Values, mass: float, *, ordered: bool = True) -> Sets:
+    """Starts at the most probable class and takes in the next until the set holds more than the mass.
+
+    The next is the more probable neighbour where classes are ordered, and else the most probable class that is left.
+    """
+    order, before = _growth(prob, ordered)  # (N, C)
     sets = np.zeros(prob.shape, dtype=bool)
     np.put_along_axis(sets, order, before <= mass + ROUNDING, axis=1)
     return sets
 
 
-def needed_mass(prob: Values, target: Index) -> Values:
-    """(N,) the least mass whose interval holds the truth; 0 where the truth is the most probable class."""
-    order, before = _growth(prob)
+def needed_mass(prob: Values, target: Index, *, ordered: bool = True) -> Values:
+    """(N,) the least mass whose set holds the truth; 0 where the truth is the most probable class."""
+    order, before = _growth(prob, ordered)
     place = (order == target[:, None]).argmax(1)
     return np.asarray(before[np.arange(len(target)), place])
 
 
-def _growth(prob: Values) -> tuple[Index, Values]:
-    """The classes in the order in which intervals take them in, and the mass held before each."""
+def _growth(prob: Values, ordered: bool) -> tuple[Index, Values]:
+    """The classes in the order in which sets take them in, and the mass held before each."""
+    order = _by_neighbour(prob) if ordered else np.argsort(-prob, axis=1, kind="stable")
+    taken = np.take_along_axis(prob, order, axis=1)
+    before = np.cumsum(np.concatenate([np.zeros((len(prob), 1)), taken[:, :-1]], axis=1), axis=1)
+    return order, before
+
+
+def _by_neighbour(prob: Values) -> Index:
     n, classes = prob.shape
     rows = np.arange(n)
     low = high = prob.argmax(1)
@@ -100,8 +122,7 @@ def _growth(prob: Values) -> tuple[Index, Values]:
         down = below >= above  # towards the lower score where both neighbours are equal
         low, high = np.where(down, low - 1, low), np.where(down, high, high + 1)
         order[:, step] = np.where(down, low, high)
-    taken = np.take_along_axis(prob, order, axis=1)
-    return order, np.cumsum(np.concatenate([np.zeros((n, 1)), taken[:, :-1]], axis=1), axis=1)
+    return order
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,18 @@ GROUPINGS: dict[str, dict[str, str]] = {
 }
 """What the scores become. A 2+ counts as low, as for an ISH-negative one; resolve ISH-positive ones before."""
 
+ORDER = ("0", "negative", ULTRA_LOW, "1+", "low", EQUIVOCAL, "equivocal", "3+", "high", "positive")
+"""Names of scores and of groups of scores, from least to most."""
+
 NEEDS_ULTRA_LOW = ("ultra_low",)
+
+
+def in_order(classes: Sequence[str]) -> bool:
+    """Whether the classes are HER2 scores or groups of them, from least to most."""
+    if any(name not in ORDER for name in classes):
+        return False
+    ranks = [ORDER.index(name) for name in classes]
+    return ranks == sorted(ranks)
 
 
 @dataclass(frozen=True)
