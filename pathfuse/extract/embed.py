@@ -73,8 +73,9 @@ class Embedder:
             with self._mode():
                 result = self._forward(torch.zeros(count, self.size_px, self.size_px, 3, dtype=torch.uint8))
         except RecipeError as error:
-            size = f" or --patch-px {self.net.size_px}" if self.net.size_px else ""
-            raise RecipeError(f"{error} For extraction: --encoder.img_size {self.size_px}{size}.") from error
+            fixed = self.net.size_px
+            ways = f"--encoder.img_size {self.size_px} or --patch-px {fixed}" if fixed else "change --patch-px"
+            raise RecipeError(f"{error} For extraction: {ways}.") from error
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, AssertionError, ValueError) as error:

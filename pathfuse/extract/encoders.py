@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 
 from pathfuse.core import Backbone
+from pathfuse.core.weights import backbone_state, read_state
 from pathfuse.errors import RecipeError, WeightsError
-from pathfuse.extract.alexnet import AlexNet, read_state
 from pathfuse.registry import BACKBONES
 
 SEED = 0  # random weights are the same in every run, or no run could be resumed
@@ -41,7 +41,7 @@ def load_encoder(name: str, weights: str | None, options: Mapping[str, object] |
     """Builds an encoder.
 
     Args:
-        name: a registered backbone, `AlexNet`, `timm:NAME` or `local-dir:FOLDER`.
+        name: a registered backbone, `timm:NAME` or `local-dir:FOLDER`.
         weights: a file or folder, `hub`, `random`, or `own` for a backbone that brings its own.
         options: further options of the backbone.
 
@@ -76,13 +76,13 @@ def _resolve(name: str, weights: str | None) -> tuple[type[Backbone], dict[str, 
         if not folder.is_dir():
             raise WeightsError(f"--encoder {name}: there is no such folder. Correct the path.")
         return _registered("TimmBackbone"), {"name": f"local-dir:{folder}"}, str(folder)
-    if name.lower() == "alexnet" and name not in BACKBONES.names():
-        return AlexNet, {}, weights
     return _registered(name), {}, weights
 
 
 def _registered(name: str) -> type[Backbone]:
-    return cast(type[Backbone], BACKBONES.get(name))
+    # On a command line `alexnet` means AlexNet.
+    alike = [known for known in BACKBONES.names() if known.lower() == name.lower()]
+    return cast(type[Backbone], BACKBONES.get(alike[0] if len(alike) == 1 else name))
 
 
 def _build(kind: type[Backbone], name: str, arguments: dict[str, object], weights: str) -> Backbone:
@@ -101,11 +101,8 @@ def _build(kind: type[Backbone], name: str, arguments: dict[str, object], weight
         return net
     if weights == "hub":
         raise WeightsError(f"--weights hub: {name} knows no hub. Give a path, `random`, or `own` if it brings its own.")
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise WeightsError(f"--weights {weights}: there is no such file. Correct the path.")
     try:
-        net.load_state_dict(read_state(path))
+        net.load_state_dict(backbone_state(read_state(Path(weights).expanduser())))
     except RuntimeError as error:
         last = str(error).strip().splitlines()[-1].strip()[:200]
         raise WeightsError(f"--weights {weights}: do not fit {name} ({last}).") from error

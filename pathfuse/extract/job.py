@@ -30,7 +30,7 @@ class ExtractJob:
 
     Attributes:
         slides: files, folders, glob patterns and case tables.
-        encoder: a registered backbone, `timm:NAME`, `local-dir:FOLDER` or `AlexNet`.
+        encoder: a registered backbone, `timm:NAME` or `local-dir:FOLDER`.
         out: folder that gets everything.
         weights: path, `hub`, `random` or `own`.
         encoder_options: further options of the encoder.

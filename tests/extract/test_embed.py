@@ -43,7 +43,7 @@ def test_a_network_of_another_size_is_refused_before_slides_are_read() -> None:
 
 
 def test_patches_too_small_for_a_network_are_refused() -> None:
-    network = Embedder(load_encoder("AlexNet", "random").net, torch.device("cpu"), 16)
+    network = Embedder(load_encoder("AlexNet", "random", {"layer": "conv"}).net, torch.device("cpu"), 16)
     with pytest.raises(RecipeError, match="--patch-px"):
         network.probe()
 

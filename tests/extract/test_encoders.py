@@ -4,11 +4,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from torch import nn
-from torchvision.models import alexnet
 
 from pathfuse.errors import PathfuseError, PluginError, RecipeError, WeightsError
-from pathfuse.extract.alexnet import IMAGENET_MEAN, IMAGENET_STD, AlexNet
 from pathfuse.extract.encoders import load_encoder
 from tests.extract.small import QuadrantMeans
 
@@ -57,38 +54,9 @@ def test_a_local_folder_brings_its_weights_and_its_name(tmp_path: Path) -> None:
         load_encoder(f"local-dir:{tmp_path}", "hub")
 
 
-def test_alexnet_gives_fc7_after_its_own_normalisation(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    net = alexnet().eval()
-    torch.save(net.state_dict(), tmp_path / "alexnet.pth")
-    ours = load_encoder("AlexNet", str(tmp_path / "alexnet.pth")).net
-    images = torch.rand(2, 3, 96, 96)
-    normal = (images - torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)) / torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
-    with torch.no_grad():
-        wanted = net.classifier[:6](net.avgpool(net.features(normal)).flatten(1))
-        assert ours.out_dim == 4096 and torch.allclose(ours(images), wanted, atol=1e-5)
-        conv = AlexNet(3, layer="conv")
-        assert conv(images).shape == (2, conv.out_dim)
-
-
-def test_alexnet_takes_weights_of_another_number_of_classes_and_no_others(tmp_path: Path) -> None:
-    torch.save(alexnet(num_classes=4).state_dict(), tmp_path / "four.pth")
-    AlexNet(3, weights=str(tmp_path / "four.pth"))
-    state = alexnet().state_dict()
-    del state["features.3.weight"]
-    torch.save(state, tmp_path / "part.pth")
-    torch.save({"net": nn.Linear(2, 2)}, tmp_path / "object.pth")
-    (tmp_path / "text.pth").write_text("no weights")
-    for name, reason in [
-        ("part", "do not fit"),
-        ("object", "cannot be read"),
-        ("text", "cannot be read"),
-        ("no", "no such"),
-    ]:
-        with pytest.raises(WeightsError, match=reason):
-            AlexNet(3, weights=str(tmp_path / f"{name}.pth"))
-    with pytest.raises(RecipeError, match="3 channels"):
-        AlexNet(6)
+def test_a_registered_name_may_be_written_in_small_letters() -> None:
+    large, small = (load_encoder(name, "random", {"layer": "conv"}) for name in ("AlexNet", "alexnet"))
+    assert large.digest == small.digest and large.net.out_dim == 9216
 
 
 def test_a_backbone_of_somebody_else_takes_a_state_dict_strictly(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""How a component reads weights from a file that a user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pathfuse.errors import WeightsError
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a state dict saved by torch; never runs code from it.
+
+    Raises:
+        WeightsError: if the file is not there, is neither, or is damaged.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights {path}: there is no such file. Correct the path, or use `hub` or `random`.")
+    try:
+        state = _read(path)
+    except Exception as error:  # a damaged file can raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise WeightsError(f"weights {path}: cannot be read as a state dict ({reason}). Save it again.") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"weights {path}: holds no plain state dict. Save model.state_dict() alone.")
+    return state
+
+
+def backbone_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the backbone, where they are those of a run's checkpoint; others are handed back as they are.
+
+    Args:
+        state: as `read_state` returns it.
+    """
+    prefix = "model.encoder.backbone."
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return own or state
+
+
+def _read(path: Path) -> object:
+    if path.suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True)
+    from safetensors.torch import load_file
+
+    return load_file(path)
