@@ -1,0 +1,1 @@
+"""Published multiple-instance learning networks of torchmil as fusion blocks, one per module."""

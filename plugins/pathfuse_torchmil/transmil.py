@@ -1,0 +1,118 @@
+"""TransMIL of torchmil: Nystrom self-attention with a class token and convolutions over a square of patches."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.errors import RecipeError
+from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
+from pathfuse_torchmil.library import torchmil_class
+
+
+class TransMIL(BagwiseFusion):
+    """Nystrom self-attention over the patches of a bag; the embedding is that of the class token.
+
+    Patches should keep a fixed order, such as the raster of the slide: they are laid into a square and convolved.
+    `attention` is what the class token pays to each patch in the last layer, with signs as Nystrom leaves them cut
+    at 0, and sums to one.
+
+    Args:
+        tokens: sizes of the encoder's tokens.
+        spec: sizes of the data.
+        dim: width of the patches after a linear layer, and of the embedding.
+        layers: layers of attention, at least 2; the convolutions stand after the first.
+        heads: attention heads; they divide `dim`.
+        landmarks: patches that stand for all others in the attention; null is half of `dim`.
+        inverse_steps: iterations of the pseudo-inverse.
+        mlp: two layers after each attention.
+        dropout: in those layers.
+        fusion: joins the pooled stains; null joins them as `join` says.
+        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+
+    Source: Shao et al. 2021, arXiv:2106.00908; torchmil's `TransMIL`.
+    Departs: of torchmil, our heads instead of one binary logit. torchmil's attention itself departs from the released
+        code: no convolution of the values, no output projection, no dropout on it, and the first linear layer has no
+        ReLU; `BagEncoder` with `dim` puts one before it.
+    """
+
+    example_options: ClassVar[dict[str, object]] = {"dim": 16, "heads": 2, "landmarks": 4}
+
+    def __init__(
+        self,
+        tokens: dict[str, TokenSpec],
+        spec: DataSpec,
+        *,
+        dim: int = 512,
+        layers: int = 2,
+        heads: int = 8,
+        landmarks: int | None = None,
+        inverse_steps: int = 6,
+        mlp: bool = False,
+        dropout: float = 0.0,
+        fusion: NestedFusion | None = None,
+        join: How = "mean",
+    ) -> None:
+        super().__init__()
+        if layers < 2 or dim % heads:
+            raise RecipeError(
+                f"TransMIL: needs 2 layers or more and heads that divide dim, got {layers}, {heads}, {dim}."
+            )
+        transmil = torchmil_class("models", "TransMIL")
+
+        def network(width: int) -> nn.Module:
+            made: Any = transmil((width,), dim, layers, heads, landmarks, inverse_steps, dropout, mlp)
+            made.classifier = nn.Flatten(1)  # hands on the class token
+            for layer in made.layers:
+                if not mlp:
+                    layer.norm2 = nn.Identity()  # built, and never used
+            return made  # type: ignore[no-any-return]
+
+        self._build(tokens, spec, network, dict.fromkeys(tokens, dim), fusion, join)
+
+    def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
+        """The class token, and what it pays to every patch."""
+        watched: Any = network.get_submodule("layers")[-1].att_module
+        seen: list[Tensor] = []
+        handle = watched.qkv_nn.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+        try:
+            # torchmil's pseudo-inverse multiplies by an identity in float32, which half precision refuses.
+            half = bag.dtype.itemsize < 4
+            with torch.autocast(bag.device.type, dtype=bag.dtype) if half else nullcontext():
+                embedding = network(bag[None])  # (1, D)
+        finally:
+            handle.remove()
+        return Pooled(embedding[0], class_attention(watched, seen[0][0], len(bag)))
+
+
+@torch.no_grad()
+def class_attention(attention: Any, qkv: Tensor, patches: int) -> Tensor:  # noqa: ANN401
+    """What the class token pays to each patch (n,): one row of the attention, which torchmil only makes as a whole.
+
+    Args:
+        attention: torchmil's `NystromAttention`.
+        qkv: (padding + 1 + square, 3 D) queries, keys and values; the padding stands in front.
+        patches: n, patches of the bag; the rest of the square repeats them.
+    """
+    half = qkv.dtype.itemsize < 4
+    qkv = qkv.float() if half else qkv
+    heads, marks = attention.n_heads, attention.n_landmarks
+    query, key, _ = qkv.view(len(qkv), 3, heads, -1).permute(1, 2, 0, 3)  # (heads, n', d)
+    query = query * attention.scale_factor
+    marked_query, marked_key = (rows.unflatten(1, (marks, -1)).mean(2) for rows in (query, key))  # (heads, m, d)
+    square = 1
+    while square * square < patches:
+        square += 1
+    first = len(qkv) - square * square - 1  # where the class token stands
+    to_marks = (query[:, first : first + 1] @ marked_key.mT).softmax(-1)  # (heads, 1, m)
+    from_marks = (marked_query @ key.mT).softmax(-1)  # (heads, m, n')
+    inverse = torchmil_class("nn.attention.nystrom_attention", "moore_penrose_iter_pinv")(
+        (marked_query @ marked_key.mT).softmax(-1), attention.pinv_iterations
+    )
+    row = (to_marks @ inverse @ from_marks).mean(0)[0, first + 1 : first + 1 + patches].clamp(min=0)  # (n,)
+    total = row.sum()
+    return row / total if total > 0 else torch.full_like(row, 1 / patches)
