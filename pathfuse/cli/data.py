@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -12,15 +13,17 @@ from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
+Write = Callable[[Callable[[int, int], None]], Path]  # what writes a cohort and tells its progress
+
 HELP = """
 check CASES       a case table, a folder that holds cases.csv, or a folder of pairs: every problem at once
   --groups FILE     CSV file,group: the slide or patient behind each file of a folder of pairs
 split CASES       cross-validation folds by patient; `pathfuse data split --help` says more
 demo DIR          writes the generated cohort
-  --layout NAME     cases (a case table, the default) or bci (HE/ and IHC/ folders)
-  --pairs N         with bci: number of pairs (100)
-  --size_px N       edge of the images in pixels (cases: 64, bci: 1024)
-  --patients N      with cases: number of patients (240)
+  --layout NAME     cases (pairs of patches in a case table, the default), bci (pairs in HE/ and IHC/ folders),
+                    slides (whole slides at 4 um per pixel) or bags (feature files); the last two with a case table
+  --patients N      number of patients (240); with bci it is --pairs N (100)
+  --size_px N       edge of the images or slides in pixels (cases: 64, bci: 1024, slides: 384)
   --extra_stains S  with cases: further stains, separated by commas
   --seed N          other patients (0)"""
 
@@ -54,32 +57,52 @@ def check(path: Path, line: Words) -> int:
 
 
 def demo(folder: Path, line: Words) -> int:
-    """Writes the generated cohort as a case table with images, or in the layout of BCI."""
-    from pathfuse.data.demo import DemoOptions, write_bci, write_cohort
-
-    layout, seed, size = line.take("layout") or "cases", _number(line, "seed", 0), _number(line, "size_px", 0)
-    pairs, patients = _number(line, "pairs", 100), _number(line, "patients", 240)
-    extra = tuple(filter(None, (line.take("extra_stains") or "").split(",")))
+    """Writes the generated cohort in one of its layouts."""
+    layout = line.take("layout") or "cases"
+    if layout not in LAYOUTS:
+        raise RecipeError(f"--layout {layout} is unknown; write {', '.join(LAYOUTS)}.")
+    write = LAYOUTS[layout](folder, line, _number(line, "seed", 0))
     line.finish()
-    if layout not in ("cases", "bci"):
-        raise RecipeError(f"--layout {layout} is unknown; write cases or bci.")
     columns = (TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("writing", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        if layout == "bci":
-            written = write_bci(folder, pairs, size_px=size or 1024, seed=seed, progress=progress)
-        else:
-            options = DemoOptions(patients=patients, size_px=size or 64, extra_stains=extra, seed=seed)
-            written = write_cohort(folder, options, progress)
+        written = write(lambda done, total: bar.update(task, completed=done, total=total))
     print(f"{written} written")
     return 0
 
 
+def _cases(folder: Path, line: Words, seed: int) -> Write:
+    from pathfuse.data.demo import DemoOptions, write_cohort
+
+    patients, size = _number(line, "patients", 240), _number(line, "size_px", 64)
+    extra = tuple(filter(None, (line.take("extra_stains") or "").split(",")))
+    options = DemoOptions(patients=patients, size_px=size, extra_stains=extra, seed=seed)
+    return lambda progress: write_cohort(folder, options, progress)
+
+
+def _bci(folder: Path, line: Words, seed: int) -> Write:
+    from pathfuse.data.demo import write_bci
+
+    pairs, size = _number(line, "pairs", 100), _number(line, "size_px", 1024)
+    return lambda progress: write_bci(folder, pairs, size_px=size, seed=seed, progress=progress)
+
+
+def _slides(folder: Path, line: Words, seed: int) -> Write:
+    from pathfuse.data.demo.slides import DemoSlides, write_slides
+
+    options = DemoSlides(patients=_number(line, "patients", 240), slide_px=_number(line, "size_px", 384), seed=seed)
+    return lambda progress: write_slides(folder, options, progress)
+
+
+def _bags(folder: Path, line: Words, seed: int) -> Write:
+    from pathfuse.data.demo.bags import DemoBags, write_bags
+
+    options = DemoBags(patients=_number(line, "patients", 240), seed=seed)
+    return lambda progress: write_bags(folder, options, progress)
+
+
 VERBS = {"check": check, "split": splits.split, "demo": demo}
+LAYOUTS = {"cases": _cases, "bci": _bci, "slides": _slides, "bags": _bags}
 
 
 def _number(line: Words, key: str, default: int) -> int:

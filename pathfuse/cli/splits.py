@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = """
 split CASES       cross-validation folds by patient, each with its own validation part
+  --label_column C  CASES is no case table but one of cases and labels, as data.labels_table takes; C holds the labels
   --folds N         test folds (5)
   --repeats N       how often the folds are drawn anew (1)
   --group COLUMN    what stays together (patient_id)
@@ -38,7 +39,8 @@ LISTED = 10  # pairs that are printed; more would bury the folds
 
 def split(path: Path, line: Words) -> int:
     """Draws or converts splits, checks them, writes them and prints their hash."""
-    table = _cohort(path)
+    label = line.take("label_column")
+    table = _cohort(path) if label is None else _labelled(path, label)
     kind, ids = _choice(line, "format", tuple(FORMATS)), _choice(line, "ids", ("case", "slide"))
     stratify, duplicates = line.take("stratify") or "label", line.take("duplicates") or "6"
     if duplicates != "off" and not (duplicates.isdecimal() and int(duplicates) <= 15):
@@ -67,6 +69,17 @@ def _cohort(path: Path) -> CaseTable:
     if table.is_dir():
         return read_folder(table, modalities=stain_folders(table), labels="optional", missing="allow")
     return read_cases(table, check_files=False)
+
+
+def _labelled(path: Path, column: str) -> CaseTable:
+    """Cases without files, from a table that goes with folders of features."""
+    from pathfuse.data.bags_labels import read_labels
+    from pathfuse.data.cases import Case, CaseTable
+    from pathfuse.data.labels import class_order
+
+    rows, notes = read_labels(path, label=column)
+    cases = tuple(Case(row.case_id, row.patient_id, row.label, row.split, labels=row.more) for row in rows)
+    return CaseTable(path, cases, (), tuple(class_order(case.label for case in cases)), tuple(notes))
 
 
 def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Folds:

@@ -27,6 +27,7 @@ from pathfuse.cli import main
 from pathfuse.data.demo import write_bci
 from tests.conftest import PROJECT_ROOT
 from tests.docs.pages import PAGES, Block, blocks
+from tests.store.foreign import clam, features, grid, trident
 
 # Options put behind the page's own, where the last one wins. They make the work smaller and change nothing else.
 SMALL_DATA = [
@@ -62,6 +63,11 @@ SMALLER = {
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
 }
+SMALL_LAYOUTS = {
+    "cases": ["--patients=8", "--size_px=32"],
+    "bci": ["--pairs=24", "--size_px=64"],
+    "slides": ["--size_px=320"],
+}
 # Lines of a shell that are not ours to run; the pages need them, and nothing of pathfuse is in them.
 OTHERS = {
     "git clone": "the reader has no checkout yet; the test runs in one",
@@ -76,6 +82,7 @@ _number = count()
 INSTALLED = "installed"
 FOLDERS = ("BCI", "new_cases")
 """What a reader brings along; `bring` makes a small one of each."""
+FEATURES = "trident_processed"
 
 
 @pytest.fixture
@@ -108,6 +115,8 @@ def test_every_command_of_a_page_runs(page: Path, folder: Path, monkeypatch: pyt
 
 def bring(folder: Path, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
+    if FEATURES in text:
+        bring_features(folder)
     if any(re.search(rf"\b{name}\b", text) for name in FOLDERS):
         write_bci(folder / "BCI", 24, size_px=64)
         new = folder / "new_cases" / "HE"
@@ -117,6 +126,32 @@ def bring(folder: Path, page: Path) -> None:
         names = [file.name for file in (folder / "BCI" / "HE").rglob("*.png")]
         rows = [f"{name},slide{int(name[:5]) % 8}" for name in names]
         (folder / "groups.csv").write_text("\n".join(["file,group", *rows]))
+
+
+def bring_features(folder: Path) -> None:
+    """H&E as TRIDENT writes it, IHC as CLAM does, with labels, and CLAM's splits of them."""
+    he = folder / FEATURES / "20x_256px_0px_overlap" / "features_uni_v1"
+    cases = [f"A{number}" for number in range(24)]
+    for number, case in enumerate(cases):
+        trident(he / f"{case}.h5", features(12, 16, number), grid(12))
+        clam(folder / "clam_features", case, features(9, 8, number), grid(9))
+    rows = [f"{case},{case},{number % 2}" for number, case in enumerate(cases)]
+    (folder / "labels.csv").write_text("\n".join(["case_id,slide_id,label", *rows]))
+    (folder / "clam_splits").mkdir()
+    for fold in range(2):
+        parts = (
+            {"train": cases[8:], "val": cases[4:8], "test": cases[:4]}
+            if fold
+            else {"train": cases[:16], "val": cases[16:20], "test": cases[20:]}
+        )
+        lines = [
+            ",train,val,test",
+            *(
+                ",".join([str(row), *(parts[p][row] if row < len(parts[p]) else "" for p in parts)])
+                for row in range(16)
+            ),
+        ]
+        (folder / "clam_splits" / f"splits_{fold}.csv").write_text("\n".join(lines))
 
 
 def run_command(command: str, place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +199,7 @@ def smaller(words: list[str]) -> list[str]:
             extra = [*extra, f"--out=runs/{next(_number)}"]  # folders are named by the second, and a page takes less
         return words + extra
     if words[:2] == ["data", "demo"]:
-        return words + (["--pairs=24", "--size_px=64"] if "bci" in words else ["--patients=8", "--size_px=32"])
+        return words + SMALL_LAYOUTS.get(words[words.index("--layout") + 1] if "--layout" in words else "cases", [])
     return words
 
 

@@ -273,9 +273,13 @@ def test_real_slides_give_patches_on_their_tissue(tmp_path: Path) -> None:
     options = {"mpp": 0.5, "patch_px": 256, "modality": "ihc"}
     statuses, _ = run([slide, DATA / "wsi" / "cmu-1-small-region.svs"], tmp_path / "out", **options)
     assert {name: one.status for name, one in statuses.items()} == {"core": "done", "cmu-1-small-region": "done"}
-    with h5py.File(tmp_path / "out" / "20x_256px_0px_overlap" / "features_QuadrantMeans" / "core.h5") as file:
+    features_of = tmp_path / "out" / "20x_256px_0px_overlap" / "features_QuadrantMeans"
+    with h5py.File(features_of / "core.h5") as file:
         coords, size = file["coords"][:], file["coords"].attrs["patch_size_level0"]
         features = file["features"][:]
     assert size == 512 and 60 <= len(coords) <= 75
     direct = np.stack([pixels[y : y + 512, x : x + 512].mean((0, 1)) / 255 for x, y in coords.tolist()])
     assert np.abs(features.reshape(-1, 3, 4).mean(2) - direct).max() < 0.003
+    with h5py.File(features_of / "cmu-1-small-region.h5") as file:
+        edge_um = file["coords"].attrs["patch_size_level0"] * file.attrs["mpp"]
+    assert edge_um == pytest.approx(256 * 0.5, rel=0.01)
