@@ -184,7 +184,7 @@ class PairedBags(CohortData):
         """The cases with their parts; opens every file's header on first use."""
         table = self._bags.table
         cases, notes = self.parts.apply(table.cases)
-        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes, *self._size_note()])
+        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes, *self._size_note()], table.flow)
 
     @cached_property
     def _bags(self) -> BagTable:

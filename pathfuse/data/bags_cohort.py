@@ -75,7 +75,8 @@ def open_bags(
     # A file that is empty must not make its stain look present.
     cases = tuple(replace(case, files=_kept(case, slides[case.case_id])) for case in usable)
     widths = {m: _check_stain(m, [s for case in usable for s in slides[case.case_id].get(m, ())]) for m in modalities}
-    kept = replace(table, cases=cases, modalities=tuple(modalities), notes=tuple(notes))
+    table = table.keep(cases, f"no {' or '.join(modalities)} patch")
+    kept = replace(table, modalities=tuple(modalities), notes=tuple(notes))
     return BagTable(kept, slides, widths)
 
 

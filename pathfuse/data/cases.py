@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pathfuse.data.case_rows import scan
+from pathfuse.data.flow import FlowStep, left_out_step, table_step
 from pathfuse.data.labels import class_order
 from pathfuse.errors import CaseTableError
 from pathfuse.files import atomic_text
@@ -56,6 +57,7 @@ class CaseTable:
         modalities: every stain that a case has, in order of appearance.
         classes: class names; the position is the class index.
         notes: what a reader should know about how they were read.
+        flow: how many cases there were, and what was left out and why; empty where nothing was.
     """
 
     origin: Path
@@ -63,6 +65,12 @@ class CaseTable:
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    flow: tuple[FlowStep, ...] = ()
+
+    def keep(self, cases: Sequence[Case], why: str) -> CaseTable:
+        """The same table with some of its cases, changed or not; those that leave are counted under `why`."""
+        steps = self.flow or (table_step(self.cases),)
+        return replace(self, cases=tuple(cases), flow=(*steps, *left_out_step(why, self.cases, cases)))
 
 
 def read_cases(

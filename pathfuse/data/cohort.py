@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from pathfuse.data.cases import Case
 from pathfuse.data.contracts import SplitRow
+from pathfuse.data.flow import FlowStep, part_steps, table_step
+from pathfuse.errors import CaseTableError
 
 Rows = npt.NDArray[np.int64]
 
@@ -27,15 +29,28 @@ class Cohort:
         cases: in table order; every one has a part.
         classes: class names; the position is the class index.
         notes: what to read before trusting a number.
+        flow: what was counted on the way from the source; empty where nothing was left out.
     """
 
     origin: Path
     cases: Sequence[Case]
     classes: Sequence[str]
     notes: Sequence[str] = ()
+    flow: Sequence[FlowStep] = ()
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    def position(self, case_id: str) -> int:
+        """Where a case is in the table.
+
+        Raises:
+            CaseTableError: if there is no such case.
+        """
+        for position, case in enumerate(self.cases):
+            if case.case_id == case_id:
+                return position
+        raise CaseTableError(f"{self.origin.name} has no case {case_id!r} in use. Choose another one.")
 
     def where(self, part: str) -> Rows:
         """Positions of the cases of a part."""
@@ -55,6 +70,11 @@ class Cohort:
         """Consecutive numbers for the cases that have a stain, -1 for the others."""
         there = np.array([bool(case.files.get(modality)) for case in self.cases], dtype=bool)
         return np.where(there, np.cumsum(there) - 1, -1)
+
+    def flow_steps(self) -> list[FlowStep]:
+        """Cases and patients at every step from the source to the parts."""
+        steps = self.flow or (table_step(self.cases),)
+        return [*steps, *part_steps(self.cases, [case.split for case in self.cases])]
 
     def split_table(self) -> list[SplitRow]:
         """Every case with its part."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pathfuse.data.cohort import Cohort
 from pathfuse.data.contracts import CaseData, Folds, SplitRow
+from pathfuse.data.flow import FlowStep
+from pathfuse.data.images import Pixels
 from pathfuse.data.parts import Parts
 
 
@@ -35,6 +37,15 @@ class CohortData(CaseData):
     def folds(self) -> Folds | None:
         """The fold that the parts come from; None where they do not come from a file of folds."""
         return self.parts.folds
+
+    def flow(self) -> list[FlowStep]:
+        """How many cases and patients are left at every step from the source to the parts, in order."""
+        return self.cohort.flow_steps()
+
+    def picture(self, case_id: str) -> dict[str, Pixels]:
+        """Nothing: a cohort of features has no pictures."""
+        self.cohort.position(case_id)
+        return {}
 
     def notes(self) -> list[str]:
         """What to read before trusting a number."""

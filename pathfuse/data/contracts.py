@@ -10,6 +10,8 @@ from typing import NamedTuple
 from lightning.pytorch import LightningDataModule
 
 from pathfuse.core import DataSpec
+from pathfuse.data.flow import FlowStep, part_steps
+from pathfuse.data.images import Pixels
 
 
 class SplitRow(NamedTuple):
@@ -67,3 +69,19 @@ class CaseData(LightningDataModule, ABC):
     def notes(self) -> list[str]:
         """Lines to read before trusting a number, for example that patches of one slide may lie in two parts."""
         return []
+
+    def flow(self) -> list[FlowStep]:
+        """How many cases and patients are left at every step from the source to the parts, in order."""
+        rows = self.split_table()
+        return list(part_steps(rows, [row.split for row in rows]))
+
+    def picture(self, case_id: str) -> dict[str, Pixels]:
+        """Per stain that a case has, a picture (H, W, 3) of at most 512 px; empty where there are only features.
+
+        Args:
+            case_id: a case of `split_table`.
+
+        Raises:
+            CaseTableError: if there is no such case.
+        """
+        return {}

@@ -18,6 +18,9 @@ from pathfuse.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]
 
+PICTURE_PX = 512
+"""Longest edge of a picture that is shown in a report."""
+
 # What Pillow's readers raise on files that are cut short or damaged; PNG chunks end in SyntaxError.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 _filters = Lock()  # warning filters are global to the process, and files may be opened in threads
@@ -63,6 +66,17 @@ def check_same_size(paths: Sequence[Path]) -> None:
                 f"{path} is {size[0]} x {size[1]} px, but its partner {paths[0]} is {first[0]} x {first[1]}. "
                 "Cut both to the same field, or remove the pair."
             )
+
+
+def picture_of(pixels: Pixels) -> Pixels:
+    """A prepared image (3, H, W) as a picture to show, (h, w, 3), its longest edge at most `PICTURE_PX`."""
+    image = np.ascontiguousarray(pixels.transpose(1, 2, 0))  # (H, W, 3)
+    height, width, _ = image.shape
+    scale = PICTURE_PX / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
 @contextmanager

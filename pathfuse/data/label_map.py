@@ -90,7 +90,9 @@ def merge_labels(
         )
     if not kept:
         raise CaseTableError(f"{table.origin.name}: the label map leaves out every case. Correct data.label_map.")
-    return replace(table, cases=kept, classes=tuple(classes or merged_classes(mapping)), notes=tuple(notes))
+    gone = dict.fromkeys(case.label for case, new in cases if new is None)
+    table = table.keep(kept, f"label {', '.join(gone)} by the label map")
+    return replace(table, classes=tuple(classes or merged_classes(mapping)), notes=tuple(notes))
 
 
 def _becomes(origin: Path, case: Case, mapping: Mapping[str, str]) -> str | None:

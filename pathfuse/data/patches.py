@@ -21,7 +21,7 @@ from pathfuse.data.cohort_data import CohortData
 from pathfuse.data.dataset import PairedImages
 from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
 from pathfuse.data.demo.cohort import Generated, Progress
-from pathfuse.data.images import check_same_size, image_size
+from pathfuse.data.images import Pixels, check_same_size, image_size, picture_of
 from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.data.parts import Parts
 from pathfuse.data.prepare import Preparation, preparations
@@ -167,6 +167,12 @@ class PairedPatches(CohortData):
         """Every case in table order, whatever its part."""
         return self._loader(np.arange(len(self.cohort)))
 
+    def picture(self, case_id: str) -> dict[str, Pixels]:
+        """The prepared images of a case, as the model sees them, at most 512 px wide."""
+        position = self.cohort.position(case_id)
+        rows = {m: self.cohort.rows(m)[position] for m in self.modalities}
+        return {m: picture_of(self._prepare()[m][row]) for m, row in rows.items() if row >= 0}
+
     @cached_property
     def cohort(self) -> Cohort:
         """The cases with their parts; read on first use."""
@@ -184,7 +190,7 @@ class PairedPatches(CohortData):
         cases, notes = self.parts.apply(table.cases)
         if self.root is None and self.cases is None:
             notes = ["The images are generated (demo cohort): no number here says anything about patients.", *notes]
-        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes])
+        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes], table.flow)
 
     def _source(self) -> Path:
         path = self.root or self.cases

@@ -89,7 +89,8 @@ def _usable(table: CaseTable, modalities: Sequence[str], missing: Missing | None
         )
     if not usable:
         raise CaseTableError(f"{name} has no case with any of {', '.join(modalities)}. Correct data.modalities.")
-    return replace(table, cases=tuple(usable), modalities=tuple(modalities), notes=tuple(notes))
+    table = table.keep(usable, f"no {' or '.join(modalities)} image")
+    return replace(table, modalities=tuple(modalities), notes=tuple(notes))
 
 
 def _only(case: Case, modalities: Sequence[str], mpp: float | None) -> Case:
