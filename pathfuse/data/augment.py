@@ -23,6 +23,7 @@ class Augment:
     Args:
         rotation: largest angle in degrees; what turns in from outside is white, the colour of glass. 0 is off.
         flips: mirror left-right and top-bottom, each for half of the cases.
+        quarter_turns: turn by 0, 90, 180 or 270 degrees, which brings nothing in from outside.
         intensity: brightness is multiplied by up to 1 plus or minus this. 0 is off.
         contrast: contrast is multiplied by up to 1 plus or minus this. 0 is off.
         smooth: probability of a Gaussian blur, sigma 0.5 to 0.85 px (released Corr-A-Net code: 0.35).
@@ -39,6 +40,7 @@ class Augment:
     gamma: float = 0.0
     sharpen: float = 0.0
     crop: float = 1.0
+    quarter_turns: bool = False
 
     def __post_init__(self) -> None:
         for name in ("intensity", "contrast", "smooth", "gamma", "sharpen"):
@@ -77,6 +79,11 @@ class Augmenter:
         return images.clamp_(0, 1)
 
 
+def quarter_turn(images: Tensor) -> Tensor:
+    """Images (M, 3, H, W) turned by 0, 90, 180 or 270 degrees."""
+    return torch.rot90(images, int(torch.randint(4, ())), dims=(-2, -1))
+
+
 def _negative(images: Tensor) -> Tensor:
     return 1 - images
 
@@ -88,6 +95,8 @@ def _torchvision_steps(options: Augment, size_px: int) -> list[v2.Transform]:
     steps: list[v2.Transform] = []
     if options.flips:
         steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    if options.quarter_turns:
+        steps.append(v2.Lambda(quarter_turn))
     if options.rotation:
         # As a negative: interpolation fades to 0 at the edge, which is a dark line on white but white on the negative.
         turn = v2.RandomRotation(options.rotation, interpolation=v2.InterpolationMode.BILINEAR, fill=0.0)

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from pathfuse.core import Batch
 from pathfuse.data.augment import Augmenter
-from pathfuse.data.cache import PreparedImages
 from pathfuse.data.cohort import Rows
 from pathfuse.data.sampler import Item
 
 SCALE = np.float32(1 / 255)  # a product is faster than a quotient; 255 still becomes exactly 1
+
+
+class ImageRows(Protocol):
+    """Images of one stain, by number; what a worker process can be sent."""
+
+    def __getitem__(self, row: int) -> npt.NDArray[np.uint8]:
+        """One image, (3, H, W)."""
 
 
 class PairedImages(Dataset[Batch]):
@@ -26,7 +34,7 @@ class PairedImages(Dataset[Batch]):
     An item is (epoch, position in these cases), see `EpochSampler`; a list of them is a batch.
 
     Args:
-        images: the prepared images of every stain that any case has.
+        images: the images of every stain that any case has.
         rows: per stain and case of the cohort, its row in `images`, -1 where the stain is absent.
         targets: per case of the cohort, its class index, -1 where unknown.
         case_ids: of the cohort.
@@ -38,7 +46,7 @@ class PairedImages(Dataset[Batch]):
 
     def __init__(
         self,
-        images: Mapping[str, PreparedImages],
+        images: Mapping[str, ImageRows],
         rows: Mapping[str, Rows],
         targets: Rows,
         case_ids: Sequence[str],

@@ -39,7 +39,7 @@ class Preparation:
         pixels = decode(path)  # (H, W, 3)
         if self.stain is not None:
             pixels = self.stain(pixels)
-        return np.ascontiguousarray(_resized(_square(pixels), self.size_px).transpose(2, 0, 1))
+        return fitted(pixels, self.size_px)
 
     def settings(self) -> str:
         """All that the result depends on besides the file, as text."""
@@ -81,6 +81,11 @@ def _stain(modality: str, target: str | None) -> Macenko:
             f"with the wanted colours in data.targets.{modality}, or leave it out."
         )
     return Macenko()
+
+
+def fitted(pixels: Pixels, size_px: int) -> Pixels:
+    """The central square of an image (H, W, 3) at a size, (3, size_px, size_px)."""
+    return np.ascontiguousarray(_resized(_square(pixels), size_px).transpose(2, 0, 1))
 
 
 def _square(pixels: Pixels) -> Pixels:

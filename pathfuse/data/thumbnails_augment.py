@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
-from pathfuse.data.augment import Augment, Augmenter
+from pathfuse.data.augment import Augment, Augmenter, quarter_turn
 from pathfuse.errors import RecipeError
 
 
@@ -53,8 +52,8 @@ class ThumbnailAugmenter(Augmenter):
     """
 
     def __init__(self, options: ThumbnailAugment, size_px: int, seed: int) -> None:
-        super().__init__(replace(options, rotation=0.0), size_px, seed)
-        first: list[Callable[[Tensor], Tensor]] = [_quarter_turn] if options.quarter_turns else []
+        super().__init__(replace(options, rotation=0.0, quarter_turns=False), size_px, seed)
+        first: list[Callable[[Tensor], Tensor]] = [quarter_turn] if options.quarter_turns else []
         if options.rotation or options.zoom:
             scale = (1 - options.zoom, 1 + options.zoom)
             bilinear = v2.InterpolationMode.BILINEAR
@@ -74,7 +73,3 @@ class _OnGlass:
         # Relative to the glass the outside is 0, so that nothing dark is blended in along the edge.
         placed: Tensor = self.place(images - glass) + glass
         return placed
-
-
-def _quarter_turn(images: Tensor) -> Tensor:
-    return torch.rot90(images, int(torch.randint(4, ())), (-2, -1))

@@ -44,6 +44,14 @@ def test_all_stains_of_a_case_get_the_same_change(epoch):
     assert_close(both[:1], alone)
 
 
+def test_quarter_turns_give_all_four():
+    augment = Augmenter(Augment(**{**OFF, "quarter_turns": True}), 16, seed=0)
+    picture = images(2)
+    turned = [picture.rot90(turns, (2, 3)) for turns in range(4)]
+    found = [next(i for i, t in enumerate(turned) if torch.equal(augment(picture.clone(), 0, c), t)) for c in range(40)]
+    assert set(found) == {0, 1, 2, 3}
+
+
 def test_flips_only_move_pixels():
     augment = Augmenter(Augment(**{**OFF, "flips": True}), 16, seed=0)
     picture = images(1)
