@@ -154,6 +154,20 @@ def test_convert_to_eva_writes_the_manifest_last(folder):
         store(["convert", str(folder / "he"), "--to", "eva", "--out", str(out), "--cases", cases])
 
 
+def test_eva_reads_the_converted_folder(folder):
+    reason = "eva (kaiko-eva) is not installed: a peer of the size of a framework, with pins of its own"
+    peer = pytest.importorskip("eva.core.data.datasets.classification.multi_embeddings", reason=reason)
+    rows = [[f"c{n}", f"p{n}", "he", f"he/s{n}.h5", ("0", "1", "1")[n], "train", ""] for n in range(3)]
+    cases, out = table(folder / "cases.csv", rows), folder / "eva"
+    assert store(["convert", str(folder / "he"), "--to", "eva", "--out", str(out), "--cases", cases]) == 0
+    data = peer.MultiEmbeddingsClassificationDataset(root=str(out), manifest_file="manifest.csv", split="train")
+    data.setup()
+    assert len(data) == 3 and [int(data.load_target(index)) for index in range(3)] == [0, 1, 1]
+    for index in range(3):
+        with h5py.File(folder / "he" / f"s{index}.h5") as file:
+            assert np.array_equal(data.load_embeddings(index).numpy(), file["features"][:])
+
+
 @pytest.mark.parametrize(
     "words",
     [
