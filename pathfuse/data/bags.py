@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,17 +12,17 @@ from torch.utils.data import DataLoader
 
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.bags_cohort import BagTable, Fact, open_bags
-from pathfuse.data.bags_dataset import BagLoader, BagSet, Sampling
+from pathfuse.data.bags_dataset import BagSet, Sampling
 from pathfuse.data.bags_pairs import ClassPairs, PairedBagSet, Pairing
 from pathfuse.data.bags_source import read_bag_cases
-from pathfuse.data.cache import default_cache
 from pathfuse.data.cohort import Cohort, Rows
-from pathfuse.data.cohort_data import CohortData
+from pathfuse.data.cohort_data import CohortData, Part
 from pathfuse.data.demo.bags import DemoBags
-from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.data.label_map import NamedMap
+from pathfuse.data.loader import case_loader
+from pathfuse.data.option_checks import check_at_least, check_one_source, check_positive
 from pathfuse.data.parts import Parts
-from pathfuse.data.sampler import EpochSampler
-from pathfuse.errors import CaseTableError, RecipeError, StoreError
+from pathfuse.errors import RecipeError, StoreError
 
 _DEMO = DemoBags()
 BIG = 2 << 30  # bytes of one bag in memory from which a note says so
@@ -107,25 +106,28 @@ class PairedBags(CohortData):
         cache: str | None = None,
         demo: DemoBags = _DEMO,
     ) -> None:
-        super().__init__()
-        _check_source(root, cases, stores, labels_table)
-        for name, count in (("patches_per_bag", patches_per_bag), ("eval_patches_per_bag", eval_patches_per_bag)):
-            _check(name, count is None or count >= 1, count, "at least 1, or null for all")
-        for name, size in (("mpp", mpp), ("patch_size_level0", patch_size_level0)):
-            _check(name, size is None or size > 0, size, "more than 0")
-        _check("batch_size", batch_size >= 1, batch_size, "at least 1")
-        _check("num_workers", num_workers >= 0, num_workers, "at least 0")
-        for name, share in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            _check(name, 0 <= share < 1, share, "a fraction from 0 to below 1")
-        stains = tuple(modalities) if modalities is not None else tuple(stores or ("he", "ihc"))
-        if not stains or len(set(stains)) < len(stains):
-            raise RecipeError(f"data.modalities is {list(stains)}; name each stain once, and at least one.")
+        check_one_source({"root": root, "cases": cases, "stores": stores})
+        if (stores is None) != (labels_table is None):
+            other = "labels_table" if labels_table is None else "stores"
+            raise RecipeError(f"data.stores and data.labels_table belong together; add data.{other}.")
+        check_at_least("patches_per_bag", patches_per_bag, 1, ", or null for all")
+        check_at_least("eval_patches_per_bag", eval_patches_per_bag, 1, ", or null for all")
+        check_positive("mpp", mpp)
+        check_positive("patch_size_level0", patch_size_level0)
+        super().__init__(
+            tuple(modalities) if modalities is not None else tuple(stores or ("he", "ihc")),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            parts=Parts(split, splits, repeat, fold, val_fraction, test_fraction, seed=seed, test_on=test_on),
+            label_map=label_map,
+            classes=classes,
+            cache=cache,
+        )
         self.root = root
         self.cases = cases
         self.stores = stores
         self.labels_table = labels_table
         self.label_column = label_column
-        self.modalities = stains
         self.patches_per_bag = patches_per_bag
         self.eval_patches_per_bag = eval_patches_per_bag
         self.dtype = dtype
@@ -133,16 +135,8 @@ class PairedBags(CohortData):
         self.patch_size_level0 = patch_size_level0
         self.pairing: Pairing = pairing
         self.require = tuple(require)
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.parts = Parts(split, splits, repeat, fold, val_fraction, test_fraction, seed=seed, test_on=test_on)
-        self.seed = seed
         self.labels = labels
         self.missing = missing
-        self.label_map = label_map
-        self._mapping = label_map_of(label_map, classes)
-        self.classes = classes
-        self.cache = Path(cache) if cache else default_cache()
         self.demo = demo
 
     def spec(self) -> DataSpec:
@@ -160,31 +154,10 @@ class PairedBags(CohortData):
                     "made them. Extract them with the encoder of the training cohort."
                 )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The training part, shuffled, with the patches of this epoch."""
-        index = self.cohort.where("train")
-        if not len(index):
-            raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
-        return self._loader(index, Sampling(self.patches_per_bag, self.seed), shuffle=True, persistent=True)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation part in table order."""
-        return self._loader(self.cohort.where("val"), self._evaluation, persistent=True)
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """The test part, or every case with `test_on: all`, in table order."""
-        return self._loader(self.cohort.where("test"), self._evaluation)
-
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """Every case in table order, whatever its part."""
-        return self._loader(np.arange(len(self.cohort)), self._evaluation)
-
     @cached_property
     def cohort(self) -> Cohort:
         """The cases with their parts; opens every file's header on first use."""
-        table = self._bags.table
-        cases, notes = self.parts.apply(table.cases)
-        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes, *self._size_note()], table.flow)
+        return self._divided(self._bags.table, after=self._size_note())
 
     @cached_property
     def _bags(self) -> BagTable:
@@ -195,23 +168,19 @@ class PairedBags(CohortData):
             labels_table=self.labels_table,
             label_column=self.label_column,
             modalities=self.modalities,
-            classes=self.classes if self._mapping is None else None,
+            classes=self._own_classes(),
             mpp=self.mpp,
             demo=self.demo,
             cache=self.cache,
         )
         return open_bags(
-            merge_labels(table, self._mapping, self.classes),
+            self._merged(table),
             self.modalities,
             missing=self.missing,
             labels=self.labels,
             require=self.require,
             patch_size_level0=self.patch_size_level0,
         )
-
-    @property
-    def _evaluation(self) -> Sampling:
-        return Sampling(self.eval_patches_per_bag, self.seed, by_epoch=False)
 
     def _model_widths(self) -> dict[str, int]:
         """What the model at hand was made for; a run that predicts from H&E alone needs the width of absent IHC."""
@@ -227,40 +196,31 @@ class PairedBags(CohortData):
             return []
         return [f"The largest bag takes {largest / 2**30:.1f} GiB as {self.dtype}; patches_per_bag bounds it."]
 
-    def _loader(
-        self, index: Rows, sampling: Sampling, *, shuffle: bool = False, persistent: bool = False
-    ) -> DataLoader[Batch]:
+    def _loader(self, index: Rows, part: Part) -> DataLoader[Batch]:
+        training = part == "train"
+        sampling = Sampling(self.patches_per_bag, self.seed)
+        if not training:
+            sampling = Sampling(self.eval_patches_per_bag, self.seed, by_epoch=False)
         cases = self.cohort.cases
         made_for = self._model_widths()
         slides = [self._bags.slides[case.case_id] for case in cases]
         widths = {m: self._bags.widths[m] or made_for.get(m, 0) for m in self.modalities}
         targets, names = self.cohort.targets(), [case.case_id for case in cases]
         patients, dtype = [case.patient_id for case in cases], _DTYPES[self.dtype]
-        pairs = self._pairs(index) if shuffle else None
+        pairs = self._pairs(index) if training else None
         data = (
             BagSet(slides, widths, targets, names, patients, index, sampling=sampling, dtype=dtype)
             if pairs is None
             else PairedBagSet(slides, widths, targets, names, patients, pairs, sampling=sampling, dtype=dtype)
         )
-        trainer = self.trainer
-        sampler = EpochSampler(
+        sampler = self._ordered(data, training and self.pairing != "class_static")
+        return case_loader(
             data,
-            seed=self.seed,
-            shuffle=shuffle and self.pairing != "class_static",
-            epoch=None if trainer is None else self._epoch,
-            ranks=1 if trainer is None else trainer.world_size,
-            rank=0 if trainer is None else trainer.global_rank,
-        )
-        workers = min(self.num_workers, -(-len(sampler) // self.batch_size))
-        return BagLoader(
-            data,  # type: ignore[arg-type]  # BagLoader raises the errors among the batches
+            sampler,
             batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=_as_is,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=persistent and workers > 0,
-            generator=torch.Generator().manual_seed(self.seed),  # the global one must not depend on the loader
+            num_workers=self.num_workers,
+            seed=self.seed,
+            persistent=part in ("train", "val"),
         )
 
     def _pairs(self, index: Rows) -> ClassPairs | None:
@@ -271,25 +231,3 @@ class PairedBags(CohortData):
         static = self.pairing == "class_static"
         origin, targets = self.cohort.origin, self.cohort.targets()
         return ClassPairs(origin, targets, self.cohort.classes, lends, index, seed=self.seed, static=static)
-
-    def _epoch(self) -> int:
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-
-
-def _as_is(batch: object) -> object:
-    return batch
-
-
-def _check_source(
-    root: str | None, cases: str | None, stores: dict[str, str] | None, labels: str | dict[str, str] | None
-) -> None:
-    if sum(source is not None for source in (root, cases, stores)) > 1:
-        raise RecipeError("data.root, data.cases and data.stores exclude each other; keep the one to read.")
-    if (stores is None) != (labels is None):
-        other = "labels_table" if labels is None else "stores"
-        raise RecipeError(f"data.stores and data.labels_table belong together; add data.{other}.")
-
-
-def _check(name: str, good: bool, value: float | None, wanted: str) -> None:
-    if not good:
-        raise RecipeError(f"data.{name} is {value}; give {wanted}.")

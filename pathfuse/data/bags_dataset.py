@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from pathfuse.core import Bags, Batch, SlideInfo
 from pathfuse.data.bags_cohort import Slides
@@ -139,16 +139,6 @@ class BagSet(Dataset[Batch | PathfuseError]):
             torch.cat([known for known in coords if known is not None]) if _all_known(coords) else None,
             tuple(tuple(_info(slide) for slide in slides) for slides in several),
         )
-
-
-class BagLoader(DataLoader[Batch]):
-    """A data loader that raises what a worker found wrong, as the one line it is."""
-
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        for batch in super().__iter__():
-            if isinstance(batch, PathfuseError):
-                raise batch
-            yield batch
 
 
 def _numbers(sizes: Sequence[Sequence[int]]) -> Tensor:

@@ -8,33 +8,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
 from torch.utils.data import DataLoader
 
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.augment import Augment, Augmenter
-from pathfuse.data.cache import PreparedImages, default_cache, prepared_images
-from pathfuse.data.cases import CaseTable
+from pathfuse.data.cache import PreparedImages, prepared_images
 from pathfuse.data.cohort import Cohort, Rows
-from pathfuse.data.cohort_data import CohortData
+from pathfuse.data.cohort_data import CohortData, Part
 from pathfuse.data.dataset import PairedImages
 from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
 from pathfuse.data.demo.cohort import Generated, Progress
 from pathfuse.data.images import Pixels, check_same_size, image_size, picture_of
-from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.data.label_map import NamedMap
+from pathfuse.data.loader import case_loader
+from pathfuse.data.option_checks import check_at_least, check_one_source
 from pathfuse.data.parts import Parts
 from pathfuse.data.prepare import Preparation, preparations
 from pathfuse.data.progress import available_cores, progress_bar
 from pathfuse.data.sampler import EpochSampler
-from pathfuse.data.source import read_source
-from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.data.source import read_source, refuse_several
 
 # Defaults of the types that a recipe has; never changed.
 _STAINS = ["he", "ihc"]
 _NORMALISED = ["he"]
 _AUGMENT = Augment()
 _DEMO = DemoOptions()
+GENERATED = "The images are generated (demo cohort): no number here says anything about patients."
 
 
 class PairedPatches(CohortData):
@@ -106,31 +105,27 @@ class PairedPatches(CohortData):
         verify: bool = False,
         demo: DemoOptions = _DEMO,
     ) -> None:
-        super().__init__()
-        _check(size_px, batch_size, num_workers, val_fraction, test_fraction)
-        if root is not None and cases is not None:
-            raise RecipeError("data.root and data.cases are both set; keep the one to read.")
-        if not modalities or len(set(modalities)) < len(modalities):
-            raise RecipeError(f"data.modalities is {list(modalities)}; name each stain once, and at least one.")
+        check_one_source({"root": root, "cases": cases})
+        check_at_least("size_px", size_px, 1)
+        super().__init__(
+            modalities,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            parts=Parts(split, splits, repeat, fold, val_fraction, test_fraction, seed=seed, test_on=test_on),
+            label_map=label_map,
+            classes=classes,
+            cache=cache,
+        )
         self.root = root
         self.cases = cases
         self.groups = groups
-        self.modalities = tuple(modalities)
         self.size_px = size_px
         self.normalise = tuple(normalise)
         self.targets = targets or {}
         self.mpp = mpp
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.parts = Parts(split, splits, repeat, fold, val_fraction, test_fraction, seed=seed, test_on=test_on)
-        self.seed = seed
         self.labels = labels
         self.missing = missing
-        self.label_map = label_map
-        self._mapping = label_map_of(label_map, classes)
-        self.classes = classes
         self.augment = augment
-        self.cache = Path(cache) if cache else default_cache()
         self.verify = verify
         self.demo: Generated = demo
         self._images: dict[str, PreparedImages] | None = None
@@ -148,25 +143,6 @@ class PairedPatches(CohortData):
         """Opens the cache."""
         self._prepare()
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The training part, shuffled and augmented; a last batch of one case is left out of its epoch."""
-        index = self.cohort.where("train")
-        if not len(index):
-            raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
-        return self._loader(index, self._augmenter(), shuffle=True)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation part in table order."""
-        return self._loader(self.cohort.where("val"))
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """The test part, or every case with `test_on: all`, in table order."""
-        return self._loader(self.cohort.where("test"))
-
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """Every case in table order, whatever its part."""
-        return self._loader(np.arange(len(self.cohort)))
-
     def picture(self, case_id: str) -> dict[str, Pixels]:
         """The prepared images of a case, as the model sees them, at most 512 px wide."""
         position = self.cohort.position(case_id)
@@ -180,17 +156,14 @@ class PairedPatches(CohortData):
             self._source(),
             modalities=self.modalities,
             groups=Path(self.groups) if self.groups else None,
-            classes=self.classes if self._mapping is None else None,
+            classes=self._own_classes(),
             labels=self.labels,
             missing=self.missing,
             mpp=self.mpp,
         )
-        table = merge_labels(table, self._mapping, self.classes)
-        _refuse_several(table, type(self).__name__)
-        cases, notes = self.parts.apply(table.cases)
-        if self.root is None and self.cases is None:
-            notes = ["The images are generated (demo cohort): no number here says anything about patients.", *notes]
-        return Cohort(table.origin, cases, table.classes, [*table.notes, *notes], table.flow)
+        table = self._merged(table)
+        refuse_several(table, type(self).__name__)
+        return self._divided(table, before=[GENERATED] if self.root is None and self.cases is None else [])
 
     def _source(self) -> Path:
         path = self.root or self.cases
@@ -234,7 +207,9 @@ class PairedPatches(CohortData):
         for case in self.cohort.cases:
             check_same_size([files[0].path for files in case.files.values()])
 
-    def _loader(self, index: Rows, augment: Augmenter | None = None, *, shuffle: bool = False) -> DataLoader[Batch]:
+    def _loader(self, index: Rows, part: Part) -> DataLoader[Batch]:
+        training = part == "train"
+        augment = self._augmenter() if training else None
         data = PairedImages(
             self._prepare(),
             {m: self.cohort.rows(m) for m in self.modalities},
@@ -245,49 +220,17 @@ class PairedPatches(CohortData):
             size_px=self.size_px,
             augment=augment,
         )
-        sampler = self._sampler(data, index, shuffle)
-        # Passing a batch between processes takes longer than reading one: workers pay where there is work to do.
-        workers = 0 if augment is None else min(self.num_workers, -(-len(sampler) // self.batch_size))
-        return DataLoader(
+        sampler = self._sampler(data, index, training)
+        return case_loader(
             data,
+            sampler,
             batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=_as_is,
-            pin_memory=torch.cuda.is_available(),
+            # Passing a batch between processes takes longer than reading one: workers pay where there is work to do.
+            num_workers=0 if augment is None else self.num_workers,
+            seed=self.seed,
             # Batch normalisation cannot train on one case.
-            drop_last=shuffle and len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1,
-            persistent_workers=workers > 0,
-            generator=torch.Generator().manual_seed(self.seed),  # the global one must not depend on the loader
+            drop_last=training and len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1,
         )
 
     def _sampler(self, data: PairedImages, index: Rows, shuffle: bool) -> EpochSampler:
-        ranks, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-        epoch = None if self.trainer is None else self._epoch
-        return EpochSampler(data, seed=self.seed, shuffle=shuffle, epoch=epoch, ranks=ranks, rank=rank)
-
-    def _epoch(self) -> int:
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-
-
-def _as_is(batch: object) -> object:
-    return batch
-
-
-def _refuse_several(table: CaseTable, asked_by: str) -> None:
-    for case in table.cases:
-        for modality, files in case.files.items():
-            if len(files) > 1:
-                raise CaseTableError(
-                    f"{table.origin.name}: case {case.case_id} has {len(files)} {modality} images, and {asked_by} "
-                    "takes one. Give each image its own case_id and the same patient_id."
-                )
-
-
-def _check(size_px: int, batch_size: int, num_workers: int, val_fraction: float, test_fraction: float) -> None:
-    for name, value, least in (("size_px", size_px, 1), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-        if value < least:
-            raise RecipeError(f"data.{name} is {value}; give at least {least}.")
-    for name, share in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-        if not 0 <= share < 1:
-            raise RecipeError(f"data.{name} is {share}; give a fraction from 0 to below 1.")
+        return self._ordered(data, shuffle)

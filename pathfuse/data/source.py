@@ -109,3 +109,18 @@ def _refuse_unlabelled(table: CaseTable) -> None:
             f"{table.origin.name}: {len(bare)} cases have no label, first {bare[0]}. Fill in column label, or accept "
             "them with `labels: optional`."
         )
+
+
+def refuse_several(table: CaseTable, asked_by: str) -> None:
+    """Refuses a case with more than one image of a stain.
+
+    Raises:
+        CaseTableError: naming the case and what takes only one.
+    """
+    for case in table.cases:
+        for modality, files in case.files.items():
+            if len(files) > 1:
+                raise CaseTableError(
+                    f"{table.origin.name}: case {case.case_id} has {len(files)} {modality} images, and {asked_by} "
+                    "takes one. Give each image its own case_id and the same patient_id."
+                )

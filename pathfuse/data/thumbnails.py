@@ -168,7 +168,7 @@ class SlideThumbnails(PairedPatches):
     def _sampler(self, data: PairedImages, index: Rows, shuffle: bool) -> EpochSampler:
         if not shuffle or self.sampler == "shuffle":
             return super()._sampler(data, index, shuffle)
-        ranks, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+        ranks, rank = self._ranks()
         epoch = None if self.trainer is None else self._epoch
         targets = self.cohort.targets()[index]
         return BalancedSampler(data, targets, seed=self.seed, epoch=epoch, ranks=ranks, rank=rank)

@@ -245,7 +245,7 @@ def test_the_demo_cohort_is_drawn_when_there_is_no_source(cache):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"cases": "x.csv"}, "both set"),
+        ({"cases": "x.csv"}, "data.root and data.cases exclude each other"),
         ({"modalities": []}, "at least one"),
         ({"modalities": ["he", "he"]}, "once"),
         ({"size_px": 0}, "data.size_px"),

@@ -1,0 +1,36 @@
+"""Checks of options that data modules share; each message names the option, its value and what to give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pathfuse.errors import RecipeError
+
+
+def check_one_source(sources: Mapping[str, object]) -> None:
+    """Refuses more than one place to read cases from.
+
+    Args:
+        sources: per option, its value; None where it is not set.
+    """
+    given = [f"data.{name}" for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise RecipeError(f"{' and '.join(given)} exclude each other; keep the one to read.")
+
+
+def check_modalities(modalities: Sequence[str]) -> None:
+    """Refuses no stain, or one twice."""
+    if not modalities or len(set(modalities)) < len(modalities):
+        raise RecipeError(f"data.modalities is {list(modalities)}; name each stain once, and at least one.")
+
+
+def check_at_least(name: str, value: int | None, least: int, otherwise: str = "") -> None:
+    """Refuses a number below the least; None is one that is not set."""
+    if value is not None and value < least:
+        raise RecipeError(f"data.{name} is {value}; give at least {least}{otherwise}.")
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """Refuses a number that is not above 0; None is one that is not set."""
+    if value is not None and not value > 0:
+        raise RecipeError(f"data.{name} is {value}; give more than 0.")
