@@ -21,6 +21,23 @@ RUN                 the run folder; or --recipe NAME and --ckpt_path FILE
 --key.subkey VALUE  any option of the run's recipe"""
 
 
+RUNNING = """
+--out DIR           folder of the study; the same line goes on with one that was stopped (runs/<name>)
+--seeds 1,2         every fold is trained with each
+--splits FILE       folds, as `pathfuse data split` writes them; or --folds N, --repeats N, --split_seed N: drawn
+--layer NAME        a layer of the study or of its recipes
+--jobs N            runs side by side, which share the cores (1)
+--engine NAME       local: processes of this machine; ray: tasks of a cluster (local)
+--address A         with ray: HOST:PORT, auto or local (RAY_ADDRESS, else starts Ray here)
+--gpus X            with ray: GPUs per run, 0.25 puts four on one (0)
+--shard i/n         every n-th run from the i-th on, for job arrays; the last to end writes the report
+--dry-run           say what would be done
+--key.subkey VALUE  any option of all recipes; --last.key.subkey one of their last stage
+
+Runs that are done with the same recipe, folds and cases are skipped. A failure is recorded in runs.csv and the rest
+goes on; the exit status is then 1."""
+
+
 COMMANDS = {
     "fit": Command(
         "pathfuse.cli.train:fit",
@@ -72,6 +89,18 @@ COMMANDS = {
         "pathfuse.cli.compare:compare",
         "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]",
         "paired statistics of runs tested on the same patients",
+    ),
+    "crossval": Command(
+        "pathfuse.cli.study:crossval",
+        "pathfuse crossval --recipe NAME --splits FILE [--seeds 1,2] [--out DIR] [--jobs N] ...",
+        "train and test a recipe on every fold",
+        "\n--recipe NAME       a recipe by name or file; repeated, later ones are laid over earlier ones" + RUNNING,
+    ),
+    "study": Command(
+        "pathfuse.cli.study:study",
+        "pathfuse study [list | STUDY.yaml] [--out DIR] [--jobs N] [--shard i/n] [--dry-run] ...",
+        "recipes over folds and seeds, compared and reported",
+        "\nSTUDY               a study by name or file; `pathfuse study list` lists those that can be named" + RUNNING,
     ),
     "extract": Command(
         "pathfuse.cli.extract:extract",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -18,17 +16,6 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError
 from pathfuse.recipes import Recipe, compose, find_recipe
 from pathfuse.registry import components
-
-# What Lightning says to people who write their own loops; a recipe decides these things on purpose.
-QUIET = (
-    r".*does not have many workers.*",
-    r".*`log_every_n_steps`.*",
-    r".*Checkpoint directory .* exists and is not empty.*",
-    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
-    r".*The number of training batches .* is smaller than the logging interval.*",
-    r".*treespec.*",
-    r"Found \d+ module\(s\) in eval mode at the start of training.*",
-)
 
 
 def fit(words: list[str]) -> int:
@@ -94,13 +81,10 @@ def show_help() -> int:
 
 
 def prepare_lightning() -> None:
-    """Imports Lightning with its tips and hints switched off."""
-    for pattern in QUIET:
-        warnings.filterwarnings("ignore", pattern)
-    import lightning.pytorch  # noqa: F401 - it sets the levels of its loggers when it is imported
+    """Imports Lightning, which takes seconds, with its tips and hints switched off."""
+    from pathfuse.training.quiet import prepare_lightning as prepare
 
-    for logger in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
+    prepare()
 
 
 def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words) -> Recipe:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pathfuse.errors import RecipeError
 
-FLAGS = ("help", "print_config", "overwrite")
+FLAGS = ("help", "print_config", "overwrite", "dry-run")
 SHORT = {"-r": "--recipe", "-h": "--help", "-c": "--recipe", "--config": "--recipe"}
 
 

@@ -44,7 +44,7 @@ def recipe_files() -> list[RecipeFile]:
     for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
         found += _in_folder(Path(folder), folder)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "pathfuse", entry.name)):
-        shipped = _package_recipes(entry.value)
+        shipped = package_folder(entry.value, "recipes")
         if shipped is not None:
             found += _in_folder(shipped, entry.name)
     return found
@@ -74,11 +74,11 @@ def _in_folder(folder: Path, origin: str) -> list[RecipeFile]:
     return [RecipeFile(path.stem, origin, path) for path in sorted(folder.glob("*.yaml"))]
 
 
-def _package_recipes(package: str) -> Path | None:
-    """`recipes/` inside the package, or beside it in a source checkout."""
+def package_folder(package: str, kind: str) -> Path | None:
+    """The folder `recipes` or `studies` inside the package, or beside it in a source checkout."""
     spec = find_spec(package)
     for root in (spec and spec.submodule_search_locations) or []:
-        for folder in (Path(root) / "recipes", Path(root).parent / "recipes"):
+        for folder in (Path(root) / kind, Path(root).parent / kind):
             if any(folder.glob("*.yaml")):
                 return folder
     return None

@@ -7,19 +7,22 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.files import write_text
 from pathfuse.recipes import Recipe
+from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
 from pathfuse.training.evaluate import test_cases
+from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
+from pathfuse.training.split_stamp import SplitStamp
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.
 RUN_VARIABLE = "PATHFUSE_RUN"
-SELECTED_ON = "val/balanced_accuracy"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,16 +52,14 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     for name in plan.stages:
         if name not in run.complete():
             train_stage(plan, name, run, console)
-            run.mark_complete(name)
+            if rank_zero_only.rank == 0:
+                run.mark_complete(name)
+    calibrate(plan, run, console)
     test_cases(plan, run.selected(plan.last), run.path, console)
-    run.seal_predictions()
+    if rank_zero_only.rank == 0:  # the others do not wait until the file is written
+        run.seal_predictions()
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
-
-
-def print_note(text: str, console: Console) -> None:
-    """A line to read before trusting a number, never broken in two."""
-    console.print(f"note: {text}", highlight=False, soft_wrap=True)
 
 
 def check_everything_fits(plan: Plan) -> None:
@@ -93,7 +94,7 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
     run.write_specs(plan.specs)
     run.write_splits(data.split_table())
-    write_versions(run, config, data.fingerprint(), data.split_table())
+    write_versions(run, config, data)
     # Written last: a folder with a config is a whole run.
     write_text(run.config_file, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
     return run
@@ -133,12 +134,12 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     last = name == plan.last
     held_out = [row for row in data.split_table() if row.split == "val"]
     can_select = any(row.label or not last for row in held_out)
-    monitor = (SELECTED_ON if last else "val/loss") if can_select else None
+    monitor = (task.selected_by if last else "val/loss") if can_select else None
     if monitor is None:
         print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines],
+        [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines, SplitStamp(data)],
         str(run.path),
         validates=bool(held_out),
     )

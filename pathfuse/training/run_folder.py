@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from pathfuse.core import DataSpec
-from pathfuse.data.contracts import SplitRow
+from pathfuse.data.contracts import CaseData, SplitRow
 from pathfuse.errors import RunError
 from pathfuse.files import atomic_text, write_text
 from pathfuse.recipes.compose import Config, read_yaml, split_stages
@@ -169,8 +169,8 @@ class RunFolder:
             table.writerows(rows)
 
 
-def write_versions(run: RunFolder, config: Config, data_hash: str, split: Iterable[SplitRow]) -> None:
-    """Writes what the run was made with: versions, and hashes of recipe, cases and split."""
+def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
+    """Writes what the run was made with: versions, and hashes of recipe, cases, split and folds."""
     text = yaml.safe_dump(config)
     used = {part.distribution for part in components() if part.class_path in text}
     content = {
@@ -180,10 +180,19 @@ def write_versions(run: RunFolder, config: Config, data_hash: str, split: Iterab
         "lightning": version("lightning"),
         "python": platform.python_version(),
         "recipe_sha256": recipe_hash(config),
-        "cases_sha256": data_hash,
-        "split_sha256": hashlib.sha256(repr(sorted(split)).encode()).hexdigest(),
+        "cases_sha256": data.fingerprint(),
+        **split_identity(data),
     }
     write_text(run.path / "versions.json", json.dumps(content, indent=2) + "\n")
+
+
+def split_identity(data: CaseData) -> dict[str, str | int]:
+    """By what the cases were split: a hash of the parts and, where they are a fold of a file, which one of which."""
+    parts = hashlib.sha256(repr(sorted(data.split_table())).encode()).hexdigest()
+    folds = data.folds()
+    if folds is None:
+        return {"split_sha256": parts}
+    return {"split_sha256": parts, "splits_sha256": folds.sha256, "repeat": folds.repeat, "fold": folds.fold}
 
 
 def recipe_hash(config: Config) -> str:

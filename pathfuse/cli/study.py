@@ -1,0 +1,158 @@
+"""`pathfuse study STUDY` and `pathfuse crossval --recipe NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.train import prepare_lightning
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pathfuse.study.file import DrawnSplits, Study
+    from pathfuse.study.run import HowToRun
+
+DRAWN = ("folds", "repeats", "split_seed")
+
+
+def study(words: list[str]) -> int:
+    """Runs a study, or lists those that can be named."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        return _help("study")
+    if line.positional == ["list"]:
+        return _list()
+    if len(line.positional) != 1:
+        raise RecipeError("name one study; `pathfuse study list` lists those that come with pathfuse.")
+    from pathfuse.study.file import has_layer, read_study
+    from pathfuse.study.find import find_study
+
+    path = find_study(line.positional[0])
+    line.positional = []
+    chosen, rest = read_study(path, line.take_all("layer"))
+    how, out = _how(line), line.take("out")
+    prepare_lightning()
+    from pathfuse.study.prepare import uses_demo
+
+    found = _changed(chosen, line)
+    if has_layer(path, "demo") and "demo" not in rest and uses_demo(found, tuple(_recipe_options(line))):
+        chosen, rest = read_study(path, [*rest, "demo"])
+        found = _changed(chosen, line)
+        print(f"note: no data root: using the built-in demo cohort with the demo layer of {path.name} (smaller sizes)")
+    return _run(found, Path(out) if out else Path("runs") / path.stem, how, rest, line)
+
+
+def crossval(words: list[str]) -> int:
+    """Trains and tests one recipe on every fold: a study of one variant."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        return _help("crossval")
+    if line.positional:
+        raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
+    from pathfuse.study.file import Study, Variant
+
+    files, layers = line.take_all("recipe"), line.take_all("layer")
+    if not files:
+        raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
+    if not line.has("splits", *DRAWN):
+        raise RecipeError("say by which folds with --splits FILE (`pathfuse data split` makes one), or --folds N.")
+    name = Path(files[-1]).name.removesuffix(".yaml")
+    how, out = _how(line), line.take("out")
+    prepare_lightning()
+    found = _changed(Study(name, (Variant(name, tuple(files)),)), line)
+    return _run(found, Path(out) if out else Path("runs") / f"{name}_crossval", how, tuple(layers), line)
+
+
+def _run(found: Study, out: Path, how: HowToRun, layers: tuple[str, ...], line: Words) -> int:
+    from pathfuse.study.run import run_study
+
+    options = tuple(_recipe_options(line))
+    return run_study(found, out, how, Console(), layers=layers, options=options)
+
+
+def _changed(found: Study, line: Words) -> Study:
+    """The study with the folds and seeds of the command line, which win."""
+    from dataclasses import replace
+
+    from pathfuse.study.file import splits_file
+
+    said = dict(line.options)
+    if "seeds" in said:
+        found = replace(found, seeds=_seeds(said["seeds"]))
+    if "splits" in said:
+        return replace(found, splits=splits_file(said["splits"], Path()))
+    if any(key in said for key in DRAWN):
+        found = replace(found, splits=_drawn(found, said))
+    return found
+
+
+def _drawn(found: Study, said: dict[str, str]) -> DrawnSplits:
+    from dataclasses import replace
+
+    from pathfuse.study.file import DrawnSplits
+
+    before = found.splits if isinstance(found.splits, DrawnSplits) else DrawnSplits()
+    folds = _whole("folds", said.get("folds", str(before.folds)))
+    repeats = _whole("repeats", said.get("repeats", str(before.repeats)))
+    return replace(
+        before, folds=folds, repeats=repeats, seed=_whole("split_seed", said.get("split_seed", str(before.seed)))
+    )
+
+
+def _recipe_options(line: Words) -> list[tuple[str, str]]:
+    """What is left for the recipes."""
+    return [(key, value) for key, value in line.options if key not in ("splits", "seeds", *DRAWN)]
+
+
+def _how(line: Words) -> HowToRun:
+    from pathfuse.study.run import HowToRun, check_jobs
+
+    engine, jobs = line.take("engine") or "local", _whole("jobs", line.take("jobs") or "1")
+    check_jobs(jobs, engine)
+    gpus = line.take("gpus") or "0"
+    try:
+        share = float(gpus)
+    except ValueError as error:
+        raise RecipeError(f"--gpus {gpus}: expected a number, for example 0.25.") from error
+    return HowToRun(
+        jobs=jobs,
+        engine="ray" if engine == "ray" else "local",
+        address=line.take("address"),
+        gpus=share,
+        shard=line.take("shard"),
+        dry_run=line.take("dry-run") is not None,
+    )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    seeds = tuple(_whole("seeds", word) for word in text.split(","))
+    if len(set(seeds)) < len(seeds):
+        raise RecipeError(f"--seeds {text}: each seed once.")
+    return seeds
+
+
+def _whole(key: str, value: str) -> int:
+    if not value.strip().isdecimal():
+        raise RecipeError(f"--{key} {value}: expected a whole number.")
+    return int(value)
+
+
+def _list() -> int:
+    from pathfuse.study.find import study_files
+
+    table = Table("study", "from", "what it is", box=None)
+    for found in study_files():
+        table.add_row(found.name, found.origin, found.title)
+    Console().print(table)
+    return 0
+
+
+def _help(name: str) -> int:
+    command = COMMANDS[name]
+    print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
+    return 0

@@ -1,0 +1,206 @@
+"""A study: variants of recipes, folds, seeds, and what is reported. Read from a YAML file, strictly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from pathfuse.errors import RecipeError
+from pathfuse.recipes.compose import Config, merge, read_yaml
+from pathfuse.study.reading import mapping, refuse_unknown, words
+from pathfuse.study.report_file import Report, read_report
+
+Options = tuple[tuple[str, str], ...]
+
+KEYS = ("variants", "grid", "splits", "seeds", "overrides", "report", "layers")
+VARIANT_KEYS = ("recipe", "layers", "overrides", "subset")
+DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify")
+NAME = re.compile(r"[A-Za-z0-9][\w+.-]*")
+DEFAULT_SEED = 7
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of training that a study compares.
+
+    Attributes:
+        name: the folder of its runs, and what tables call it.
+        recipes: names or files, laid over each other.
+        layers: layers of the recipe.
+        options: command-line pairs, without dashes; `last.` stands for the last stage of the recipe.
+        subset: the stains whose predictions stand in tables and figures; empty takes the fullest combination.
+        axes: its place in the grid, by axis.
+    """
+
+    name: str
+    recipes: tuple[str, ...]
+    layers: tuple[str, ...] = ()
+    options: Options = ()
+    subset: str = ""
+    axes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DrawnSplits:
+    """Folds that are drawn for the cohort of the study; the attributes are those of `draw_folds`."""
+
+    folds: int = 5
+    repeats: int = 1
+    seed: int = 0
+    val_fraction: float = 0.2
+    group: str = "patient_id"
+    site: str | None = None
+    stratify: str = "label"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a study does.
+
+    Attributes:
+        name: of the file.
+        variants: what is compared.
+        seeds: of weights, order and augmentation; every fold is trained with each.
+        splits: a file of folds, or how they are drawn.
+        report: what is written at the end.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...] = (DEFAULT_SEED,)
+    splits: Path | DrawnSplits = field(default_factory=DrawnSplits)
+    report: Report = field(default_factory=Report)
+
+
+def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str, ...]]:
+    """Reads a study; returns it and the layers that it does not have itself, which are meant for its recipes.
+
+    Args:
+        path: the file.
+        layers: layers to apply, in order; a layer of a study is a part of a study that is laid over it.
+
+    Raises:
+        RecipeError: naming the file, the place in it and the nearest known word.
+    """
+    config = read_yaml(path)
+    refuse_unknown(config, KEYS, str(path), "key of a study")
+    own = mapping(config.pop("layers", None), f"{path}: layers")
+    for layer in layers:
+        if layer in own:
+            config = merge(config, mapping(own[layer], f"{path}: layers.{layer}"))
+            refuse_unknown(config, KEYS[:-1], f"{path}: layers.{layer}", "key of a study")
+    variants = _variants(config, str(path))
+    study = Study(
+        path.stem,
+        variants,
+        _seeds(config.get("seeds", [DEFAULT_SEED]), str(path)),
+        _splits(config.get("splits"), path),
+        read_report(config.get("report"), str(path), [variant.name for variant in variants]),
+    )
+    return study, tuple(layer for layer in layers if layer not in own)
+
+
+def has_layer(path: Path, layer: str) -> bool:
+    """Whether a study has a layer of its own."""
+    return layer in mapping(read_yaml(path).get("layers"), f"{path}: layers")
+
+
+def option_word(value: object) -> str:
+    """A value of YAML as a word of the command line."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def _variants(config: Config, place: str) -> tuple[Variant, ...]:
+    shared = _options(config.get("overrides"), f"{place}: overrides")
+    found = [
+        _variant(name, {}, [(f"{place}: variants.{name}", value)], shared)
+        for name, value in mapping(config.get("variants"), f"{place}: variants").items()
+    ]
+    axes = mapping(config.get("grid"), f"{place}: grid")
+    cells = [list(mapping(values, f"{place}: grid.{axis}").items()) for axis, values in axes.items()]
+    for cell in product(*cells) if axes else ():
+        at = {axis: str(name) for axis, (name, _) in zip(axes, cell, strict=True)}
+        parts = [
+            (f"{place}: grid.{axis}.{name}", value) for (axis, name), (_, value) in zip(at.items(), cell, strict=True)
+        ]
+        found.append(_variant("_".join(at.values()), at, parts, shared))
+    if not found:
+        raise RecipeError(f"{place}: there is nothing to train. Name recipes under `variants`, or under `grid`.")
+    names = [variant.name for variant in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise RecipeError(f"{place}: two variants are called {twice}. Rename one of them.")
+    return tuple(found)
+
+
+def _variant(name: object, axes: Mapping[str, str], parts: Sequence[tuple[str, object]], shared: Options) -> Variant:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise RecipeError(
+            f"{parts[0][0]}: {name!r} becomes a folder, so it is made of letters, digits and . _ + -. Rename it."
+        )
+    recipes: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    options, subset = shared, ""
+    for place, value in parts:
+        if isinstance(value, str | list):
+            value = {"recipe": value}
+        own = mapping(value, place)
+        refuse_unknown(own, VARIANT_KEYS, place, "key of a variant")
+        recipes += words(own.get("recipe"), f"{place}.recipe")
+        layers += words(own.get("layers"), f"{place}.layers")
+        options += _options(own.get("overrides"), f"{place}.overrides")
+        subset = str(own.get("subset") or subset)
+    if not recipes:
+        raise RecipeError(f"{parts[0][0]}: no recipe is named for {name}. Give it one with `recipe: NAME`.")
+    return Variant(name, recipes, layers, options, subset, axes)
+
+
+def _options(value: object, place: str) -> Options:
+    found = mapping(value, place)
+    for key, own in found.items():
+        if isinstance(own, dict) and "." not in str(key):
+            raise RecipeError(
+                f"{place}.{key}: an override has a dotted key and a value, as on the command line; write for example "
+                f"{key}.{next(iter(own), 'key')}: value."
+            )
+    return tuple((str(key), option_word(own)) for key, own in found.items())
+
+
+def _seeds(value: object, place: str) -> tuple[int, ...]:
+    seeds = value if isinstance(value, list) else [value]
+    wrong = [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0]
+    if wrong or not seeds or len(set(seeds)) < len(seeds):
+        raise RecipeError(f"{place}: seeds: expected different whole numbers, got {value!r}. Write seeds: [1, 2].")
+    return tuple(seeds)
+
+
+def _splits(value: object, path: Path) -> Path | DrawnSplits:
+    if isinstance(value, str):
+        return splits_file(value, path.parent)
+    found = mapping(value, f"{path}: splits")
+    refuse_unknown(found, DRAWN_KEYS, f"{path}: splits", "key of splits")
+    for key, own in found.items():
+        kinds = (str,) if key in ("group", "site", "stratify") else (int, float) if key == "val_fraction" else (int,)
+        if isinstance(own, bool) or not isinstance(own, kinds):
+            raise RecipeError(
+                f"{path}: splits.{key}: {own!r} is no {'name' if str in kinds else 'number'}. Correct it."
+            )
+    return DrawnSplits(**found)
+
+
+def splits_file(name: str, folder: Path) -> Path:
+    """The file of folds behind a name: as it is, or beside the study.
+
+    Raises:
+        RecipeError: if there is none.
+    """
+    for path in (Path(name), folder / name):
+        if path.is_file():
+            return path
+    raise RecipeError(f"the file of folds {name} does not exist. Make it with `pathfuse data split`.")

@@ -1,0 +1,124 @@
+"""The runs of a study: every variant with every seed on every fold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathfuse.errors import RecipeError
+from pathfuse.recipes.compose import Recipe
+from pathfuse.study.file import Options, Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, as a worker process needs it.
+
+    Attributes:
+        variant: name of the variant.
+        seed: of the run.
+        repeat: of the folds.
+        fold: of that repeat.
+        recipes: recipe files, laid over each other.
+        layers: layers of the recipe.
+        options: command-line pairs.
+        folder: the run folder.
+        sha256: of everything that the run depends on.
+    """
+
+    variant: str
+    seed: int
+    repeat: int
+    fold: int
+    recipes: tuple[Path, ...]
+    layers: tuple[str, ...]
+    options: Options
+    folder: Path
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The run in messages, and its folder below the study's."""
+        return run_name(self.variant, self.seed, self.repeat, self.fold)
+
+
+def run_name(variant: str, seed: int, repeat: int, fold: int) -> str:
+    """The folder of a run below the study's. Folds lie below their variant, where `pathfuse compare` looks for them."""
+    return f"{variant}/seed{seed}/r{repeat}f{fold}"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A variant whose recipe was found and parsed.
+
+    Attributes:
+        recipes: recipe files.
+        layers: layers that are applied.
+        options: command-line pairs that all its runs share.
+        composed: the recipe they make.
+        takes_data_seed: whether the order of its data has a seed of its own.
+        cohort_sha256: fingerprint of its cases.
+    """
+
+    recipes: tuple[Path, ...]
+    layers: tuple[str, ...]
+    options: Options
+    composed: Recipe
+    takes_data_seed: bool
+    cohort_sha256: str
+
+
+def jobs_of(
+    study: Study,
+    prepared: Mapping[str, Prepared],
+    places: Sequence[tuple[int, int]],
+    *,
+    splits: Path,
+    splits_sha256: str,
+    out: Path,
+) -> list[Job]:
+    """All runs: fold by fold, so that a variant can be compared with the others early.
+
+    Args:
+        study: the study.
+        prepared: its variants, by name.
+        places: repeat and fold of every split.
+        splits: the file of folds.
+        splits_sha256: of that file.
+        out: the folder of the study.
+    """
+    jobs = []
+    for repeat, fold in places:
+        for seed in study.seeds:
+            for name, variant in prepared.items():
+                own = (("seed", str(seed)), *((("data.seed", str(seed)),) if variant.takes_data_seed else ()))
+                where = (("data.splits", str(splits)), ("data.repeat", str(repeat)), ("data.fold", str(fold)))
+                folder = out / run_name(name, seed, repeat, fold)
+                sha256 = _sha256(variant, (*own, *where[1:]), splits_sha256)
+                options = (*variant.options, *own, *where)
+                jobs.append(Job(name, seed, repeat, fold, variant.recipes, variant.layers, options, folder, sha256))
+    return jobs
+
+
+def shard_of(jobs: Sequence[Job], text: str) -> list[Job]:
+    """Every n-th run from the i-th on, for `i/n`; together the shards are all runs, each once.
+
+    Raises:
+        RecipeError: if the text is not two whole numbers with 1 <= i <= n.
+    """
+    first, _, count = text.partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise RecipeError(f"--shard {text}: write i/n, for example 1/4 to 4/4.")
+    # By variant, so that each shard gets as many of the slow ones as another.
+    ordered = sorted(jobs, key=lambda job: (job.variant, job.seed, job.repeat, job.fold))
+    mine = set(ordered[int(first) - 1 :: int(count)])
+    return [job for job in jobs if job in mine]
+
+
+def _sha256(variant: Prepared, options: Options, splits_sha256: str) -> str:
+    # The place of the file of folds does not matter, its content does.
+    parts = [variant.composed.stages, variant.composed.overrides, options, splits_sha256, variant.cohort_sha256]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""runs.csv: what became of every run, kept up by any number of processes; and which runs are finished."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from pathfuse.errors import RunError
+from pathfuse.extract.locks import SlideLock
+from pathfuse.files import atomic_text, write_text
+from pathfuse.study.jobs import Job
+
+State = Literal["done", "skipped", "failed", "busy"]
+PATIENCE_S = 30.0
+MARK = "study.json"
+RUNS = "runs.csv"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One line of `runs.csv`.
+
+    Attributes:
+        variant: name of the variant.
+        seed: of the run.
+        repeat: of the folds.
+        fold: of that repeat.
+        status: `done`, `skipped` (was done before), `failed`, or `busy` (another process does it).
+        seconds: time it took.
+        reason: why it failed, in one line.
+    """
+
+    variant: str
+    seed: str
+    repeat: str
+    fold: str
+    status: State
+    seconds: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, job: Job, status: State, seconds: float | None = None, reason: str = "") -> RunState:
+        """The line of a run."""
+        took = "" if seconds is None else f"{seconds:.1f}"
+        return cls(job.variant, str(job.seed), str(job.repeat), str(job.fold), status, took, reason)
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        """Which run it is."""
+        return self.variant, int(self.seed), int(self.repeat), int(self.fold)
+
+
+COLUMNS = tuple(field.name for field in fields(RunState))
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the run was done with the same recipe, folds and cases, and its predictions are as it wrote them."""
+    try:
+        if json.loads((job.folder / MARK).read_text(encoding="utf-8")).get("sha256") != job.sha256:
+            return False
+        wanted = json.loads((job.folder / "versions.json").read_text(encoding="utf-8"))["predictions_sha256"]
+        return bool(hashlib.sha256((job.folder / "predictions.csv").read_bytes()).hexdigest() == wanted)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+
+
+def mark_finished(job: Job) -> None:
+    """Remembers what the run was done with; written last."""
+    write_text(job.folder / MARK, json.dumps({"sha256": job.sha256}) + "\n")
+
+
+def lock_of(job: Job) -> SlideLock:
+    """The right to do a run; beside its folder, which is empty before the run begins."""
+    return SlideLock(job.folder.parent / f".{job.folder.name}.lock")
+
+
+def record(out: Path, state: RunState) -> None:
+    """Puts one run's line into `runs.csv`; a skipped run keeps the line of when it was done.
+
+    Raises:
+        RunError: if the table cannot be written.
+    """
+    table = out / RUNS
+    with _held(table):
+        rows = read_runs_table(table)
+        if state.status == "skipped" and rows.get(state.key, state).status == "done":
+            return
+        rows[state.key] = state
+        with atomic_text(table) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(astuple(rows[key]) for key in sorted(rows))
+
+
+def read_runs_table(table: Path) -> dict[tuple[str, int, int, int], RunState]:
+    """The lines by run; empty if there is no table.
+
+    Raises:
+        RunError: if it is not the table that a study writes.
+    """
+    if not table.is_file():
+        return {}
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = [RunState(**{key: row[key] for key in COLUMNS}) for row in csv.DictReader(file)]  # type: ignore[arg-type]
+        return {row.key: row for row in rows}
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(f"{table} cannot be read ({error}). Remove it; the next run of the study writes it.") from error
+
+
+def _held(table: Path) -> SlideLock:
+    lock = SlideLock(table.with_name(".runs.lock"))
+    end = time.monotonic() + PATIENCE_S
+    while not lock.acquire():
+        if time.monotonic() > end:
+            raise RunError(f"{table} is locked by another process that does not go on. Stop that process.")
+        time.sleep(0.02)
+    return lock

@@ -1,0 +1,57 @@
+"""Strict reading of YAML values: what is not expected is refused in one line that names the place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pathfuse.errors import RecipeError
+
+
+def mapping(value: object, place: str) -> dict[str, Any]:
+    """The value as a mapping; nothing is an empty one.
+
+    Raises:
+        RecipeError: for anything else.
+    """
+    if value is not None and not isinstance(value, dict):
+        raise RecipeError(f"{place}: expected a mapping of keys, got {value!r}.")
+    return value or {}
+
+
+def words(value: object, place: str) -> tuple[str, ...]:
+    """A word or a list of words.
+
+    Raises:
+        RecipeError: for anything else.
+    """
+    found = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(word, str) and word for word in found):
+        raise RecipeError(f"{place}: expected a name or a list of names, got {value!r}.")
+    return tuple(found)
+
+
+def whole(value: object, place: str) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        RecipeError: for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RecipeError(f"{place}: {value!r} is no whole number from 1 on.")
+    return value
+
+
+def refuse_unknown(found: Iterable[object], known: Iterable[str], place: str, what: str) -> None:
+    """Refuses the first word that is not known.
+
+    Raises:
+        RecipeError: with the nearest one.
+    """
+    known = list(known)
+    for key in found:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
+            guess = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+            raise RecipeError(f"{place}: {key!r} is no {what}. {guess}")

@@ -1,0 +1,94 @@
+"""What a study writes at its end: the comparison, the tables and the charts, from the files of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pathfuse.errors import PathfuseError
+from pathfuse.evaluate.compare import compare_runs
+from pathfuse.evaluate.compared_run import read_runs
+from pathfuse.evaluate.comparison import CompareOptions
+from pathfuse.evaluate.comparison_files import as_table, write_comparison
+from pathfuse.study.file import Study
+from pathfuse.study.jobs import Job
+from pathfuse.study.ledger import is_finished
+from pathfuse.study.scores import RunScores, read_scores, spread_of, subset_of
+from pathfuse.study.tables import lacking, write_folds, write_table
+
+TABLES, FIGURES = "tables", "figures"
+IN_TERMINAL = ("balanced_accuracy", "auroc", "auroc_weighted", "macro_f1")
+
+
+def write_report(study: Study, out: Path, jobs: Sequence[Job], console: Console) -> list[Path]:
+    """Writes and prints everything that the finished runs give; what is missing is said.
+
+    Args:
+        study: the study.
+        out: its folder.
+        jobs: all its runs.
+        console: where the tables go.
+    """
+    finished = [job for job in jobs if is_finished(job)]
+    if not finished:
+        console.print("no run is finished: there is nothing to report", highlight=False)
+        return []
+    scores = read_scores(sorted(finished, key=lambda job: (job.seed, job.repeat, job.fold)))
+    by_variant = {
+        variant.name: own for variant in study.variants if (own := [s for s in scores if s.job.variant == variant.name])
+    }
+    expected = len(jobs) // len(study.variants)
+    files = write_folds(out, study, by_variant, expected)
+    for table in study.report.tables:
+        files += write_table(out / TABLES, table, study, by_variant, expected)
+    if study.report.figures:
+        from pathfuse.study.figures import write_figure
+
+        for figure in study.report.figures:
+            files += write_figure(out / FIGURES, figure, study, by_variant, expected)
+    console.print(_spreads(study, by_variant, expected))
+    files += _compare(study, out, by_variant, expected, console)
+    for note in lacking(study, by_variant, expected):
+        console.print(note, highlight=False, soft_wrap=True)
+    for file in files:
+        console.print(str(file), highlight=False, soft_wrap=True)
+    return files
+
+
+def _compare(
+    study: Study, out: Path, by_variant: Mapping[str, Sequence[RunScores]], expected: int, console: Console
+) -> list[Path]:
+    """The comparison of the variants that are whole: in the others some cases would be tested less often."""
+    whole = [name for name, runs in by_variant.items() if len(runs) == expected]
+    if len(study.variants) < 2:
+        return []
+    if len(whole) < 2:
+        console.print("no comparison: fewer than two variants are finished", highlight=False)
+        return []
+    report = study.report
+    options = CompareOptions(
+        metrics=report.metrics,
+        baseline=report.baseline if report.baseline in whole else None,
+        draws=report.draws,
+        permutations=report.permutations,
+    )
+    try:
+        comparison = compare_runs(read_runs([out / name for name in whole]), options)
+    except PathfuseError as error:
+        console.print(f"no comparison: {error}", highlight=False, soft_wrap=True)
+        return []
+    console.print(as_table(comparison))
+    return write_comparison(out, comparison)
+
+
+def _spreads(study: Study, by_variant: Mapping[str, Sequence[RunScores]], expected: int) -> Table:
+    table = Table("variant", "given", *IN_TERMINAL, box=None, title="mean ± sd over runs", title_justify="left")
+    for variant in study.variants:
+        runs = by_variant.get(variant.name, ())
+        subset = subset_of(variant, runs)
+        cells = [spread_of([run.value(name, subset) for run in runs]).text(expected) for name in IN_TERMINAL]
+        table.add_row(variant.name, subset or "-", *cells)
+    return table

@@ -1,0 +1,149 @@
+"""What a study writes at its end, as its YAML file says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from pathfuse.errors import RecipeError
+from pathfuse.study.reading import mapping, refuse_unknown, whole, words
+
+KEYS = ("metrics", "baseline", "draws", "permutations", "tables", "figures")
+TABLE_KEYS = ("title", "columns", "variants", "published", "note")
+FIGURE_KEYS = ("kind", "title", "variants", "value", "by", "strata", "note")
+Kind = Literal["roc", "bars"]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table with a row per variant, mean ± sd over its runs.
+
+    Attributes:
+        name: of its files.
+        title: its heading.
+        columns: metrics, as in `metrics.json`; empty takes the area of every class, their mean and weighted mean.
+        variants: its rows; empty takes all.
+        published: per variant and metric, what a paper reports; it stands beside ours and is marked.
+        note: a line under it.
+    """
+
+    name: str
+    title: str = ""
+    columns: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    published: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A chart over variants.
+
+    Attributes:
+        name: of its files.
+        kind: `roc` draws the curves of every class per variant; `bars` a value per variant.
+        title: its heading.
+        variants: what is drawn; empty takes all.
+        value: of the bars: a metric, `curve:STAGE:COLUMN` of the training curves, or `explain:KEY` of `explain.json`.
+        by: axis of the grid whose two values are tested against each other, pair by pair, with the signed-rank test.
+        strata: `roc` draws ranges of confidence instead of classes.
+        note: a line under it.
+    """
+
+    name: str
+    kind: Kind
+    title: str = ""
+    variants: tuple[str, ...] = ()
+    value: str = ""
+    by: str = ""
+    strata: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is written at the end.
+
+    Attributes:
+        metrics: of the comparison; empty takes balanced accuracy and AUC.
+        baseline: the variant that all others are compared with; None compares every pair.
+        draws: cohorts of the bootstrap.
+        permutations: exchanges of the permutation test.
+        tables: further tables.
+        figures: charts.
+    """
+
+    metrics: tuple[str, ...] = ()
+    baseline: str | None = None
+    draws: int = 10_000
+    permutations: int = 10_000
+    tables: tuple[TableSpec, ...] = ()
+    figures: tuple[FigureSpec, ...] = ()
+
+
+def read_report(value: object, file: str, variants: Sequence[str]) -> Report:
+    """The part `report` of a study.
+
+    Raises:
+        RecipeError: naming the place and the nearest known word.
+    """
+    place = f"{file}: report"
+    found = mapping(value, place)
+    refuse_unknown(found, KEYS, place, "key of a report")
+    baseline = found.get("baseline")
+    if baseline is not None:
+        _variants([baseline], variants, f"{place}.baseline")
+    return Report(
+        words(found.get("metrics"), f"{place}.metrics"),
+        baseline,
+        whole(found.get("draws", 10_000), f"{place}.draws"),
+        whole(found.get("permutations", 10_000), f"{place}.permutations"),
+        tuple(
+            _table(str(name), own, f"{place}.tables.{name}", variants)
+            for name, own in mapping(found.get("tables"), f"{place}.tables").items()
+        ),
+        tuple(
+            _figure(str(name), own, f"{place}.figures.{name}", variants)
+            for name, own in mapping(found.get("figures"), f"{place}.figures").items()
+        ),
+    )
+
+
+def _table(name: str, value: object, place: str, variants: Sequence[str]) -> TableSpec:
+    found = mapping(value, place)
+    refuse_unknown(found, TABLE_KEYS, place, "key of a table")
+    published = mapping(found.get("published"), f"{place}.published")
+    _variants(published, variants, f"{place}.published")
+    return TableSpec(
+        name,
+        str(found.get("title", name)),
+        words(found.get("columns"), f"{place}.columns"),
+        _variants(words(found.get("variants"), f"{place}.variants"), variants, f"{place}.variants"),
+        {key: mapping(own, f"{place}.published.{key}") for key, own in published.items()},
+        str(found.get("note", "")),
+    )
+
+
+def _figure(name: str, value: object, place: str, variants: Sequence[str]) -> FigureSpec:
+    found = mapping(value, place)
+    refuse_unknown(found, FIGURE_KEYS, place, "key of a figure")
+    if found.get("kind") not in get_args(Kind):
+        raise RecipeError(f"{place}.kind: {found.get('kind')!r} is unknown; write {' or '.join(get_args(Kind))}.")
+    if found["kind"] == "bars" and not isinstance(found.get("value"), str):
+        raise RecipeError(f"{place}: bars need a `value`: a metric, curve:STAGE:COLUMN or explain:KEY.")
+    return FigureSpec(
+        name,
+        found["kind"],
+        str(found.get("title", name)),
+        _variants(words(found.get("variants"), f"{place}.variants"), variants, f"{place}.variants"),
+        str(found.get("value", "")),
+        str(found.get("by", "")),
+        bool(found.get("strata", False)),
+        str(found.get("note", "")),
+    )
+
+
+def _variants(named: Iterable[str], known: Sequence[str], place: str) -> tuple[str, ...]:
+    refuse_unknown(named, known, place, "variant of the study")
+    return tuple(named)

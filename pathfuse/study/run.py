@@ -1,0 +1,179 @@
+"""A study from its file to its report."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pathfuse.errors import RecipeError
+from pathfuse.study.file import Options, Study
+from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
+from pathfuse.study.ledger import RUNS, RunState, is_finished, record
+from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, prepare_variants
+
+Engine = Literal["local", "ray"]
+WHOLE_STUDY_S = 1e9  # the time left is estimated from all runs, which may take hours each
+
+
+@dataclass(frozen=True)
+class HowToRun:
+    """Where and how many runs at a time.
+
+    Attributes:
+        jobs: runs side by side.
+        engine: `local` or `ray`.
+        address: of a Ray cluster.
+        gpus: GPUs per run, with Ray.
+        shard: `i/n`, every n-th run from the i-th on.
+        dry_run: say what would be done, and do nothing.
+    """
+
+    jobs: int = 1
+    engine: Engine = "local"
+    address: str | None = None
+    gpus: float = 0.0
+    shard: str | None = None
+    dry_run: bool = False
+
+    @property
+    def threads(self) -> int:
+        """Threads of each run."""
+        return max(1, _cores() // max(1, self.jobs))
+
+
+def run_study(
+    study: Study, out: Path, how: HowToRun, console: Console, *, layers: Sequence[str] = (), options: Options = ()
+) -> int:
+    """Does what is not done yet, then writes the report.
+
+    Args:
+        study: the study.
+        out: its folder.
+        how: where the runs are done.
+        console: where progress and the tables go.
+        layers: layers for the recipes.
+        options: command-line pairs for all variants.
+
+    Returns:
+        The exit status: 1 if a run has failed.
+
+    Raises:
+        PathfuseError: before anything is trained, if a recipe, the cohort or the folds cannot be used.
+    """
+    prepared, cases, notes = prepare_variants(study, layers, options)
+    folds = make_splits(study, cases)
+    for note in (*notes, *folds.notes):
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    path = (out / SPLITS).resolve()
+    jobs = jobs_of(study, prepared, folds.places, splits=path, splits_sha256=folds.sha256, out=out)
+    mine = shard_of(jobs, how.shard) if how.shard else jobs
+    if how.dry_run:
+        _print_plan(study, prepared, mine, console)
+        return 0
+    keep_splits(out, folds)
+    states = _do(mine, out, how, console)
+    _print_outcome(study, out, jobs, mine, states, console)
+    # A shard is a part; whichever ends last reports on the whole.
+    if not how.shard or all(is_finished(job) for job in jobs):
+        from pathfuse.study.report import write_report
+
+        write_report(study, out, jobs, console)
+    return 1 if any(state.status == "failed" for state in states.values()) else 0
+
+
+def _do(jobs: Sequence[Job], out: Path, how: HowToRun, console: Console) -> dict[Job, RunState]:
+    states = {}
+    waiting = []
+    for job in jobs:
+        # Found here, so that a study that is finished starts no process.
+        if is_finished(job):
+            states[job] = RunState.of(job, "skipped")
+            record(out, states[job])
+        else:
+            waiting.append(job)
+    if not waiting:
+        return states
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=WHOLE_STUDY_S) as bar:
+        task = bar.add_task("runs", total=len(waiting))
+        for job, state in _runs(waiting, how):
+            states[job] = state
+            record(out, state)
+            bar.advance(task)
+            said = f": {state.reason}" if state.reason else ""
+            took = f"  {state.seconds} s" if state.seconds else ""
+            console.print(f"{job.name}  {state.status}{took}{said}", highlight=False, soft_wrap=True)
+    return states
+
+
+def _runs(jobs: Sequence[Job], how: HowToRun) -> Iterator[tuple[Job, RunState]]:
+    if how.engine == "ray":
+        from pathfuse.study.on_ray import run_on_ray
+
+        workers = how.jobs if how.jobs > 1 else None
+        return run_on_ray(jobs, address=how.address, workers=workers, threads=how.threads, gpus=how.gpus)
+    from pathfuse.study.pool import run_locally
+
+    return run_locally(jobs, workers=how.jobs, threads=how.threads, devices=_devices())
+
+
+def _devices() -> list[str | None]:
+    """What each worker may see: one GPU each, in turn, where there are several."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    return [*names] if len(names) > 1 else [None]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _print_plan(study: Study, prepared: Mapping[str, Prepared], jobs: Sequence[Job], console: Console) -> None:
+    for name, variant in prepared.items():
+        recipes = " ".join(path.stem for path in variant.recipes)
+        options = " ".join(f"--{key}={value}" for key, value in variant.options)
+        layers = f" layers {', '.join(variant.layers)};" if variant.layers else ""
+        console.print(f"{name}: {recipes};{layers} {options}", highlight=False, soft_wrap=True, markup=False)
+    for job in jobs:
+        state = "done" if is_finished(job) else "begun" if (job.folder / "config.yaml").is_file() else "to do"
+        console.print(f"{job.name}  {state}", highlight=False)
+    console.print(f"{study.name}: {len(jobs)} runs; nothing was done (--dry-run)", highlight=False)
+
+
+def _print_outcome(
+    study: Study, out: Path, jobs: Sequence[Job], mine: Sequence[Job], states: dict[Job, RunState], console: Console
+) -> None:
+    counts = Counter(state.status for state in states.values())
+    said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    console.print(f"{study.name}: {len(mine)} runs: {said} ({out / RUNS})", highlight=False, soft_wrap=True)
+    missing = [job for job in jobs if not is_finished(job)]
+    if missing:
+        console.print(
+            f"{len(missing)} of {len(jobs)} runs are not finished, first {missing[0].name}. The same line goes on with "
+            "them.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def check_jobs(jobs: int, engine: str) -> None:
+    """Refuses numbers of runs that cannot be.
+
+    Raises:
+        RecipeError: naming the option.
+    """
+    if jobs < 1:
+        raise RecipeError(f"--jobs {jobs}: expected a whole number from 1 on.")
+    if engine not in ("local", "ray"):
+        raise RecipeError(f"--engine {engine} is unknown; write local or ray.")

@@ -1,0 +1,122 @@
+"""What the runs of a study reached, read from their folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pathfuse.errors import RunError
+from pathfuse.study.file import Variant
+from pathfuse.study.jobs import Job
+
+CURVE, EXPLAINED = "curve:", "explain:"
+SELECTS = "val/loss"
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """One finished run.
+
+    Attributes:
+        job: the run.
+        metrics: `metrics.json` by subset of stains, names without `test/`.
+    """
+
+    job: Job
+    metrics: Mapping[str, Mapping[str, float]]
+
+    def value(self, name: str, subset: str) -> float:
+        """A figure of the run; NaN where it is not defined or was not made.
+
+        Args:
+            name: a metric, `curve:STAGE:COLUMN` for the epoch with the least validation loss, or `explain:KEY.KEY` of
+                the latest `explain.json`.
+            subset: the stains that were given, for a metric.
+        """
+        if name.startswith(CURVE):
+            return _of_curve(self.job.folder, name.removeprefix(CURVE))
+        if name.startswith(EXPLAINED):
+            return _of_maps(self.job.folder, name.removeprefix(EXPLAINED))
+        return self.metrics.get(subset, {}).get(name, nan)
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation over the runs in which a figure is defined."""
+
+    mean: float
+    sd: float
+    n: int
+
+    def text(self, runs: int) -> str:
+        """As a cell of a table; says if some runs have no value."""
+        if not self.n:
+            return "-"
+        sd = "" if self.n < 2 else f" ± {self.sd:.3f}"
+        return f"{self.mean:.3f}{sd}" + ("" if self.n == runs else f" ({self.n} of {runs} runs)")
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Mean and spread; undefined values are left out and counted."""
+    known = np.array([value for value in values if not np.isnan(value)])
+    if not len(known):
+        return Spread(nan, nan, 0)
+    return Spread(float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else nan, len(known))
+
+
+def read_scores(jobs: Sequence[Job]) -> list[RunScores]:
+    """The scores of finished runs, in the order of variants, seeds, repeats and folds.
+
+    Raises:
+        RunError: if a `metrics.json` cannot be read.
+    """
+    return [RunScores(job, _metrics(job.folder / "metrics.json")) for job in jobs]
+
+
+def subset_of(variant: Variant, scores: Sequence[RunScores]) -> str:
+    """The subset that stands for a variant: the one that the study names, or the one with most stains."""
+    names = list(dict.fromkeys(name for run in scores for name in run.metrics))
+    if variant.subset or not names:
+        return variant.subset
+    return max(names, key=lambda name: name.count("+"))
+
+
+def _metrics(path: Path) -> dict[str, dict[str, float]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            subset: {key.removeprefix("test/"): nan if value is None else float(value) for key, value in own.items()}
+            for subset, own in content.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error}). Test the run again with `pathfuse test`.") from error
+
+
+def _of_curve(folder: Path, name: str) -> float:
+    stage, _, column = name.partition(":")
+    path = folder / "curves" / f"{stage}.csv"
+    if not path.is_file():
+        return nan
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get(column)]
+    if not rows:
+        return nan
+    selects = all(row.get(SELECTS) for row in rows)
+    row = min(rows, key=lambda own: float(own[SELECTS])) if selects else rows[-1]
+    return float(row[column])
+
+
+def _of_maps(folder: Path, name: str) -> float:
+    files = sorted(folder.glob("*/explain.json"))
+    if not files:
+        return nan
+    value: Any = json.loads(files[-1].read_text(encoding="utf-8"))
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return nan if value is None else float(value)
