@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from pathfuse.data.demo import sections
+from pathfuse.data.demo.block import DemoBlock, Row, make_block
 from pathfuse.data.demo.case import SLIDE_UM
-from pathfuse.data.demo.cohort import COLUMNS, TABLE, Progress, in_threads, write_once, write_table
+from pathfuse.data.demo.cohort import COLUMNS, TABLE, Progress, each_case, write_once, write_table
 from pathfuse.data.demo.descriptor import NAME, describe
 from pathfuse.data.demo.fields import Floats, Window
 from pathfuse.data.demo.options import GENERATOR_VERSION, DemoOptions, digest_of
-from pathfuse.data.demo.patient import DemoPatient, make_patient
+from pathfuse.data.demo.patient import DemoPatient
 from pathfuse.data.demo.tissue import tissue, tumour_at
 from pathfuse.errors import RecipeError
 from pathfuse.store.trident_write import write_trident
@@ -29,7 +30,6 @@ TRUTH = Path("truth", "patches.csv")
 TRUTH_COLUMNS = ("case_id", "modality", "slide_id", "patch", "x", "y", "tumour", "signal")
 _STAINS = ("he", "ihc")
 _SPOTS = 8  # places that are looked at to find one with the wanted share of tumour
-Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -129,24 +129,19 @@ def _write(folder: Path, options: DemoBags, progress: Progress | None) -> None:
     def make(index: int) -> tuple[list[Row], list[Row]]:
         return _write_case(folder, options, cohort, index)
 
-    for done, (new, truth) in enumerate(in_threads(make, range(cohort.cases)), start=1):
+    for new, truth in each_case(make, cohort.cases, progress):
         files += new
         patches += truth
-        if progress is not None:
-            progress(done, cohort.cases)
     write_table(folder / TRUTH, TRUTH_COLUMNS, patches)
     write_table(folder / TABLE, COLUMNS, files)
 
 
 def _write_case(folder: Path, options: DemoBags, cohort: DemoOptions, index: int) -> tuple[list[Row], list[Row]]:
-    owner, number = divmod(index, options.cases_per_patient)
-    patient = make_patient(cohort, owner)
-    case_id = f"{patient.patient_id}-{number + 1:02d}"
-    label = patient.score if patient.labelled else ""
+    block = make_block(cohort, index, "bag")
     files: list[Row] = []
     truth: list[Row] = []
-    for stain, slide, features, coords, tumour in _slides(options, cohort, patient, index):
-        slide_id = f"{case_id}-{stain}-{slide + 1}"
+    for stain, slide, features, coords, tumour in _slides(options, block, index):
+        slide_id = f"{block.case_id}-{stain}-{slide + 1}"
         path = Path("features", stain, f"{slide_id}.h5")
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_trident(
@@ -159,29 +154,24 @@ def _write_case(folder: Path, options: DemoBags, cohort: DemoOptions, index: int
             mpp=options.mpp,
             attributes={"modality": stain},
         )
-        row = (case_id, patient.patient_id, stain, path.as_posix(), label, patient.split, patient.site, options.mpp)
-        files.append(row)
+        files.append(block.row(stain, path, options.mpp))
         for patch, ((x, y), share) in enumerate(zip(coords.tolist(), tumour.tolist(), strict=True)):
-            truth.append((case_id, stain, slide_id, patch, x, y, f"{share:.3f}", int(share >= 0.5)))
+            truth.append((block.case_id, stain, slide_id, patch, x, y, f"{share:.3f}", int(share >= 0.5)))
     return files, truth
 
 
 def _slides(
-    options: DemoBags, cohort: DemoOptions, patient: DemoPatient, index: int
+    options: DemoBags, block: DemoBlock, index: int
 ) -> Iterator[tuple[str, int, Floats, np.ndarray[tuple[int, ...], np.dtype[np.int64]], Floats]]:
     """Every slide of a case: its stain and number, and of its patches the features, places and shares of tumour."""
-    rng = np.random.default_rng([options.seed, zlib.crc32(b"bag"), index])
+    patient, rng = block.patient, block.rng
     looks = patient.morphology
     # A slide shows more than the places that a pathologist would cut out: less of it is tumour.
     whole = replace(patient, morphology=replace(looks, tumour=options.tumour * looks.tumour))
-    drawn = rng.uniform(size=len(_STAINS))
-    lacks = [drawn[place] < options.missing.get(stain, 0.0) for place, stain in enumerate(_STAINS)]
-    if all(lacks):
-        lacks[int(drawn.argmax())] = False
     counts = rng.integers(1, options.slides + 1, len(_STAINS))
     windows = [_place(whole, options, rng) for _ in range(options.slides)]
     for slide, window in enumerate(windows):
-        shown = [s for place, s in enumerate(_STAINS) if not lacks[place] and slide < counts[place]]
+        shown = [s for place, s in enumerate(_STAINS) if s in block.stains and slide < counts[place]]
         seen = tissue(whole, window) if shown else None  # serial sections: all stains show one region
         for stain in shown:
             assert seen is not None

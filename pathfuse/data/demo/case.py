@@ -51,7 +51,7 @@ def make_case(options: DemoOptions, index: int) -> DemoCase:
     place = _place(patient, options, rng)
     images: dict[str, Image8] = {}
     truth: dict[str, Mask] = {}
-    kept = _kept(options, rng)
+    kept = kept_stains(options, rng)
     first = tissue(patient, place)
     for position, name in enumerate(options.modalities):
         noise = np.random.default_rng([options.seed, zlib.crc32(name.encode()), index])
@@ -61,8 +61,7 @@ def make_case(options: DemoOptions, index: int) -> DemoCase:
         grain = noise.standard_normal((options.size_px, options.size_px, 1), np.float32) * np.float32(1.5)
         if position in kept:
             images[name] = sections.expose(patient, name, stains, options.mpp, grain)
-    case_id = f"{patient.patient_id}-{number + 1:02d}"
-    return DemoCase(case_id, patient, patient.score if patient.labelled else "", images, truth)
+    return DemoCase(case_name(patient, number), patient, patient.score if patient.labelled else "", images, truth)
 
 
 def _stains(
@@ -91,7 +90,13 @@ def _place(patient: DemoPatient, options: DemoOptions, rng: np.random.Generator)
     return Window(float(spots[best, 0]), float(spots[best, 1]), options.size_px, options.mpp)
 
 
-def _kept(options: DemoOptions, rng: np.random.Generator) -> list[int]:
+def case_name(patient: DemoPatient, number: int) -> str:
+    """The name of a patient's case, counted from 0."""
+    return f"{patient.patient_id}-{number + 1:02d}"
+
+
+def kept_stains(options: DemoOptions, rng: np.random.Generator) -> list[int]:
+    """Positions of the stains that a case has."""
     drawn = rng.uniform(size=len(options.modalities))
     kept = [m for m, name in enumerate(options.modalities) if drawn[m] >= options.missing.get(name, 0.0)]
     # A case without any stain is no case: the stain with the luckiest draw stays.

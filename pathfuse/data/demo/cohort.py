@@ -98,10 +98,8 @@ def _write(folder: Path, options: DemoOptions, progress: Progress | None) -> Non
     def make(index: int) -> list[tuple[object, ...]]:
         return _write_case(folder, options, make_case(options, index))
 
-    for done, new in enumerate(in_threads(make, range(options.cases)), start=1):
+    for new in each_case(make, options.cases, progress):
         rows += new
-        if progress is not None:
-            progress(done, options.cases)
     write_table(folder / TABLE, COLUMNS, rows)
 
 
@@ -132,6 +130,20 @@ def save_png(path: Path, image: Image.Image) -> None:
     """Writes an image fast rather than small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, compress_level=1)
+
+
+def each_case(make: Callable[[int], _R], cases: int, progress: Progress | None) -> Iterator[_R]:
+    """What `make` gives for every case, in order.
+
+    Args:
+        make: draws and writes the case at a position.
+        cases: number of cases.
+        progress: is told the finished and the total number of cases.
+    """
+    for done, made in enumerate(in_threads(make, range(cases)), start=1):
+        yield made
+        if progress is not None:
+            progress(done, cases)
 
 
 def in_threads(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:

@@ -13,21 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pathfuse.data.demo import sections
+from pathfuse.data.demo.block import Row, make_block
 from pathfuse.data.demo.case import SLIDE_UM
-from pathfuse.data.demo.cohort import COLUMNS, TABLE, Progress, in_threads, save_png, write_once, write_table
+from pathfuse.data.demo.cohort import COLUMNS, TABLE, Progress, each_case, save_png, write_once, write_table
 from pathfuse.data.demo.fields import Floats, Window, smooth
 from pathfuse.data.demo.options import GENERATOR_VERSION, DemoOptions, digest_of
-from pathfuse.data.demo.patient import DemoPatient, make_patient
+from pathfuse.data.demo.patient import DemoPatient
 from pathfuse.data.demo.tissue import Tissue, tissue, tumour_at
 from pathfuse.errors import RecipeError
 
 SLIDES_VERSION = 1
 """Raise it whenever a slide of an existing cohort would change: cached cohorts are named by it."""
 
-_STAINS = ("he", "ihc")
 _SAMPLE_PX, _SAMPLE_MPP = 96, 1.0  # the window that the colours of a patient's tissue are measured on
 _MOTTLE = 60  # channels of the slide's unevenness
-Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -114,23 +113,14 @@ def _write(folder: Path, options: DemoSlides, progress: Progress | None) -> None
     def make(index: int) -> list[Row]:
         return _write_case(folder, options, cohort, index)
 
-    for done, new in enumerate(in_threads(make, range(cohort.cases)), start=1):
+    for new in each_case(make, cohort.cases, progress):
         rows += new
-        if progress is not None:
-            progress(done, cohort.cases)
     write_table(folder / TABLE, COLUMNS, rows)
 
 
 def _write_case(folder: Path, options: DemoSlides, cohort: DemoOptions, index: int) -> list[Row]:
-    owner, number = divmod(index, options.cases_per_patient)
-    patient = make_patient(cohort, owner)
-    case_id = f"{patient.patient_id}-{number + 1:02d}"
-    label = patient.score if patient.labelled else ""
-    rng = np.random.default_rng([options.seed, zlib.crc32(b"slide"), index])
-    drawn = rng.uniform(size=len(_STAINS))
-    lacks = [drawn[place] < options.missing.get(stain, 0.0) for place, stain in enumerate(_STAINS)]
-    if all(lacks):
-        lacks[int(drawn.argmax())] = False
+    block = make_block(cohort, index, "slide")
+    patient, case_id, rng = block.patient, block.case_id, block.rng
     reach = options.slide_px * options.mpp / 2
     x, y = rng.uniform(reach, SLIDE_UM - reach, 2)
     window = Window(float(x), float(y), options.slide_px, options.mpp)
@@ -140,14 +130,11 @@ def _write_case(folder: Path, options: DemoSlides, cohort: DemoOptions, index: i
     sample = Window(window.x_um, window.y_um, _SAMPLE_PX, _SAMPLE_MPP)
     seen = tissue(patient, sample)
     rows: list[Row] = []
-    for place, stain in enumerate(_STAINS):
-        if lacks[place]:
-            continue
+    for stain in block.stains:
         noise = np.random.default_rng([options.seed, zlib.crc32(f"slide {stain}".encode()), index])
         path = Path("slides", stain, f"{case_id}.png")
         save_png(folder / path, Image.fromarray(_expose(patient, stain, window, sample, seen, tumour, piece, noise)))
-        row = (case_id, patient.patient_id, stain, path.as_posix(), label, patient.split, patient.site, options.mpp)
-        rows.append(row)
+        rows.append(block.row(stain, path, options.mpp))
     return rows
 
 
