@@ -23,17 +23,27 @@ COLUMNS = {
     "Weighted\nrecall": "weighted_recall",
     "Quadratic\nkappa": "kappa_quadratic",
 }
+TRUST = {
+    "ECE": "ece",
+    "ECE\ncalibr.": "calibrated/ece",
+    "Brier": "brier",
+    "AURC": "aurc_softmax",
+    "Abstains": "abstained",
+    "Errors\nkept": "risk_kept",
+    "Truth\nin set": "set_coverage",
+    "Classes\nin set": "set_size",
+}
 STRATA = {"0.9 and above": "high", "0.75 to 0.9": "medium", "below 0.75": "low"}
 
 
 def summary(metrics: Metrics, part: str = "test") -> Group:
-    """Both tables, one under the other.
+    """All tables, one under the other.
 
     Args:
         metrics: the content of `metrics.json`.
         part: `test` or `val`, the prefix of the metric names.
     """
-    return Group(metrics_table(metrics, part), strata_table(metrics, part))
+    return Group(metrics_table(metrics, part), strata_table(metrics, part), trust_table(metrics, part))
 
 
 def metrics_table(metrics: Metrics, part: str = "test") -> Table:
@@ -72,6 +82,21 @@ def strata_table(metrics: Metrics, part: str = "test") -> Table:
             cells = {key: values.get(f"{part}/confidence_{name}/{key}") for key in ("n", "accuracy", "auroc")}
             table.add_row(*first, label, _count(cells["n"]), _share(cells["accuracy"]), _share(cells["auroc"]))
             first = ["", "", ""]
+    return table
+
+
+def trust_table(metrics: Metrics, part: str = "test") -> Table:
+    """Calibration errors, and what became of sets and abstentions that were chosen on the validation part, per subset.
+
+    Args:
+        metrics: the content of `metrics.json`.
+        part: `test` or `val`, the prefix of the metric names.
+    """
+    table = _table(f"{part} calibration, abstention and sets (chosen on validation)", "Given")
+    for heading in TRUST:
+        table.add_column(heading, justify="right")
+    for subset, values in metrics.items():
+        table.add_row(subset, *(_share(values.get(f"{part}/{name}")) for name in TRUST.values()))
     return table
 
 

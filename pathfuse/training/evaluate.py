@@ -6,12 +6,23 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from pathfuse.core import weights_follow
 from pathfuse.data.contracts import CaseData
 from pathfuse.errors import RunError
 from pathfuse.evaluate.bootstrap import balanced_accuracy_interval
+from pathfuse.evaluate.calibrated import Calibrator
+from pathfuse.evaluate.calibrated_metrics import equivocal_metrics, promise_metrics, trust_metrics
+from pathfuse.evaluate.calibration_files import (
+    RELIABILITY,
+    RISK_COVERAGE,
+    Measured,
+    write_reliability,
+    write_risk_coverage,
+)
+from pathfuse.evaluate.calibrators import Calibrators
 from pathfuse.evaluate.metrics import classification_metrics
 from pathfuse.evaluate.table import summary
 from pathfuse.files import write_text
@@ -42,16 +53,18 @@ def validate_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) ->
 
 
 def test_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
-    """Tests on the test part; writes `metrics.json` and `predictions.csv` to `out` and prints the table."""
+    """Tests on the test part; writes numbers, predictions and points of diagrams to `out` and prints the table."""
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
     _same_classes(task, data)
     trainer = plan.stages[plan.last].make_trainer([], str(out))
     trainer.test(task, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return
-    metrics = subset_metrics(task)
+    calibration = Calibrators.of_checkpoint(checkpoint, task.spec.classes)
+    metrics = subset_metrics(task, calibration)
     write_text(out / "metrics.json", json.dumps(_as_json(metrics), indent=2, allow_nan=False) + "\n")
-    _write_predictions(out, task, data)
+    _write_diagrams(out, task, calibration)
+    _write_predictions(out, task, data, calibration)
     if metrics:
         console.print(summary(metrics))
     else:
@@ -67,22 +80,37 @@ def predict_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> 
         needs = ", ".join(task.given or task.model.reads)
         raise RunError(f"no case has a stain that this model reads ({needs}). Check the data root or case table.")
     if trainer.is_global_zero:
-        _write_predictions(out, task, data)
+        _write_predictions(out, task, data, Calibrators.of_checkpoint(checkpoint, task.spec.classes))
         count = sum(len(rows) for rows in task.collected.values())
         console.print(f"{count} cases predicted: {out / 'predictions.csv'}", highlight=False, soft_wrap=True)
 
 
-def subset_metrics(task: Task) -> Metrics:
+def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metrics:
     """The content of `metrics.json`: metrics and counts for every combination of stains that cases have."""
     result: Metrics = {}
+    classes = task.spec.classes
     for subset, collected in task.collected.items():
         rows = collected.labelled()
         if len(rows):
-            metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, task.spec.classes)
+            metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, classes)
             interval = balanced_accuracy_interval(rows.probabilities, rows.target, rows.patient_ids)
             metrics |= {"balanced_accuracy_low": interval.low, "balanced_accuracy_high": interval.high}
+            calibrator = None if calibration is None else calibration.of(subset)
+            measured = measure(rows, calibrator)
+            metrics |= trust_metrics(measured) | equivocal_metrics(measured, classes)
+            if calibrator is not None:
+                metrics |= promise_metrics(measured, calibrator, rows.patient_ids, classes)
             result[subset] = {f"test/{name}": value for name, value in metrics.items()} | _counts(rows)
     return result
+
+
+def measure(rows: Predictions, calibrator: Calibrator | None) -> Measured:
+    """Labelled cases as arrays, before and after calibration; none of them where a network diverged."""
+    own = rows.scored({}).rows
+    learned = None if rows.confidence is None else own.confidence
+    if not (np.isfinite(own.prob).all() and np.isfinite(own.confidence).all()):
+        own, learned = own.take(np.arange(0)), None if learned is None else learned[:0]
+    return Measured(own.prob, own.target, learned, None if calibrator is None else calibrator(own.prob, learned))
 
 
 def _counts(rows: Predictions) -> dict[str, float]:
@@ -105,6 +133,17 @@ def _same_classes(task: Task, data: CaseData) -> None:
         )
 
 
-def _write_predictions(out: Path, task: Task, data: CaseData) -> None:
+def _write_predictions(out: Path, task: Task, data: CaseData, calibration: Calibrators | None) -> None:
     parts = {row.case_id: row.split for row in data.split_table()}
-    write_predictions(out / "predictions.csv", task.collected, task.spec.classes, parts)
+    write_predictions(out / "predictions.csv", task.collected, task.spec.classes, parts, calibration)
+
+
+def _write_diagrams(out: Path, task: Task, calibration: Calibrators | None) -> None:
+    labelled = {subset: rows.labelled() for subset, rows in task.collected.items()}
+    measured = {
+        subset: measure(rows, None if calibration is None else calibration.of(subset))
+        for subset, rows in labelled.items()
+        if len(rows)
+    }
+    write_reliability(out / RELIABILITY, measured, task.spec.classes)
+    write_risk_coverage(out / RISK_COVERAGE, measured)

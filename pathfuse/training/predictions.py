@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 
 from pathfuse.core import Batch, Prediction
+from pathfuse.evaluate.calibrated import SEPARATOR, Calibrator
+from pathfuse.evaluate.calibrators import Calibrators
+from pathfuse.evaluate.prediction_files import SubsetPredictions
+from pathfuse.evaluate.scored import Rows
 from pathfuse.files import atomic_text
 
 
@@ -71,6 +76,19 @@ class Predictions:
         rows = (self.target >= 0).nonzero().flatten()
         return self._rows(rows)
 
+    def scored(self, parts: Mapping[str, str]) -> SubsetPredictions:
+        """The labelled cases as statistics read them; `parts` says which part each case belongs to."""
+        known = self.labelled()
+        prob = known.probabilities.numpy()
+        confidence = prob.max(1) if known.confidence is None else known.confidence.numpy()
+        return SubsetPredictions(
+            known.case_ids,
+            known.patient_ids,
+            tuple(parts.get(case, "") for case in known.case_ids),
+            Rows(prob, prob.argmax(1), known.target.numpy(), confidence),
+            known.confidence is not None,
+        )
+
     def distinct(self) -> Predictions:
         """Every case once, in order of first appearance."""
         first = {case: row for row, case in reversed(list(enumerate(self.case_ids)))}
@@ -102,7 +120,11 @@ def gathered(collected: dict[str, Predictions]) -> dict[str, Predictions]:
 
 
 def write_predictions(
-    path: Path, subsets: Mapping[str, Predictions], classes: Sequence[str], parts: Mapping[str, str]
+    path: Path,
+    subsets: Mapping[str, Predictions],
+    classes: Sequence[str],
+    parts: Mapping[str, str],
+    calibration: Calibrators | None = None,
 ) -> None:
     """Writes one line per case and subset of stains, in a form that other tools read.
 
@@ -111,14 +133,19 @@ def write_predictions(
         subsets: predictions by subset name.
         classes: class names, for the columns and the labels.
         parts: case to `train`, `val` or `test`; empty where a case belongs to no part.
+        calibration: adds calibrated probabilities, prediction sets and abstentions.
     """
     modalities = next((list(rows.present) for rows in subsets.values()), [])
     header = ["case_id", "patient_id", "split", "subset", *(f"present_{m}" for m in modalities)]
     header += ["target", "predicted", *(f"p_{name}" for name in classes), "confidence"]
+    if calibration is not None:
+        # Not p_: whoever reads the file finds the model's own probabilities under that.
+        header += [*(f"cal_{name}" for name in classes), "set", "abstain"]
     with atomic_text(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         for subset, rows in subsets.items():
+            further = [[]] * len(rows) if calibration is None else _promised(rows, calibration.of(subset), classes)
             for row, case in enumerate(rows.case_ids):
                 target = int(rows.target[row])
                 confidence = "" if rows.confidence is None else f"{float(rows.confidence[row]):.6f}"
@@ -127,5 +154,15 @@ def write_predictions(
                     + [int(rows.present[m][row]) for m in modalities]
                     + [classes[target] if target >= 0 else "", classes[int(rows.probabilities[row].argmax())]]
                     + [f"{p:.6f}" for p in rows.probabilities[row].tolist()]
-                    + [confidence]
+                    + [confidence, *further[row]]
                 )
+
+
+def _promised(rows: Predictions, calibrator: Calibrator, classes: Sequence[str]) -> list[list[str]]:
+    prob = rows.probabilities.numpy()
+    made = calibrator(prob, None if rows.confidence is None else rows.confidence.numpy())
+    # A network that diverged promises nothing: every class may be it, and a person has to look.
+    broken = ~np.isfinite(prob).all(1)
+    names = np.where(broken, SEPARATOR.join(classes), made.set_names(classes))
+    cells = zip(made.prob, names, made.abstain | broken, strict=True)
+    return [[*(f"{p:.6f}" for p in own.tolist()), str(name), str(int(abstain))] for own, name, abstain in cells]

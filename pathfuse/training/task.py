@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
 from pathfuse.training.subsets import availability_subsets, drop_at_random, subset_name
 
+SELECTS = "balanced_accuracy"
+
 
 class Task(LightningModule):
     """The fixed task of every recipe; what differs between recipes are its slots.
@@ -52,6 +54,12 @@ class Task(LightningModule):
         layer_decay: factor of the learning rate from one group of backbone layers to the one before it, counted from
             the output; 0.8 is usual for fine-tuning. Null trains all layers alike.
         warmup_epochs: epochs in which the learning rate rises from zero, step by step; the schedule goes on under it.
+        select_on: stains, such as `he` or `he+ihc`, from which the validation cases that have them are predicted to
+            select the epoch; null selects on every case as it is.
+        target_risk: share of errors that is acceptable among the cases that the model does not abstain from.
+        set_coverage: share of patients whose truth a prediction set has to hold.
+        abstain_by: the confidence that decides on abstaining: the highest probability after calibration (`softmax`),
+            the one that the head has `learned`, or both `combined`.
     """
 
     model: Model
@@ -67,12 +75,20 @@ class Task(LightningModule):
         modality_dropout: dict[str, float] | None = None,
         layer_decay: float | None = None,
         warmup_epochs: int = 0,
+        select_on: str | None = None,
+        target_risk: float = 0.1,
+        set_coverage: float = 0.9,
+        abstain_by: Literal["softmax", "learned", "combined"] = "softmax",
     ) -> None:
         super().__init__()
         if layer_decay is not None and not 0 < layer_decay <= 1:
             raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
         if warmup_epochs < 0:
             raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
+        if not 0 <= target_risk < 1:
+            raise RecipeError(f"model.target_risk is {target_risk}; give a share of errors from 0 to below 1.")
+        if not 0 < set_coverage < 1:
+            raise RecipeError(f"model.set_coverage is {set_coverage}; give a share of patients between 0 and 1.")
         self.slots = (encoder, fusion, head)
         self.loss_weights = loss_weights
         self.objective = objective or SupervisedObjective()
@@ -80,6 +96,10 @@ class Task(LightningModule):
         self.modality_dropout = modality_dropout or {}
         self.layer_decay = layer_decay
         self.warmup_epochs = warmup_epochs
+        self.select_on = select_on
+        self.target_risk = target_risk
+        self.set_coverage = set_coverage
+        self.abstain_by = abstain_by
         self.optimizer_factory: OptimizerCallable | None = None
         self.scheduler_factory: LRSchedulerCallable | None = None
         self.seed = 0
@@ -97,13 +117,20 @@ class Task(LightningModule):
         fusion = make_fusion(encoder.out, spec)
         self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
         self.seed = seed
-        for key, named in (("given", self.given or ()), ("modality_dropout", self.modality_dropout)):
+        stains = tuple(self.select_on.split("+")) if self.select_on else ()
+        lists = (("given", self.given or ()), ("modality_dropout", self.modality_dropout), ("select_on", stains))
+        for key, named in lists:
             for modality in named:
                 if modality not in self.model.reads:
                     raise RecipeError(
                         f"model.{key} names {modality!r}, but this model reads {', '.join(self.model.reads)}."
                     )
         return self
+
+    @property
+    def selected_by(self) -> str:
+        """The validation metric whose best epoch is kept; a part without labels has none."""
+        return f"val/{self.select_on}/{SELECTS}" if self.select_on else f"val/{SELECTS}"
 
     @property
     def spec(self) -> DataSpec:
@@ -161,22 +188,30 @@ class Task(LightningModule):
         _, prediction = self._step(batch, "val")
         if prediction.logits is not None:
             self._collect("val", batch, prediction)
+            if self.select_on:
+                self._predict_from(batch, self.select_on.split("+"), f"val/{self.select_on}")
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of all validation cases together, never the mean over batches."""
-        rows = gathered({"val": self.collected.pop("val")} if "val" in self.collected else {}).get("val")
-        if rows is not None:
+        """Logs the metrics of all validation cases together, never the mean over batches.
+
+        Raises:
+            RecipeError: if no case has the stains to select on.
+        """
+        found = gathered(self.collected)
+        self.collected = {}
+        for key, rows in found.items():
             metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, self.spec.classes)
-            self.log_dict({f"val/{name}": value for name, value in metrics.items()}, sync_dist=True)
+            self.log_dict({f"{key}/{name}": value for name, value in metrics.items()}, sync_dist=True)
+        if self.select_on and "val" in found and not _labelled(found.get(f"val/{self.select_on}")):
+            raise RecipeError(
+                f"model.select_on is {self.select_on}, but no labelled case of the validation part has all of these "
+                "stains. Choose other stains, or null."
+            )
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Predicts every case from every combination of the stains it has."""
         for subset in availability_subsets(self.model.reads):
-            has_all = torch.stack([batch.present[modality] for modality in subset]).all(0)
-            rows = has_all.nonzero().flatten()
-            if len(rows):
-                shown = batch.keep(*subset).select(rows)
-                self._collect(subset_name(subset), shown, self.model(shown))
+            self._predict_from(batch, subset, subset_name(subset))
 
     def on_test_epoch_end(self) -> None:
         """Brings the predictions of all ranks together."""
@@ -198,6 +233,13 @@ class Task(LightningModule):
     def _as_given(self, batch: Batch) -> Batch:
         return batch if self.given is None else batch.keep(*self.given)
 
+    def _predict_from(self, batch: Batch, subset: Sequence[str], key: str) -> None:
+        has_all = torch.stack([batch.present[modality] for modality in subset]).all(0)
+        rows = has_all.nonzero().flatten()
+        if len(rows):
+            shown = batch.keep(*subset).select(rows)
+            self._collect(key, shown, self.model(shown))
+
     def _step(self, batch: Batch, part: str) -> tuple[Tensor, Prediction]:
         outcome = self.objective.losses(self.model, batch)
         total = weighted_total(outcome.terms, self.loss_weights)
@@ -214,6 +256,10 @@ class Task(LightningModule):
     def _collect(self, key: str, batch: Batch, prediction: Prediction) -> None:
         rows = Predictions.of(batch, prediction)
         self.collected[key] = self.collected[key] + rows if key in self.collected else rows
+
+
+def _labelled(rows: Predictions | None) -> bool:
+    return rows is not None and len(rows.labelled()) > 0
 
 
 def reseed(seed: int) -> None:

@@ -13,6 +13,9 @@ METRICS = {
         "test/auprc": None,
         "test/mec": 0.31,
         "test/mec_constant": 0.02,
+        "test/ece": 0.123,
+        "test/abstained": 0.25,
+        "test/set_size": 1.75,
         "test/confidence_high/n": 7.0,
         "test/confidence_high/accuracy": 0.857,
         "n_cases": 40,
@@ -43,6 +46,11 @@ def test_mean_effective_confidence_stands_beside_its_constant_baseline():
     assert rows("he")[1][:3] == ["he", "0.310", "0.020"]
 
 
+def test_what_was_not_calibrated_is_a_dash():
+    assert rows("he")[2] == ["he", "0.123", "-", "-", "-", "0.250", "-", "-", "1.750"]
+    assert rows("he+ihc")[2] == ["he+ihc", *"--------"]
+
+
 def test_undefined_values_are_dashes():
     assert "nan" not in text() and "None" not in text()
     assert rows("he")[0][4:6] == ["-", "-"]
@@ -53,5 +61,5 @@ def test_strata_show_size_and_accuracy():
 
 
 def test_headings_are_whole_words_in_eighty_columns():
-    for word in ("Balanced", "AUC-ROC", "precision", "kappa", "(patients)", "Confidence", "Accuracy"):
+    for word in ("Balanced", "AUC-ROC", "precision", "kappa", "(patients)", "Confidence", "Accuracy", "Abstains"):
         assert word in text()

@@ -28,6 +28,8 @@ def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(fit: Run, capsys: pyte
         "stages.json",
         "metrics.json",
         "predictions.csv",
+        "reliability.csv",
+        "risk_coverage.csv",
         *(f"curves/{stage}.csv" for stage in ("correlate", "predict")),
         *(f"checkpoints/{s}/{name}.ckpt" for s in ("correlate", "predict") for name in ("best", "last")),
     }
