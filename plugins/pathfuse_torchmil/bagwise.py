@@ -72,7 +72,8 @@ class BagwiseFusion(Fusion):
 
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
         """The joint embedding; `attention` holds the weight (T,) of every patch, 0 in absent rows."""
-        pooled, attention, extra = {}, {}, {}
+        pooled, attention = {}, {}
+        extra: dict[str, Tensor] = {}
         for name, token in tokens.items():
             pooled[name], attention[name], more = self._stain(name, token)
             extra |= more
@@ -102,12 +103,12 @@ class BagwiseFusion(Fusion):
             attention.append(made.attention.to(dtype))
             if made.extra is not None:
                 extra.append(made.extra)
-                owner += [case] * len(made.extra)
+                owner.append(present.new_full((len(made.extra),), case, dtype=torch.long))
         if rows:
             embedding = embedding.index_copy(0, present.nonzero().flatten(), torch.stack(rows))
         more = {}
         if extra:
-            more = {f"{name}/rows": torch.cat(extra), f"{name}/owner": torch.tensor(owner, device=embedding.device)}
+            more = {f"{name}/rows": torch.cat(extra), f"{name}/owner": torch.cat(owner)}
         return Tokens(embedding, present), torch.cat(attention), more
 
     def row_cross_entropy(self, fused: Fused, batch: Batch) -> Tensor:
@@ -123,10 +124,10 @@ class BagwiseFusion(Fusion):
             logits, owner = fused.extra[f"{name}/rows"], fused.extra[f"{name}/owner"]
             logits = logits if logits.dtype.itemsize >= 4 else logits.float()
             target = batch.target[owner]  # (rows,)
-            rows = torch.bincount(owner)[owner].to(logits.dtype)  # (rows,) rows of the same case
+            rows = torch.bincount(owner)  # (B,)
             loss = F.cross_entropy(logits, target, ignore_index=-1, reduction="none")
-            losses.append((loss / rows).sum())
-            count += len(owner[target >= 0].unique())
+            losses.append((loss / rows[owner]).sum())
+            count += int((rows > 0)[batch.target[: len(rows)] >= 0].sum())
         return torch.stack(losses).sum() / max(1, count)
 
 

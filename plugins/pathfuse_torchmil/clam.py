@@ -89,7 +89,7 @@ class CLAM(BagwiseFusion):
         owner, score = fused.extra[f"{name}/owner"], fused.extra[f"{name}/rows"][:, 0].detach()
         dtype = next(network.parameters()).dtype
         losses = []
-        for case in owner.unique().tolist():
+        for case in torch.bincount(owner).nonzero().flatten().tolist():
             label = int(target[case])
             if label < 0:
                 continue

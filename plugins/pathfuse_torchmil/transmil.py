@@ -76,7 +76,8 @@ class TransMIL(BagwiseFusion):
 
     def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
         """The class token, and what it pays to every patch."""
-        watched: Any = network.get_submodule("layers")[-1].att_module
+        layers: Any = network.get_submodule("layers")
+        watched = layers[-1].att_module
         seen: list[Tensor] = []
         handle = watched.qkv_nn.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
         try:
