@@ -14,8 +14,7 @@ from pathfuse.errors import PluginError, RunError
 
 REACH_S = 5.0
 HERE = "local"
-# Read when ray is imported: nothing is reported to anybody, and a task without a GPU sees none, as Ray has always done.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+NO_REPORTS = "RAY_USAGE_STATS_ENABLED"
 
 
 @contextmanager
@@ -49,8 +48,7 @@ def connected(
 
 
 def _ray() -> ModuleType:
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault(NO_REPORTS, "0")  # nothing is sent to Ray's makers unless the user wants it
     try:
         return import_module("ray")
     except ModuleNotFoundError as error:
@@ -65,13 +63,26 @@ def _connect(ray: ModuleType, address: str, cpus: int | None) -> None:
         _reach(address)
     try:
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
         text = " ".join(str(error).split())[:200]
+        if address == HERE:
+            raise RunError(f"Ray cannot be started here ({text}). RAY_TMPDIR names its folder.") from error
+        if any(isinstance(cause, ray.exceptions.AuthenticationError) for cause in _causes(error)):
+            raise RunError(
+                f"the Ray cluster at {address} asks for its token. Copy ~/.ray/auth_token from its head to this "
+                "machine and set RAY_AUTH_MODE=token."
+            ) from error
         raise RunError(
             f"Ray cannot be joined at {address} ({text}). Run `ray start --address HOST:PORT` on this machine first, "
             "or correct --address."
         ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _reach(address: str) -> None:
