@@ -86,12 +86,14 @@ def unit_square(axes: Axes) -> None:
     """Both axes from 0 to 1, with a little room for lines that run along the border."""
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_aspect("equal")
+    # Not of equal aspect: the layout cannot make room for a legend then, and a panel is nearly square by itself.
 
 
 def legend_beside(axes: Axes, title: str | None = None) -> None:
     """The legend to the right of the axes, where it hides nothing."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title, alignment="left", borderaxespad=0.3)
+    whole = axes.get_figure(root=True)
+    if whole is not None:  # there always is one; the layout makes room for a legend of the figure alone
+        whole.legend(loc="outside right upper", title=title, alignment="left", borderaxespad=0.3)
 
 
 def label(text: object) -> str:

@@ -3,11 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pathfuse.errors import WeightsError
+
+
+class WeightsNote(NamedTuple):
+    """Which weights a component begins with, for the report of a run.
+
+    A component that takes weights from somewhere says so in a class method `weights_note(options)`, which gets its
+    options and returns this, or None if it reads no weights with them. It loads nothing.
+
+    Attributes:
+        network: what the weights are of.
+        weights: where they come from.
+        licence: the terms of whoever published them; `not known` where nobody says.
+    """
+
+    network: str
+    weights: str
+    licence: str
+
+
+TORCHVISION = "BSD-3-Clause (torchvision); trained on ImageNet, which has terms of its own"
+NOT_KNOWN = "not known"
+
+
+def weights_note(network: str, weights: str, published: str) -> WeightsNote:
+    """The note of a component whose option is `random`, `hub` or a path.
+
+    Args:
+        network: its name.
+        weights: the option.
+        published: licence of the weights that `hub` fetches; empty where it is not known.
+    """
+    if weights == "random":
+        return WeightsNote(network, "random numbers", "needs none")
+    if weights == "hub":
+        return WeightsNote(network, "those published under this name", published or NOT_KNOWN)
+    return WeightsNote(network, f"the file {Path(weights).name}", "that of the file, which does not say")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

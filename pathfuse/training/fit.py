@@ -18,6 +18,7 @@ from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
 from pathfuse.training.evaluate import test_cases
 from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.reported import report_run
 from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
 from pathfuse.training.split_stamp import SplitStamp
 
@@ -58,6 +59,7 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     test_cases(plan, run.selected(plan.last), run.path, console)
     if rank_zero_only.rank == 0:  # the others do not wait until the file is written
         run.seal_predictions()
+        report_run(plan, run, console)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Encoder, Tokens, TokenSpec
+from pathfuse.core.weights import TORCHVISION, WeightsNote, weights_note
 from pathfuse.errors import RecipeError
 from pathfuse_corranet.norm import NormAct, Runs, slope_of
 from pathfuse_corranet.stem import ResNetStem
@@ -86,6 +88,13 @@ class StainEncoder(Encoder):
     def data_range(self) -> float | None:
         """Span of the values in `sources`: 1 for images; None for stem features, which have no bound."""
         return 1.0 if self.stem is None else None
+
+    @classmethod
+    def weights_note(cls, options: Mapping[str, object]) -> WeightsNote | None:
+        """Which weights the stem begins with; None without one."""
+        if options.get("stem", "resnet50") == "none":
+            return None
+        return weights_note("resnet50, first block", str(options.get("weights", "hub")), TORCHVISION)
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
         """A map (B, d, H, W) per stain."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from textwrap import shorten
 from typing import Any, ClassVar, Literal, cast
@@ -13,6 +14,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from pathfuse.core import Backbone, CamLayer
+from pathfuse.core.weights import WeightsNote, weights_note
 from pathfuse.errors import PathfuseError, RecipeError, WeightsError
 from pathfuse_timm.weights import Source, find_weights, offline
 
@@ -79,6 +81,13 @@ class TimmBackbone(Backbone):
         mean, std = _statistics(self.net.pretrained_cfg, in_chans)
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    @classmethod
+    def weights_note(cls, options: Mapping[str, object]) -> WeightsNote:
+        """Which weights these options begin with, and the licence that timm has for them."""
+        name, weights = str(options.get("name", "resnext50_32x4d")), str(options.get("weights", "random"))
+        published = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        return weights_note(name, weights, (published and published.license) or "")
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] to features (N, D), or maps (N, D, h, w) with `global_pool: none`.

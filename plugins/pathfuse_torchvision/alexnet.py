@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, alexnet  # type: ignore[import-untyped]
 
 from pathfuse.core import Backbone, CamLayer, skips_pretrained
-from pathfuse.core.weights import backbone_state, read_state
+from pathfuse.core.weights import TORCHVISION, WeightsNote, backbone_state, read_state, weights_note
 from pathfuse.errors import RecipeError, WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,6 +52,11 @@ class AlexNet(Backbone):
         mean, std = _statistics(in_chans)
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    @classmethod
+    def weights_note(cls, options: Mapping[str, object]) -> WeightsNote:
+        """Which weights these options begin with."""
+        return weights_note("alexnet", str(options.get("weights", "random")), TORCHVISION)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] to features (N, D).

@@ -1,0 +1,41 @@
+"""`weights.json`: the weights that each stage began with, and their licences, without loading any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pathfuse.core.weights import WeightsNote
+from pathfuse.files import write_text
+from pathfuse.registry import components
+from pathfuse.training.plan import Plan
+from pathfuse.training.run_folder import RunFolder
+
+WEIGHTS = "weights.json"
+
+
+def write_weights(plan: Plan, run: RunFolder) -> None:
+    """Writes what the components of a recipe say about the weights they begin with."""
+    stages = plan.config()["stages"]
+    found = [
+        {"stage": stage, "component": name, **note._asdict()}
+        for stage, own in stages.items()
+        for name, note in _notes(own.get("model"))
+    ]
+    write_text(run.path / WEIGHTS, json.dumps({"weights": found}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _notes(value: object) -> Iterator[tuple[str, WeightsNote]]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _notes(one)
+    if not isinstance(value, dict):
+        return
+    component = next((c for c in components() if c.class_path == value.get("class_path")), None)
+    if component is not None:
+        describe = getattr(component.load(), "weights_note", None)
+        note = describe(value.get("init_args") or {}) if describe is not None else None
+        if note is not None:
+            yield component.name, note
+    for one in value.values():
+        yield from _notes(one)
