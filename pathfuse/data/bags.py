@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.bags_cohort import BagTable, Fact, open_bags
-from pathfuse.data.bags_dataset import BagSet, Sampling
+from pathfuse.data.bags_dataset import BagSet
 from pathfuse.data.bags_pairs import ClassPairs, PairedBagSet, Pairing
 from pathfuse.data.bags_source import read_bag_cases
 from pathfuse.data.cohort import Cohort, Rows
@@ -21,6 +21,7 @@ from pathfuse.data.demo.bags import DemoBags
 from pathfuse.data.label_map import NamedMap
 from pathfuse.data.loader import case_loader
 from pathfuse.data.option_checks import check_at_least, check_one_source, check_positive
+from pathfuse.data.packed_set import CaseFacts, Sampling
 from pathfuse.data.parts import Parts
 from pathfuse.errors import RecipeError, StoreError
 
@@ -205,13 +206,12 @@ class PairedBags(CohortData):
         made_for = self._model_widths()
         slides = [self._bags.slides[case.case_id] for case in cases]
         widths = {m: self._bags.widths[m] or made_for.get(m, 0) for m in self.modalities}
-        targets, names = self.cohort.targets(), [case.case_id for case in cases]
-        patients, dtype = [case.patient_id for case in cases], _DTYPES[self.dtype]
+        facts, dtype = CaseFacts.of(self.cohort), _DTYPES[self.dtype]
         pairs = self._pairs(index) if training else None
         data = (
-            BagSet(slides, widths, targets, names, patients, index, sampling=sampling, dtype=dtype)
+            BagSet(slides, widths, facts, index, sampling=sampling, dtype=dtype)
             if pairs is None
-            else PairedBagSet(slides, widths, targets, names, patients, pairs, sampling=sampling, dtype=dtype)
+            else PairedBagSet(slides, widths, facts, pairs, sampling=sampling, dtype=dtype)
         )
         sampler = self._ordered(data, training and self.pairing != "class_static")
         return case_loader(

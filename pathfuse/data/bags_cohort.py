@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
-from pathfuse.data.cases import Case, CaseFile, CaseTable
-from pathfuse.errors import CaseTableError, StoreError
+from pathfuse.data.bagged_cases import bagged_cases
+from pathfuse.data.cases import Case, CaseTable
+from pathfuse.errors import StoreError
 from pathfuse.store import SlideFeatures, open_slide
 
 Slides = tuple[SlideFeatures, ...]
@@ -54,30 +54,16 @@ def open_bags(
         StoreError: for a file that cannot be used or does not fit the others of its stain.
         CaseTableError: for a case or stain that lacks what is asked of it.
     """
-    slides: dict[str, dict[str, Slides]] = {}
-    empty: list[str] = []
-    for case in table.cases:
-        opened = {m: _open(case, m, require, patch_size_level0) for m in modalities if case.files.get(m)}
-        empty += [slide.path.name for several in opened.values() for slide in several if not len(slide)]
-        filled = {m: tuple(slide for slide in several if len(slide)) for m, several in opened.items()}
-        slides[case.case_id] = {m: several for m, several in filled.items() if several}
-    usable = [case for case in table.cases if slides[case.case_id]]
-    _check_missing(table, usable, slides, modalities, missing)
-    if labels == "required":
-        _check_labels(table.origin, usable)
-    notes = list(table.notes)
-    if empty:
-        notes.append(f"{len(empty)} slides have no patch and count as absent: {_listed(empty)}.")
-    left_out = [case.case_id for case in table.cases if not slides[case.case_id]]
-    if left_out:
-        notes.append(f"{len(left_out)} cases have no patch of any stain and are left out: {_listed(left_out)}.")
-    notes += _without_coords(modalities, usable, slides)
-    # A file that is empty must not make its stain look present.
-    cases = tuple(replace(case, files=_kept(case, slides[case.case_id])) for case in usable)
-    widths = {m: _check_stain(m, [s for case in usable for s in slides[case.case_id].get(m, ())]) for m in modalities}
-    table = table.keep(cases, f"no {' or '.join(modalities)} patch")
-    kept = replace(table, modalities=tuple(modalities), notes=tuple(notes))
-    return BagTable(kept, slides, widths)
+    kept, slides = bagged_cases(
+        table,
+        modalities,
+        lambda case, m: _open(case, m, require, patch_size_level0),
+        missing=missing,
+        labels=labels,
+    )
+    notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides)]
+    widths = {m: _check_stain(m, [s for own in slides.values() for s in own.get(m, ())]) for m in modalities}
+    return BagTable(replace(kept, notes=tuple(notes)), slides, widths)
 
 
 def _open(case: Case, modality: str, require: Sequence[Fact], patch_size_level0: float | None) -> Slides:
@@ -106,47 +92,6 @@ def _without_coords(
     return notes
 
 
-def _kept(case: Case, slides: Mapping[str, Slides]) -> dict[str, tuple[CaseFile, ...]]:
-    paths = {m: {slide.path for slide in several} for m, several in slides.items()}
-    return {m: tuple(file for file in case.files[m] if file.path in paths[m]) for m in paths}
-
-
-def _check_missing(
-    table: CaseTable,
-    usable: Sequence[Case],
-    slides: Mapping[str, Mapping[str, Slides]],
-    modalities: Sequence[str],
-    missing: str | None,
-) -> None:
-    name = table.origin.name
-    if not usable:
-        raise CaseTableError(f"{name}: no case has a patch of {' or '.join(modalities)}. Correct data.modalities.")
-    if missing == "error" and len(usable) < len(table.cases):
-        first = next(case.case_id for case in table.cases if not slides[case.case_id])
-        raise CaseTableError(f"{name}: case {first} has no patch of any stain. Remove it, or set `missing: allow`.")
-    for modality in modalities:
-        without = [case.case_id for case in usable if modality not in slides[case.case_id]]
-        if without and missing == "error":
-            raise CaseTableError(
-                f"{name}: {len(without)} cases have no {modality} patches, first {without[0]}. Remove them, or accept "
-                "them with `missing: allow`."
-            )
-        if len(without) == len(usable) and missing is None:
-            raise CaseTableError(
-                f"{name}: no case has {modality!r}; there is {', '.join(table.modalities) or 'no stain'}. Correct "
-                "data.modalities, or accept it with `missing: allow`."
-            )
-
-
-def _check_labels(origin: Path, cases: Sequence[Case]) -> None:
-    bare = [case.case_id for case in cases if not case.label]
-    if bare:
-        raise CaseTableError(
-            f"{origin.name}: {len(bare)} cases have no label, first {bare[0]}. Fill in the label column, or accept "
-            "them with `labels: optional`."
-        )
-
-
 def _check_stain(modality: str, slides: Sequence[SlideFeatures]) -> int:
     """The width of a stain; all its slides must come from one encoder."""
     if not slides:
@@ -166,7 +111,3 @@ def _check_stain(modality: str, slides: Sequence[SlideFeatures]) -> int:
                 "Extract all slides of a stain with one encoder."
             )
     return first.features.shape[1]
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

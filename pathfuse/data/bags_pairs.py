@@ -12,8 +12,9 @@ import torch
 
 from pathfuse.core import Batch
 from pathfuse.data.bags_cohort import Slides
-from pathfuse.data.bags_dataset import BagSet, Sampling
+from pathfuse.data.bags_dataset import BagSet
 from pathfuse.data.cohort import Rows
+from pathfuse.data.packed_set import CaseFacts, Sampling
 from pathfuse.data.sampler import Item
 from pathfuse.errors import CaseTableError, PathfuseError
 
@@ -89,16 +90,14 @@ class PairedBagSet(BagSet):
         self,
         slides: Sequence[Mapping[str, Slides]],
         widths: Mapping[str, int],
-        targets: Rows,
-        case_ids: Sequence[str],
-        patient_ids: Sequence[str],
+        facts: CaseFacts,
         pairs: ClassPairs,
         *,
         sampling: Sampling,
         dtype: torch.dtype,
     ) -> None:
         index = np.arange(len(pairs), dtype=np.int64)
-        super().__init__(slides, widths, targets, case_ids, patient_ids, index, sampling=sampling, dtype=dtype)
+        super().__init__(slides, widths, facts, index, sampling=sampling, dtype=dtype)
         self.pairs = pairs
 
     def __getitems__(self, wanted: Sequence[Item | int]) -> Batch | PathfuseError:
@@ -115,8 +114,8 @@ class PairedBagSet(BagSet):
         return Batch(
             {**bags},
             {m: bag.lengths > 0 for m, bag in bags.items()},
-            torch.from_numpy(self.targets[first]),
-            tuple("+".join(dict.fromkeys(self.case_ids[case] for case in row)) for row in lenders.tolist()),
-            tuple(self.patient_ids[case] for case in first),
+            torch.from_numpy(self.facts.targets[first]),
+            tuple("+".join(dict.fromkeys(self.facts.case_ids[case] for case in row)) for row in lenders.tolist()),
+            tuple(self.facts.patient_ids[case] for case in first),
             torch.from_numpy(first.copy()),
         )

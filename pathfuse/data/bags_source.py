@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pathfuse.data.bagged_cases import listed
 from pathfuse.data.bags_labels import Labelled, read_labels
 from pathfuse.data.cases import Case, CaseFile, CaseTable, read_cases
 from pathfuse.data.demo.bags import DemoBags, write_bags
@@ -20,7 +21,6 @@ GENERATED = (
     "The bags are generated (demo cohort): statistics of drawn patches stand in for an encoder's features, and no "
     "number here says anything about patients."
 )
-_LISTED = 5  # names in a message; more would bury the next step
 
 
 def read_bag_cases(
@@ -129,7 +129,7 @@ def read_stores(
             "the case or the slide; name the slides in a column slide_id if they are not."
         )
     if lost:
-        notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}.")
+        notes.append(f"{len(lost)} slides of {labels.name} have no features: {listed(lost)}.")
     return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
 
 
@@ -150,8 +150,3 @@ def _files_of(row: Labelled, found: Mapping[str, SlideFiles], lost: list[str]) -
     if not row.stains:
         lost += [name for name in row.slides or [row.case_id] if name not in seen]
     return files
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

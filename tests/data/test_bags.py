@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.bags import PairedBags
-from pathfuse.data.bags_dataset import Sampling
+from pathfuse.data.packed_set import Sampling
 from pathfuse.errors import CaseTableError, RecipeError, StoreError
 from tests.store import foreign
 

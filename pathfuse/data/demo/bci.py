@@ -7,10 +7,11 @@ from pathlib import Path
 from PIL import Image
 
 from pathfuse.data.demo.case import make_case
-from pathfuse.data.demo.cohort import Progress, in_threads, save_png
+from pathfuse.data.demo.cohort import Progress, save_png
 from pathfuse.data.demo.options import DemoOptions
 from pathfuse.data.demo.patient import make_patient
 from pathfuse.data.demo.publish import published, taken
+from pathfuse.data.progress import in_threads
 from pathfuse.errors import RecipeError
 
 BCI_MPP = 0.46

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -16,11 +14,11 @@ from PIL import Image
 from pathfuse.data.demo.case import DemoCase, make_case
 from pathfuse.data.demo.options import DemoOptions
 from pathfuse.data.demo.publish import published, taken
+from pathfuse.data.progress import in_threads
 
 COLUMNS = ("case_id", "patient_id", "modality", "path", "label", "split", "site", "mpp")
 TABLE, OPTIONS = "cases.csv", "options.json"
 Progress = Callable[[int, int], None]
-_T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
@@ -144,21 +142,3 @@ def each_case(make: Callable[[int], _R], cases: int, progress: Progress | None) 
         yield made
         if progress is not None:
             progress(done, cases)
-
-
-def in_threads(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
-    """`map` over the cores that this process may use, in order and with few results waiting.
-
-    Threads, as the heavy steps are numpy and PNG calls that run without the interpreter's lock: nothing to pickle,
-    no start-up, and safe in a process that holds a GPU or other threads.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    left = iter(items)
-    with ThreadPoolExecutor(min(cores, 8)) as pool:
-        try:
-            waiting = [pool.submit(work, item) for item in islice(left, 4 * cores)]
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(work, item) for item in islice(left, 1)]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

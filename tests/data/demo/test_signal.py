@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pathfuse.data.demo import DemoOptions, make_case
-from pathfuse.data.demo.cohort import in_threads
+from pathfuse.data.progress import in_threads
 
 OPTIONS = DemoOptions(patients=320, cases_per_patient=2)
 
