@@ -59,6 +59,9 @@ SMALLER = {
     "attention_mil": SMALL_BAGS,
     "highres_mil": SMALL_BAGS,
     "lowres_convnext": SMALL_SLIDES,
+    **dict.fromkeys(("abmil", "clam", "dsmil", "dtfd_mil", "transmil", "cross_attention_mil"), SMALL_BAGS),
+    "he_her2net_like": SMALL_DATA + ONE_STAGE,
+    "hahnet_like": SMALL_DATA + ONE_STAGE,
     "tiny": SMALL_DATA,  # of the plug-in template
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
