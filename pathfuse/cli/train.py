@@ -106,13 +106,22 @@ def _on_run(name: str, words: list[str]) -> int:
         print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
         return 0
     prepare_lightning()
+    from pathfuse.cli.ensemble import on_members
+    from pathfuse.study.ensemble import members_of
     from pathfuse.training import evaluate
     from pathfuse.training.run_folder import RunFolder
 
-    out = line.take("out")
-    chosen = choose_run(line, needs_labels=name == "test")
-    folder = Path(out) if out else chosen.folder / f"{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
+    out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    if len(line.positional) == 1 and (members := members_of(Path(line.positional[0]))):
+        runs = Path(line.positional[0]).resolve()
+        # Beside the runs, where no comparison takes them for further folds.
+        folder = Path(out) if out else runs.with_name(f"{runs.name}_{name}_{time}")
+        with RunFolder.claim(folder):
+            on_members(name, line, members, work, folder, Console())
+        return 0
+    chosen = choose_run(line, needs_labels=name == "test")
+    folder = Path(out) if out else chosen.folder / f"{name}_{time}"
     with nullcontext() if name == "validate" else RunFolder.claim(folder):
         work(chosen.plan, chosen.checkpoint, folder, Console())
     return 0

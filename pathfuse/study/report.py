@@ -13,6 +13,7 @@ from pathfuse.evaluate.compare import compare_runs
 from pathfuse.evaluate.compared_run import read_runs
 from pathfuse.evaluate.comparison import CompareOptions
 from pathfuse.evaluate.comparison_files import as_table, write_comparison
+from pathfuse.report.write import write_comparison_report, write_study_report
 from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job
 from pathfuse.study.ledger import is_finished
@@ -51,6 +52,7 @@ def write_report(study: Study, out: Path, jobs: Sequence[Job], console: Console)
             files += write_figure(out / FIGURES, figure, study, by_variant, expected)
     console.print(_spreads(study, by_variant, expected))
     files += _compare(study, out, by_variant, expected, console)
+    files += write_study_report(out)
     for note in lacking(study, by_variant, expected):
         console.print(note, highlight=False, soft_wrap=True)
     for file in files:
@@ -81,7 +83,7 @@ def _compare(
         console.print(f"no comparison: {error}", highlight=False, soft_wrap=True)
         return []
     console.print(as_table(comparison))
-    return write_comparison(out, comparison)
+    return [*write_comparison(out, comparison), *write_comparison_report(comparison, out / "comparison.html")]
 
 
 def _spreads(study: Study, by_variant: Mapping[str, Sequence[RunScores]], expected: int) -> Table:

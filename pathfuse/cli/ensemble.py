@@ -1,0 +1,74 @@
+"""`pathfuse test STUDY` and `predict STUDY`: every trained model of a variant, and their mean."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from pathfuse.cli.chosen import choose_run
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+from pathfuse.files import write_text
+from pathfuse.recipes.compose import SOURCES
+
+if TYPE_CHECKING:
+    from pathfuse.training.plan import Plan
+
+Work = Callable[["Plan", Path, Path, Console], None]
+
+
+def on_members(
+    name: str, line: Words, members: Mapping[str, Sequence[Path]], work: Work, out: Path, console: Console
+) -> None:
+    """Tests or predicts with every member of every variant, then writes the ensemble of each variant.
+
+    Args:
+        name: `test` or `predict`.
+        line: the words of the command line, without `--out`.
+        members: run folders by variant.
+        work: what is done with a member.
+        out: a folder; several variants have one each in it.
+        console: where progress and the tables go.
+
+    Raises:
+        RecipeError: if `predict` would predict the cases that the members were trained on.
+    """
+    given = {key.removeprefix("data.") for key, _ in line.options}
+    if name == "predict" and not given & set(SOURCES):
+        raise RecipeError(
+            "say which cases to predict with --data.root DIR or --data.cases FILE: the members know theirs."
+        )
+    if name == "validate":
+        raise RecipeError("validate takes one run; name one below the study.")
+    for variant, runs in members.items():
+        folder = out / variant if len(members) > 1 else out
+        made = []
+        for number, run in enumerate(runs, 1):
+            console.print(f"{variant}: member {number} of {len(runs)}, {run}", highlight=False, soft_wrap=True)
+            made.append(folder / "members" / "-".join(run.parts[-2:]))
+            chosen = choose_run(Words(list(line.options), [str(run)]), needs_labels=name == "test")
+            work(chosen.plan, chosen.checkpoint, made[-1], Console(quiet=True))
+        _join(name, variant, runs, made, folder, console)
+
+
+def _join(name: str, variant: str, runs: Sequence[Path], made: Sequence[Path], folder: Path, console: Console) -> None:
+    from pathfuse.evaluate.table import summary
+    from pathfuse.study.ensemble import combine, ensemble_metrics, seal
+
+    count = combine(made, folder)
+    seal(folder, runs)
+    console.print(f"{variant}: mean of {count} members per case: {folder / 'predictions.csv'}", highlight=False,
+                  soft_wrap=True)  # fmt: skip
+    if name == "test":
+        metrics = ensemble_metrics(folder)
+        plain = {
+            subset: {key: None if math.isnan(value) else value for key, value in own.items()}
+            for subset, own in metrics.items()
+        }
+        write_text(folder / "metrics.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
+        console.print(summary(metrics))
