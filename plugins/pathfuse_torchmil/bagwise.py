@@ -24,12 +24,12 @@ class Pooled:
 
     Attributes:
         embedding: (D',).
-        attention: (n,) weight of every patch.
+        attention: (n,) weight of every patch; None where it was not asked for.
         extra: (rows, K) what the network's own loss needs, if it has one.
     """
 
     embedding: Tensor
-    attention: Tensor
+    attention: Tensor | None
     extra: Tensor | None = None
 
 
@@ -75,8 +75,10 @@ class BagwiseFusion(Fusion):
         pooled, attention = {}, {}
         extra: dict[str, Tensor] = {}
         for name, token in tokens.items():
-            pooled[name], attention[name], more = self._stain(name, token)
+            pooled[name], weight, more = self._stain(name, token)
             extra |= more
+            if weight is not None:
+                attention[name] = weight
         inner = self.fusion(pooled) if self.fusion else _joined(pooled, self.join)
         own = {name: token.values for name, token in pooled.items()}
         return replace(inner, by_modality=own, tokens=tokens, attention=attention, extra={**inner.extra, **extra})
@@ -85,7 +87,7 @@ class BagwiseFusion(Fusion):
         """The terms of the nested fusion."""
         return self.fusion.loss(fused, batch) if self.fusion else {}
 
-    def _stain(self, name: str, token: Tokens) -> tuple[Tokens, Tensor, dict[str, Tensor]]:
+    def _stain(self, name: str, token: Tokens) -> tuple[Tokens, Tensor | None, dict[str, Tensor]]:
         assert token.lengths is not None
         network = self.networks[name]
         dtype = next(network.parameters()).dtype
@@ -100,7 +102,8 @@ class BagwiseFusion(Fusion):
                 continue
             made = self.pool(network, bag.to(dtype))
             rows.append(made.embedding.to(dtype))
-            attention.append(made.attention.to(dtype))
+            if made.attention is not None:
+                attention.append(made.attention.to(dtype))
             if made.extra is not None:
                 extra.append(made.extra)
                 owner.append(present.new_full((len(made.extra),), case, dtype=torch.long))
@@ -109,7 +112,8 @@ class BagwiseFusion(Fusion):
         more = {}
         if extra:
             more = {f"{name}/rows": torch.cat(extra), f"{name}/owner": torch.cat(owner)}
-        return Tokens(embedding, present), torch.cat(attention), more
+        weight = torch.cat(attention) if len(attention) == len(present) else None
+        return Tokens(embedding, present), weight, more
 
     def row_cross_entropy(self, fused: Fused, batch: Batch) -> Tensor:
         """Cross-entropy of `extra` as logits against the class of its case, averaged over rows, cases and stains.

@@ -18,8 +18,8 @@ class TransMIL(BagwiseFusion):
     """Nystrom self-attention over the patches of a bag; the embedding is that of the class token.
 
     Patches should keep a fixed order, such as the raster of the slide: they are laid into a square and convolved.
-    `attention` is what the class token pays to each patch in the last layer, with signs as Nystrom leaves them cut
-    at 0, and sums to one.
+    Outside of training `attention` is what the class token pays to each patch in the last layer; the approximation
+    can make it negative, which is cut off, and it sums to one.
 
     Args:
         tokens: sizes of the encoder's tokens.
@@ -75,19 +75,25 @@ class TransMIL(BagwiseFusion):
         self._build(tokens, spec, network, dict.fromkeys(tokens, dim), fusion, join)
 
     def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
-        """The class token, and what it pays to every patch."""
+        """The class token and, outside of training, what it pays to every patch."""
+        if self.training:
+            return Pooled(self._class_token(network, bag), None)
         layers: Any = network.get_submodule("layers")
         watched = layers[-1].att_module
         seen: list[Tensor] = []
         handle = watched.qkv_nn.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
         try:
-            # torchmil's pseudo-inverse multiplies by an identity in float32, which half precision refuses.
-            half = bag.dtype.itemsize < 4
-            with torch.autocast(bag.device.type, dtype=bag.dtype) if half else nullcontext():
-                embedding = network(bag[None])  # (1, D)
+            embedding = self._class_token(network, bag)
         finally:
             handle.remove()
-        return Pooled(embedding[0], class_attention(watched, seen[0][0], len(bag)))
+        return Pooled(embedding, class_attention(watched, seen[0][0], len(bag)))
+
+    def _class_token(self, network: nn.Module, bag: Tensor) -> Tensor:
+        # torchmil's pseudo-inverse multiplies by an identity in float32, which half precision refuses.
+        half = bag.dtype.itemsize < 4
+        with torch.autocast(bag.device.type, dtype=bag.dtype) if half else nullcontext():
+            embedding: Tensor = network(bag[None])[0]  # (D,)
+        return embedding
 
 
 @torch.no_grad()

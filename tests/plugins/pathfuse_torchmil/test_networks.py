@@ -149,7 +149,7 @@ def test_bags_are_split_anew_in_training_and_alike_in_evaluation():
 
 @pytest.mark.parametrize("patches", [1, 2, 9, 13])
 def test_transmil_equals_torchmil_and_so_does_the_class_token_s_attention(patches):
-    fusion, token = fusion_of(TransMIL, dim=8, heads=2, landmarks=4), token_of([patches])
+    fusion, token = fusion_of(TransMIL, dim=8, heads=2, landmarks=4).eval(), token_of([patches])
     model = theirs(models.TransMIL((6,), 8, 2, 2, 4), fusion.networks["he"])
     fused = fusion({"he": token})
     logit, attention = model(token.values[None], return_att=True)
