@@ -20,7 +20,7 @@ RUN                  a run folder, or a folder of the runs of all folds
 --permutations N     exchanges of the permutation test (10000)
 --level X            of the intervals (0.95)
 --seed N             same seed, same numbers (0)
---out DIR            where comparison.csv and comparison.md go (comparison)"""
+--out DIR            where comparison.csv, .md, .html and .json go (comparison)"""
 
 
 def compare(words: list[str]) -> int:
@@ -33,6 +33,7 @@ def compare(words: list[str]) -> int:
     from pathfuse.evaluate.compared_run import read_runs
     from pathfuse.evaluate.comparison import CompareOptions
     from pathfuse.evaluate.comparison_files import as_table, write_comparison
+    from pathfuse.report.write import write_comparison_report
 
     metrics = [name for value in line.take_all("metric") for name in value.split(",") if name]
     options = CompareOptions(
@@ -50,7 +51,7 @@ def compare(words: list[str]) -> int:
     by_path = {str(path): run.name for path, run in zip(paths, runs, strict=True)}
     baseline = options.baseline and by_path.get(options.baseline, options.baseline)
     comparison = compare_runs(runs, replace(options, baseline=baseline))
-    files = write_comparison(out, comparison)
+    files = [*write_comparison(out, comparison), *write_comparison_report(comparison, out / "comparison.html")]
     console = Console()
     console.print(as_table(comparison))
     for file in files:

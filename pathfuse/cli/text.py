@@ -90,6 +90,14 @@ COMMANDS = {
         "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]",
         "paired statistics of runs tested on the same patients",
     ),
+    "report": Command(
+        "pathfuse.cli.report:report",
+        "pathfuse report RUN|STUDY|COMPARISON [--out FILE.html]",
+        "one page about a run, a study or a comparison",
+        """
+RUN                 the folder of a run, of a study, or of a comparison
+--out FILE          the page (report.html in the folder); its numbers go beside it, as FILE.json""",
+    ),
     "crossval": Command(
         "pathfuse.cli.study:crossval",
         "pathfuse crossval --recipe NAME --splits FILE [--seeds 1,2] [--out DIR] [--jobs N] ...",

@@ -21,7 +21,8 @@ def shown(value: Raw, form: Form) -> str:
     """A value as a reader sees it; a dash where there is none."""
     if value is None or (isinstance(value, float) and not isfinite(value)):
         return NOTHING
-    if isinstance(value, str) or form == "text":
+    # Files may come from elsewhere and hold anything in the place of a number.
+    if not isinstance(value, int | float) or form == "text":
         return str(value)
     if form == "p":
         return "< 0.0001" if value < 1e-4 else f"{value:.4f}"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,9 @@ class RunFiles:
 
 
 def number(text: object) -> float | None:
-    """A cell as a number; None where it holds none."""
+    """A cell as a finite number; None where it holds none."""
     try:
-        return float(str(text))
+        value = float(str(text))
     except ValueError:
         return None
+    return value if isfinite(value) else None

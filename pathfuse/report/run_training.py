@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 from pathfuse.charts.lines import Line, curves
 from pathfuse.charts.style import svg
 from pathfuse.report.page import Block, Chart, Section, missing
@@ -32,6 +30,6 @@ def curves_section(run: RunFiles) -> Section:
 
 def _line(rows: Rows, name: str) -> Line:
     found = [(number(row.get("epoch")), number(row.get(name))) for row in rows]
-    points = [(x, y) for x, y in found if x is not None and y is not None and not isnan(y)]
+    points = [(x, y) for x, y in found if x is not None and y is not None]
     step = max(1, -(-len(points) // MOST_EPOCHS))
     return Line([x for x, _ in points[::step]], [y for _, y in points[::step]])

@@ -94,10 +94,11 @@ def _errors(run: RunFiles) -> Block:
 
 def _chosen(run: RunFiles, calibration: dict[str, Any]) -> list[Block]:
     """What was chosen on validation, and what became of it on the test part."""
-    fitted = {"pooled": calibration.get("pooled"), **(calibration.get("subsets") or {})}
+    fitted = {"pooled": calibration.get("pooled"), **_numbers(calibration.get("subsets"))}
     records = [
-        {"fitted_on": name, **{key: own.get(key) for key in ("cases", "patients", "temperature", "confidence")}}
-        | {key: (own.get("abstention") or {}).get(key) for key in ABSTENTION}
+        {"fitted_on": name, **{key: own.get(key) for key in ("cases", "patients", "confidence")}}
+        | {"temperature": _numbers(own.get("temperature")).get("value")}
+        | {key: _numbers(own.get("abstention")).get(key) for key in ABSTENTION}
         for name, one in fitted.items()
         if (own := _numbers(one))
     ]

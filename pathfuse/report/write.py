@@ -5,30 +5,60 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathfuse.errors import RunError
+from pathfuse.evaluate.comparison import Comparison
+from pathfuse.evaluate.prediction_files import PREDICTIONS
 from pathfuse.files import write_text
+from pathfuse.report.comparison_page import FILE, comparison_page, read_comparison
 from pathfuse.report.methods import methods
 from pathfuse.report.render import write_page
 from pathfuse.report.run_files import RunFiles
 from pathfuse.report.run_page import run_page
+from pathfuse.report.study_page import RUNS, study_page
 
 PAGE, METHODS = "report.html", "methods.md"
 
 
-def write_run_report(folder: Path, out: Path | None = None) -> list[Path]:
-    """Writes the page of a run, its JSON and the methods paragraph; returns their paths.
+def write_report(folder: Path, out: Path | None = None) -> list[Path]:
+    """Writes the page that fits a folder: of a run, a study or a comparison; returns the paths of what was written.
 
     Args:
-        folder: the run.
-        out: the page; None writes `report.html` into the folder.
+        folder: the folder.
+        out: the page; None writes it into the folder.
 
     Raises:
-        RunError: if the folder holds no run, or files of it cannot be read.
+        RunError: if the folder holds none of them, or files of it cannot be read.
     """
+    if not folder.is_dir():
+        raise RunError(f"{folder} is no folder. Name the folder of a run, a study or a comparison.")
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise RunError(f"--out {out}: a page is a file that ends in .html. Name one.")
+    if (folder / RUNS).is_file():
+        return write_study_report(folder, out)
+    if (folder / PREDICTIONS).is_file():
+        return write_run_report(folder, out)
+    if (folder / FILE).is_file():
+        return write_comparison_report(read_comparison(folder), out or folder / "comparison.html")
+    raise RunError(
+        f"{folder} holds no {PREDICTIONS} of a run, no {RUNS} of a study and no {FILE} of a comparison. Name a folder "
+        "that `pathfuse fit`, `test`, `study` or `compare` wrote."
+    )
+
+
+def write_run_report(folder: Path, out: Path | None = None) -> list[Path]:
+    """Writes the page of a run, its JSON, and the methods paragraph."""
     run = RunFiles.open(folder)
     page = out or folder / PAGE
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise RunError(f"--out {page}: a page is a file that ends in .html. Name one.")
     written = write_page(run_page(run), page)
     text = page.with_name(METHODS if out is None else f"{page.stem}_{METHODS}")
     write_text(text, methods(run))
     return [*written, text]
+
+
+def write_comparison_report(comparison: Comparison, page: Path) -> list[Path]:
+    """Writes the page of a comparison and its JSON."""
+    return write_page(comparison_page(comparison), page)
+
+
+def write_study_report(folder: Path, out: Path | None = None) -> list[Path]:
+    """Writes the page of a study and its JSON."""
+    return write_page(study_page(folder), out or folder / PAGE)
