@@ -104,7 +104,8 @@ class Calibrator:
 
     def plain(self) -> dict[str, Any]:
         """What `calibration.json` holds of it; what is infinite or not defined is None."""
-        return {key: _without_infinity(value) for key, value in asdict(self).items()}
+        own = {**asdict(self), "temperature": self.temperature.value}
+        return {key: _without_infinity(value) for key, value in own.items()}
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Calibrator:
@@ -112,9 +113,8 @@ class Calibrator:
         keeps, sets = dict(plain["abstention"]), dict(plain["sets"])
         keeps |= {"threshold": _or(keeps["threshold"], inf), "validation_risk": _or(keeps["validation_risk"], nan)}
         sets["mass"] = _or(sets["mass"], inf)
-        return cls(
-            Temperature(**plain["temperature"]), plain["confidence"], Abstention(**keeps), PredictionSets(**sets)
-        )
+        temperature = Temperature(float(plain["temperature"]))
+        return cls(temperature, plain["confidence"], Abstention(**keeps), PredictionSets(**sets))
 
 
 def _chosen(prob: Values, learned: Values | None, confidence: Confidence) -> Values:
