@@ -47,7 +47,7 @@ class BagSet(PackedSet[SlideFeatures]):
     def _empty(self, modality: str, patches: int) -> Tensor:
         return allocate((patches, self.widths[modality]), self.dtype)  # (T, D)
 
-    def _read_into(self, out: Tensor, slide: SlideFeatures, rows: Rows | None) -> Tensor | None:
+    def _read_into(self, out: Tensor, slide: SlideFeatures, rows: Rows | None, modality: str) -> Tensor | None:
         slide.features.read_into(out, rows)
         _refuse_not_finite(slide.path, out, rows)
         return slide.level0_coords(rows)

@@ -128,7 +128,7 @@ class PackedSet(Dataset[Batch | PathfuseError], Generic[S]):
         """Room for the patches of a bag, (T, ...)."""
 
     @abstractmethod
-    def _read_into(self, out: Tensor, slide: S, rows: Rows | None) -> Tensor | None:
+    def _read_into(self, out: Tensor, slide: S, rows: Rows | None, modality: str) -> Tensor | None:
         """Reads some or all patches of a slide into `out` and returns their level-0 places, (k, 2), if known."""
 
     @abstractmethod
@@ -156,7 +156,7 @@ class PackedSet(Dataset[Batch | PathfuseError], Generic[S]):
             first = start
             for slide, rows, count in zip(slides, plan, counts, strict=True):
                 if count:
-                    coords.append(self._read_into(values[start : start + count], slide, rows))
+                    coords.append(self._read_into(values[start : start + count], slide, rows, modality))
                 start += count
             self._change(values[first:start], epoch, case, stain)
         return Bags(

@@ -59,12 +59,14 @@ SMALLER = {
     "attention_mil": SMALL_BAGS,
     "highres_mil": SMALL_BAGS,
     "lowres_convnext": SMALL_SLIDES,
+    "attention_mil_end_to_end": SMALL_SLIDES,
     **dict.fromkeys(("abmil", "clam", "dsmil", "dtfd_mil", "transmil", "cross_attention_mil"), SMALL_BAGS),
     "he_her2net_like": SMALL_DATA + ONE_STAGE,
     "hahnet_like": SMALL_DATA + ONE_STAGE,
     "tiny": SMALL_DATA,  # of the plug-in template
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
+    "averaged": SMALL_DATA,
 }
 SMALL_LAYOUTS = {
     "cases": ["--patients=8", "--size_px=32"],

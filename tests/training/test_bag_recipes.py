@@ -20,6 +20,7 @@ RECIPES = {
     "attention_mil": ["--data.demo.grid=3"],
     "highres_mil": ["--data.demo.grid=3"],
     "lowres_convnext": ["--data.size_px=32", "--data.demo.slide_px=128"],
+    "attention_mil_end_to_end": ["--data.size_px=32", "--data.demo.slide_px=128", "--data.patches_per_bag=2"],
 }
 SUBSETS = ["he", "ihc", "he+ihc"]
 
