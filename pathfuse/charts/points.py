@@ -57,7 +57,7 @@ def reliability(series: Mapping[str, Sequence[Bin]]) -> Figure:
 @styled()
 def forest(estimates: Sequence[Estimate], *, x: str, zero: float | None = 0.0) -> Figure:
     """A row per estimate with its interval; an interval across the line at `zero` may be no difference at all."""
-    drawn, axes = panel(5.2, 0.9 + 0.3 * max(len(estimates), 1), x=x, y="")
+    drawn, axes = panel(4.6, 0.9 + 0.34 * max(len(estimates), 1), x=x, y="")
     for row, one in enumerate(estimates):
         known = not (isnan(one.low) or isnan(one.high))
         # Full where the interval keeps off the line, hollow where it crosses: a sign besides the colour.

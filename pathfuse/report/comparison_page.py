@@ -110,10 +110,10 @@ def _differences(comparison: Comparison) -> Section:
     ]
     columns = [Column("pair", "Run - baseline"), Column("given", "Given"), Column("metric", "Metric")]
     columns += [Column("difference", "Difference", "signed", interval=True)]
+    columns += [Column(key, head, "p") for key, head in applies.items()]
     columns += [Column("error_reduction", "Error reduction", "percent")]
     columns += [Column("only_run_right", "Right only in run", "number")]
     columns += [Column("only_baseline_right", "Right only in baseline", "number"), Column("cohens_g", "g", "signed")]
-    columns += [Column(key, head, "p") for key, head in applies.items()]
     return Section("differences", "Differences", [*blocks, Table("pairs", "Every pair", columns, records)])
 
 

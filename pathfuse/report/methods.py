@@ -105,8 +105,9 @@ def _disjoint(rows: list[dict[str, str]]) -> bool:
 
 
 def _model(run: RunFiles) -> str:
-    said = []
-    for stage, own in (run.config.get("stages") or {}).items():
+    stages = run.config.get("stages") or {}
+    said = [] if stages else ["[The recipe is not in the folder.]"]
+    for stage, own in stages.items():
         model = own.get("model") or {}
         slots = {slot: part for slot in ("encoder", "fusion", "head", "objective") if (part := _first(model.get(slot)))}
         inside = [part.name.rpartition(".")[2] for slot in slots for part in list(parts_of(model[slot]))[1:]]
@@ -118,7 +119,7 @@ def _model(run: RunFiles) -> str:
             f"{one.get('component')} ({one.get('network')}) began with {one.get('weights')} weights, licence: "
             f"{one.get('licence')}."
         )
-    return " ".join(said) or "[The recipe is not in the folder.]"
+    return " ".join(said)
 
 
 def _training(run: RunFiles) -> str:

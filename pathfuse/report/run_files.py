@@ -90,7 +90,8 @@ class RunFiles:
         try:
             content = yaml.safe_load(self.text("config.yaml"))
         except yaml.YAMLError as error:
-            raise RunError(f"{self.path / 'config.yaml'} cannot be read ({error}). Restore the file.") from error
+            reason = " ".join(str(error).split())  # of several lines, with a picture of the place
+            raise RunError(f"{self.path / 'config.yaml'} cannot be read ({reason}). Restore the file.") from error
         return content if isinstance(content, dict) else {}
 
     def curves(self) -> dict[str, Rows]:

@@ -1,0 +1,365 @@
+"""What a page says: every number is in the JSON beside it and in the files it comes from; names stay text."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pathfuse.cli import main
+from pathfuse.evaluate.compare import compare_runs
+from pathfuse.evaluate.compared_run import read_runs
+from pathfuse.evaluate.comparison import CompareOptions
+from pathfuse.evaluate.prediction_files import read_predictions
+from pathfuse.report.comparison_page import comparison_page, read_comparison
+from pathfuse.report.page import NOTHING, as_data, shown
+from pathfuse.report.write import write_comparison_report, write_report
+from tests.evaluate.runs import write_run
+from tests.report.reading import at, beside, read
+from tests.report.runs import write_study, write_whole_run
+
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b </style>", "{{ 7 * 7 }}")
+FAST = CompareOptions(draws=200, permutations=200)
+MISSING = {
+    "cohort.json": "no cohort.json",
+    "metrics.json": "no calibration error",
+    "reliability.csv": "no reliability.csv",
+    "risk_coverage.csv": "no risk_coverage.csv",
+    "splits.csv": "no splits.csv",
+    "curves": "no training curves",
+    "versions.json": "no versions.json",
+    "weights.json": "no weights.json",
+    "examples.csv": "no pictures of cases",
+    "config.yaml": "The recipe is not in the folder",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_whole_run(tmp_path_factory.mktemp("report") / "run")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compared")
+    runs = [write_run(folder / name, seed=seed, subsets=("he", "he+ihc")) for seed, name in enumerate("ab")]
+    write_comparison_report(compare_runs(read_runs(runs), FAST), folder / "comparison.html")
+    return folder / "comparison.html"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_study(tmp_path_factory.mktemp("study") / "study")
+    write_report(folder)
+    return folder / "report.html"
+
+
+@pytest.fixture(params=["run", "compared", "study"])
+def page(request: pytest.FixtureRequest) -> Path:
+    found = request.getfixturevalue(request.param)
+    return found / "report.html" if request.param == "run" else found
+
+
+def test_every_number_of_the_page_is_in_the_json_beside_it(page: Path) -> None:
+    numbers, content = read(page).numbers, beside(page)
+    assert len(numbers) >= 10
+    assert len({key for key, _, _ in numbers}) == len(numbers)
+    for key, value, text in numbers:
+        raw = at(content, key)
+        assert value == ("" if raw is None else str(raw)), key
+        if raw is None:
+            assert text == NOTHING
+        elif not text.startswith("<"):
+            digits = text.replace(",", "")
+            own = float(digits.rstrip("%")) / (100 if digits.endswith("%") else 1)
+            assert own == pytest.approx(raw, abs=6e-4, rel=1e-3), key
+
+
+def test_the_numbers_are_those_of_metrics_json(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    values = beside(run / "report.html")["sections"]["metrics"]["values"]
+    assert [row["given"] for row in values] == list(metrics)
+    for row in values:
+        for name in ("balanced_accuracy", "auroc", "auprc", "accuracy", "macro_f1", "mcc", "kappa_quadratic"):
+            assert row[name] == metrics[row["given"]][f"test/{name}"]
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+        assert row["n_cases"] == 80 and row["n_patients"] == 40
+
+
+def test_the_numbers_are_those_of_the_predictions(run: Path) -> None:
+    content = beside(run / "report.html")["sections"]
+    own = read_predictions(run / "predictions.csv").subsets["he+ihc"]
+    counts = np.zeros((4, 4), dtype=int)
+    for truth, said in zip(own.rows.target, own.rows.predicted, strict=True):
+        counts[truth, said] += 1
+    assert content["confusion"]["confusion_he+ihc"] == counts.tolist()
+    table = content["confusion"]["counts_0"]
+    assert [[row[f"predicted_{name}"] for name in ("0", "1+", "2+", "3+")] for row in table] == counts.tolist()
+    by_class = {row["class"]: row for row in content["metrics"]["classes"] if row["given"] == "he+ihc"}
+    for index, name in enumerate(("0", "1+", "2+", "3+")):
+        is_it = own.rows.target == index
+        assert by_class[name]["sensitivity"] == pytest.approx(counts[index, index] / counts[index].sum())
+        assert by_class[name]["specificity"] == pytest.approx((own.rows.predicted[~is_it] != index).mean())
+        line = content["ranking"]["roc_he+ihc"][name]
+        area = np.trapezoid(line["y"], line["x"])
+        assert area == pytest.approx(roc_auc_score(is_it, own.rows.prob[:, index]), abs=1e-3)
+
+
+def test_the_diagrams_are_those_of_the_csv_files(run: Path) -> None:
+    content = beside(run / "report.html")["sections"]
+    with (run / "reliability.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["subset"] == "he" and row["class"] == "2+"]
+    drawn = content["calibration"]["reliability_before_he"]["2+"]
+    assert [(b["confidence"], b["accuracy"], b["n"]) for b in drawn] == [
+        (float(row["confidence"]), float(row["accuracy"]), int(row["n"])) for row in rows
+    ]
+    with (run / "risk_coverage.csv").open(newline="") as file:
+        own = [row for row in csv.DictReader(file) if row["subset"] == "he" and row["score"] == "softmax"]
+    line = content["selection"]["risk_coverage_he"]["softmax"]
+    assert line["x"] == [float(row["coverage"]) for row in own]
+    assert line["y"] == [float(row["risk"]) for row in own]
+
+
+def test_parts_cohort_and_versions_are_told(run: Path) -> None:
+    content, text = beside(run / "report.html")["sections"], read(run / "report.html").text
+    assert content["splits"]["parts"][2] == {
+        "part": "test", "cases": 80, "patients": 40, "label_0": 20, "label_1+": 20, "label_2+": 20, "label_3+": 20,
+    }  # fmt: skip
+    assert content["cohort"]["flow"][1] == {"step": "left out: no he or ihc image", "cases": 8, "patients": 3}
+    assert "Read this note first." in text and "80 cases (0: 20)" not in text
+    assert "ab" * 32 in text and "test_resnet" in text and "needs none" in text
+    assert "arXiv:1802.04712" in text
+
+
+def test_pictures_of_all_stains_stand_side_by_side_with_their_kind(run: Path) -> None:
+    found = read(run / "report.html")
+    images = found.all("img")
+    assert [image["alt"] for image in images[:2]] == ["he of case c0000", "ihc of case c0000"]
+    assert len(images) == 6 and all(image["src"].startswith("data:image/jpeg;base64,") for image in images)
+    for title in ("Right, and sure of it", "Wrong, and sure of it", "Left to a person"):
+        assert title in found.text
+
+
+def test_a_page_asks_for_nothing_and_runs_only_its_own_script(page: Path) -> None:
+    found = read(page)
+    for _, own in found.elements:
+        for key in ("src", "href", "xlink:href", "action"):
+            assert own.get(key, "#").startswith(("#", "data:"))
+        assert not [key for key in own if key.startswith("on")]
+    (policy,) = [own["content"] for own in found.all("meta") if own.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'") and "script-src 'sha256-" in policy
+    assert len(found.all("script")) == 1
+    assert "url(http" not in page.read_text() and "@import" not in page.read_text()
+
+
+def test_a_page_can_be_used_without_eyes_or_mouse(page: Path) -> None:
+    found = read(page)
+    ids = [own["id"] for _, own in found.elements if "id" in own]
+    assert len(ids) == len(set(ids))
+    assert found.all("html")[0]["lang"] == "en" and len(found.all("h1")) == 1
+    for link in found.all("a"):
+        assert link["href"][1:] in ids
+    assert found.elements[[tag for tag, _ in found.elements].index("a")][1]["class"] == "skip"
+    assert len(found.all("caption")) == len(found.all("table")) > 0
+    for own in found.all("th"):
+        assert own["scope"] in ("col", "row")
+    for tag, own in found.elements:
+        if own.get("class") == "scroll":
+            assert (tag, own["role"], own["tabindex"]) == ("div", "region", "0") and own["aria-labelledby"] in ids
+        if tag == "svg":
+            assert own["role"] == "img" and set(own["aria-labelledby"].split()) <= set(ids)
+        if tag == "img":
+            assert own["alt"]
+
+
+@pytest.mark.parametrize("lost", MISSING)
+def test_what_is_missing_is_said_and_the_rest_is_shown(lost: str, tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", subsets=("he",))
+    shutil.rmtree(folder / lost) if (folder / lost).is_dir() else (folder / lost).unlink()
+    write_report(folder)
+    assert MISSING[lost] in read(folder / "report.html").text + (folder / "methods.md").read_text()
+    assert "Confusion matrix" in read(folder / "report.html").text
+
+
+def test_predictions_alone_make_a_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "bare", splits=False, learned=False)
+    write_report(folder)
+    assert beside(folder / "report.html")["sections"]["confusion"]["confusion_he"]
+
+
+def test_no_labelled_case_makes_a_page_that_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "new")
+    head, *lines = (folder / "predictions.csv").read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    unknown = [",".join([*row[:6], "", *row[7:]]) for row in cells]  # the target
+    (folder / "predictions.csv").write_text("\n".join([head, *unknown]))
+    write_report(folder)
+    assert "nothing to measure" in read(folder / "report.html").text
+
+
+def test_one_patient_has_no_interval_and_one_class_no_curve(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "one", patients=1, per_patient=8, subsets=("he",))
+    write_report(folder)
+    (row,) = beside(folder / "report.html")["sections"]["metrics"]["values"]
+    assert row["accuracy"] is not None and row["accuracy_low"] is None
+    single = write_whole_run(tmp_path / "single", patients=4, per_patient=1, subsets=("he",), examples=False)
+    lines = (single / "predictions.csv").read_text().splitlines()
+    (single / "predictions.csv").write_text("\n".join([lines[0], lines[1], lines[1].replace("c0000,p0000", "c9,p9")]))
+    write_report(single)
+    assert "only one class has test cases" in read(single / "report.html").text
+
+
+def test_an_interval_that_does_not_fit_its_metric_is_not_shown(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", subsets=("he",), examples=False)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["he"]["test/auroc"] -= 0.01  # as if the digits of the predictions had lost its ranking
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    write_report(folder)
+    (row,) = beside(folder / "report.html")["sections"]["metrics"]["values"]
+    assert row["auroc_low"] is None and row["accuracy_low"] is not None
+
+
+def test_hostile_names_stay_text_everywhere(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", classes=HOSTILE)
+    for file, place in (("examples.csv", "c0000"), ("cohort.json", "cases.csv"), ("weights.json", "test_resnet")):
+        text = (folder / file).read_text()
+        (folder / file).write_text(text.replace(place, HOSTILE[0].replace("/", "\\/" if "json" in file else "/")))
+    write_report(folder)
+    found = read(folder / "report.html")
+    assert len(found.all("script")) == 1 and not [own for own in found.all("img") if own["src"] == "x"]
+    assert not [key for _, own in found.elements for key in own if key.startswith("on")]
+    for name in HOSTILE:
+        assert name in found.text
+    assert "49" not in [row["true"] for row in beside(folder / "report.html")["sections"]["confusion"]["counts_0"]]
+
+
+def test_hostile_files_of_examples_do_not_get_into_the_page(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run")
+    (tmp_path / "secret.jpg").write_bytes(b"\xff\xd8\xffsecret")
+    (folder / "examples" / "0_he.jpg").write_text("<script>alert(1)</script>")
+    text = (folder / "examples.csv").read_text()
+    (folder / "examples.csv").write_text(text.replace("1_he.jpg", "../../secret.jpg"))
+    write_report(folder)
+    assert len(read(folder / "report.html").all("img")) == 4
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    first = {name: (run / name).read_bytes() for name in ("report.html", "report.json", "methods.md")}
+    again = tmp_path / "run"
+    shutil.copytree(run, again)
+    write_report(again)
+    assert {name: (again / name).read_bytes() for name in first} == first
+
+
+def test_a_comparison_is_read_back_as_it_was(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    comparison = compare_runs(read_runs(runs), FAST)
+    write_comparison_report(comparison, tmp_path / "comparison.html")
+    before = as_data(comparison_page(comparison))
+    assert as_data(comparison_page(read_comparison(tmp_path))) == before
+    content = beside(tmp_path / "comparison.html")
+    assert content["sections"]["differences"]["pairs"][0]["p_permutation"] == comparison.differences[0].p_permutation
+
+
+def test_compare_writes_its_page_and_report_writes_it_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [str(write_run(tmp_path / name, seed=seed)) for seed, name in enumerate("ab")]
+    out = tmp_path / "out"
+    assert main(["compare", *runs, "--out", str(out), "--draws", "100", "--permutations", "100"]) == 0
+    first = (out / "comparison.html").read_bytes()
+    assert main(["report", str(out)]) == 0
+    assert (out / "comparison.html").read_bytes() == first
+    assert str(out / "comparison.html") in capsys.readouterr().out
+
+
+def test_a_study_tells_what_became_of_every_run(study: Path) -> None:
+    content, found = beside(study)["sections"], read(study)
+    assert content["runs"]["states"] == [{"status": "done", "runs": 3}, {"status": "failed", "runs": 1}]
+    assert "out of <memory>" in found.text and len(found.all("script")) == 1
+    spread = content["variants"]["spread"][0]
+    assert (spread["variant"], spread["auroc"], spread["runs"]) == ("a", pytest.approx(0.55), 2)
+    assert spread["auroc_sd"] == pytest.approx(np.std([0.5, 0.6], ddof=1))
+    assert content["own"]["table_table_1"][1] == {"variant": "b", "mean": 0.625, "published": 0.9}
+    assert found.all("img")[0]["src"].startswith("data:image/svg+xml;base64,")
+    assert "fewer than two variants are finished" in found.text
+
+
+def test_the_methods_paragraph_says_what_the_files_say(run: Path) -> None:
+    text = (run / "methods.md").read_text()
+    for piece in (
+        "82 cases of 42 patients", "8 cases were left out: no he or ihc image", "test 80 cases of 40 patients",
+        "no patient is in two parts", "encoder ImageEncoder", "3 epochs with Adam, learning rate 0.0005",
+        "torch 2.6.0", "recipe abababababababab", "AttentionFusion: Ilse et al. 2018, arXiv:1802.04712",
+        "[who, where, when, ethics]", "1000 cohorts of patients",
+    ):  # fmt: skip
+        assert piece in text, piece
+
+
+def test_a_patient_in_two_parts_is_said_loudly(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False)
+    with (folder / "splits.csv").open("a") as file:
+        file.write("c9999,p0000,train,0\n")
+    write_report(folder)
+    assert "SOME PATIENTS ARE IN TWO PARTS" in (folder / "methods.md").read_text()
+
+
+Spoil = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda run: (run / "predictions.csv").unlink(), "holds no predictions.csv"),
+        (lambda run: (run / "metrics.json").write_text("{"), "metrics.json cannot be read"),
+        (lambda run: (run / "metrics.json").write_text("[]"), "holds no mapping"),
+        (lambda run: (run / "config.yaml").write_text("a: [b"), "config.yaml cannot be read"),
+        (lambda run: (run / "splits.csv").write_bytes(b"\xff\xfe\x00"), "splits.csv cannot be read"),
+        (lambda run: (run / "versions.json").write_text('{"predictions_sha256": "00"}'), "SHA-256 differs"),
+    ],
+    ids=["nothing", "metrics", "list", "config", "splits", "edited"],
+)
+def test_a_folder_that_cannot_be_read_is_one_clear_line(
+    spoil: Spoil, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False, subsets=("he",))
+    spoil(folder)
+    assert main(["report", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+
+
+def test_a_damaged_comparison_and_a_wrong_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "comparison.json").write_text('{"comparison": {}}')
+    assert main(["report", str(tmp_path)]) == 2
+    assert "comparison.json cannot be read" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "none")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+    folder = write_run(tmp_path / "run")
+    assert main(["report", str(folder), "--out", str(tmp_path / "page.pdf")]) == 2
+    assert "ends in .html" in capsys.readouterr().err
+
+
+def test_out_puts_page_numbers_and_methods_elsewhere(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    before = sorted(folder.iterdir())
+    assert main(["report", str(folder), "--out", str(tmp_path / "pages" / "mine.html")]) == 0
+    assert sorted(folder.iterdir()) == before
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == [
+        "mine.html", "mine.json", "mine_methods.md",
+    ]  # fmt: skip
+
+
+def test_values_are_rounded_only_where_they_are_shown() -> None:
+    assert [shown(0.12345, form) for form in ("share", "signed", "percent", "p", "number")] == [
+        "0.123", "+0.123", "12.3%", "0.1235", "0.1235",
+    ]  # fmt: skip
+    assert (shown(1234.0, "count"), shown(1e-9, "p"), shown("a", "share")) == ("1,234", "< 0.0001", "a")
+    assert {shown(None, "share"), shown(float("nan"), "count"), shown(float("inf"), "p")} == {NOTHING}
+    assert shown({"odd": 1}, "share") == "{'odd': 1}"  # type: ignore[arg-type]
