@@ -12,6 +12,7 @@ from PIL import Image
 from pathfuse.cli import main
 from pathfuse.evaluate.calibrators import CALIBRATION, ENOUGH, Calibrators
 from pathfuse.evaluate.prediction_files import read_predictions
+from pathfuse.training.predictions import Predictions, write_predictions
 from tests.conftest import CLASSES
 
 ONE_STAGE = """
@@ -202,3 +203,37 @@ def test_selecting_on_stains_that_no_validation_case_has_is_an_error(table: Path
     assert main(["fit", "--recipe", str(table.with_name("one.yaml")), "--out", str(tmp_path / "x"), *words]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and "no labelled case of the validation part has all of these stains" in error
+
+
+def test_a_network_that_diverged_promises_nothing(table: Path, tmp_path: Path, capsys) -> None:
+    words = ["--optimizer.lr=1e30", "--data.missing=allow", "--trainer.max_epochs=2"]
+    run = fit(table, tmp_path / "run", *words)
+    assert "not predicted in numbers, so nothing is calibrated" in capsys.readouterr().out
+    assert not (run / CALIBRATION).exists()
+    own = json.loads((run / "metrics.json").read_text())["he"]
+    names = ("balanced_accuracy", "ece", "brier", "log_loss", "aurc_softmax", "aurc_learned", "equivocal/sensitivity")
+    assert {own[f"test/{name}"] for name in names} == {None}
+    assert rows(run / "reliability.csv") == rows(run / "risk_coverage.csv") == []
+
+
+def test_rows_that_are_no_numbers_hold_every_class_and_abstain(run: Path, tmp_path: Path) -> None:
+    made = Calibrators.read(run / CALIBRATION)
+    prob = torch.tensor([[0.97, 0.01, 0.01, 0.01], [torch.nan] * 4], dtype=torch.float64)
+    present = {"he": torch.ones(2, dtype=torch.bool), "ihc": torch.zeros(2, dtype=torch.bool)}
+    found = Predictions(("a", "b"), ("pa", "pb"), present, torch.tensor([0, 0]), prob, None)
+    write_predictions(tmp_path / "p.csv", {"he": found}, CLASSES, {}, made)
+    good, broken = rows(tmp_path / "p.csv")
+    assert good["set"].startswith("0") and float(good["cal_0"]) > 0.5
+    assert (broken["set"], broken["abstain"]) == ("0|1+|2+|3+", "1")
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_one_class_in_a_part_is_no_reason_to_stop(table: Path, tmp_path: Path, part: str) -> None:
+    one = table.with_name(f"one_class_{part}.csv")
+    lines = table.read_text().splitlines()
+    same = [",".join([*line.split(",")[:4], "2+", part]) if line.endswith(f",{part}") else line for line in lines]
+    one.write_text("\n".join(same) + "\n")
+    run = fit(table, tmp_path / "run", "--data.missing=allow", f"--data.cases={one}")
+    own = json.loads((run / "metrics.json").read_text())["he"]
+    assert own["test/auroc"] is None if part == "test" else own["test/auroc"] is not None
+    assert 0 <= own["test/set_coverage"] <= 1 and own["test/temperature"] > 0
