@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from pathfuse.errors import WeightsError
+
+_OF_BACKBONE = re.compile(r"model\.encoder\.(backbone|backbones\.\d+)\.")
 
 
 class WeightsNote(NamedTuple):
@@ -72,10 +75,15 @@ def backbone_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         state: as `read_state` returns it.
+
+    Raises:
+        WeightsError: if the run had a backbone for each of several stains.
     """
-    prefix = "model.encoder.backbone."
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    return own or state
+    found = [(_OF_BACKBONE.match(key), value) for key, value in state.items()]
+    own = {(match[1], key): value for match, value in found if match and (key := match.string[match.end() :])}
+    if len({place for place, _ in own}) > 1:
+        raise WeightsError("the weights are those of several backbones, one for each stain. Train one on one stain.")
+    return {key: value for (_, key), value in own.items()} or state
 
 
 def _read(path: Path) -> object:

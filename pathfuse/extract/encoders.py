@@ -14,6 +14,7 @@ import torch
 from pathfuse.core import Backbone
 from pathfuse.core.weights import backbone_state, read_state
 from pathfuse.errors import RecipeError, WeightsError
+from pathfuse.extract.trained import names_run, trained_backbone
 from pathfuse.registry import BACKBONES
 
 SEED = 0  # random weights are the same in every run, or no run could be resumed
@@ -26,30 +27,38 @@ class LoadedEncoder:
 
     Attributes:
         net: in eval mode, on the CPU.
-        name: as the user gave it.
+        name: as the user gave it; of a trained run its folder's name.
         digest: hash of its weights and transforms.
         random: whether its weights are random.
+        note: what a user should know about it; empty where there is nothing.
     """
 
     net: Backbone
     name: str
     digest: str
     random: bool
+    note: str = ""
 
 
-def load_encoder(name: str, weights: str | None, options: Mapping[str, object] | None = None) -> LoadedEncoder:
+def load_encoder(
+    name: str, weights: str | None, options: Mapping[str, object] | None = None, *, modality: str = "he"
+) -> LoadedEncoder:
     """Builds an encoder.
 
     Args:
-        name: a registered backbone, `timm:NAME` or `local-dir:FOLDER`.
+        name: a registered backbone, `timm:NAME`, `local-dir:FOLDER`, or the path of a trained run or its checkpoint.
         weights: a file or folder, `hub`, `random`, or `own` for a backbone that brings its own.
         options: further options of the backbone.
+        modality: stain of the patches, for a run that has a backbone for each stain.
 
     Raises:
         WeightsError: if there are no weights, or they do not fit.
         PluginError: if nobody registered the name.
         RecipeError: if the backbone does not take an option.
+        RunError: if a run cannot be used.
     """
+    if ":" not in name and names_run(name):
+        return _of_run(name, weights, options, modality)
     kind, arguments, weights = _resolve(name, weights)
     if weights is None:
         raise WeightsError(
@@ -60,9 +69,23 @@ def load_encoder(name: str, weights: str | None, options: Mapping[str, object] |
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         net = _build(kind, name, arguments, weights).eval()
+    _refuse_maps(net, name)
+    return LoadedEncoder(net, name, digest_of(net), weights == "random")
+
+
+def _of_run(name: str, weights: str | None, options: Mapping[str, object] | None, modality: str) -> LoadedEncoder:
+    if weights not in (None, OWN):
+        raise WeightsError(f"--encoder {name} brings its own weights. Leave out --weights {weights}.")
+    if options:
+        raise RecipeError(f"--encoder {name} is built as it was trained. Leave out --encoder.{next(iter(options))}.")
+    trained = trained_backbone(name, modality)
+    _refuse_maps(trained.net, name)
+    return LoadedEncoder(trained.net, trained.name, digest_of(trained.net), False, trained.note)
+
+
+def _refuse_maps(net: Backbone, name: str) -> None:
     if net.layout != "vector":
         raise RecipeError(f"--encoder {name} returns maps. Give it an option that pools them, for example global_pool.")
-    return LoadedEncoder(net, name, digest_of(net), weights == "random")
 
 
 def _resolve(name: str, weights: str | None) -> tuple[type[Backbone], dict[str, object], str | None]:

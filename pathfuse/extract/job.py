@@ -30,7 +30,7 @@ class ExtractJob:
 
     Attributes:
         slides: files, folders, glob patterns and case tables.
-        encoder: a registered backbone, `timm:NAME` or `local-dir:FOLDER`.
+        encoder: a registered backbone, `timm:NAME`, `local-dir:FOLDER`, or the path of a trained run.
         out: folder that gets everything.
         weights: path, `hub`, `random` or `own`.
         encoder_options: further options of the encoder.
@@ -91,14 +91,16 @@ def run_job(job: ExtractJob, console: Console | None = None) -> list[Status]:
     sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp)
     sources = shard(sources, job.shard) if job.shard else sources
     grid = PatchGrid(job.patch_px, job.mpp, job.overlap_px, job.min_tissue)
-    encoder = load_encoder(job.encoder, job.weights, job.encoder_options)
+    encoder = load_encoder(job.encoder, job.weights, job.encoder_options, modality=job.modality)
     if encoder.random:
         warning = f"{job.encoder} has RANDOM weights: these features try the pipeline and mean nothing."
         console.print(warning, markup=False, highlight=False, soft_wrap=True)
+    if encoder.note:
+        console.print(encoder.note, markup=False, highlight=False, soft_wrap=True)
     rule = TissueRule(stain=job.tissue or ("he" if job.modality == "he" else "ihc"), drop_pen=job.drop_pen)
-    settings = Settings(job.encoder, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
+    settings = Settings(encoder.name, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
     embedder = _embedder(job, encoder)
-    layout, start = Layout(job.out, grid, job.encoder), time.perf_counter()
+    layout, start = Layout(job.out, grid, encoder.name), time.perf_counter()
     readers = Readers(_workers(job, embedder))
     try:
         with ExtractProgress(len(sources), console) as progress:

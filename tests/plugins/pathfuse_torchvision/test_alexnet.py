@@ -62,21 +62,21 @@ def test_channels_that_are_no_colours_are_not_normalised(file):
     assert torch.equal((shown - four.mean) / four.std, shown)
 
 
-def test_a_run_s_checkpoint_is_taken_for_its_backbone(net, file, tmp_path):
-    ours = AlexNet(3, weights=str(file))
+def test_a_run_s_checkpoint_is_taken_for_its_backbone(file, tmp_path):
+    ours = AlexNet(3, weights=str(file), layer="conv")
     state = {f"model.encoder.backbone.{key}": value for key, value in ours.state_dict().items()}
-    torch.save({"state_dict": {**state, "model.head.classify.weight": torch.zeros(2, 4096)}}, tmp_path / "best.ckpt")
-    again = AlexNet(3, weights=str(tmp_path / "best.ckpt"))
+    torch.save({"state_dict": {**state, "model.head.classify.weight": torch.zeros(2, 9216)}}, tmp_path / "best.ckpt")
+    again = AlexNet(3, weights=str(tmp_path / "best.ckpt"), layer="conv")
     assert all(torch.equal(value, ours.state_dict()[key]) for key, value in again.state_dict().items())
 
 
 def test_weights_of_another_number_of_classes_are_taken_and_no_others(net, tmp_path):
-    four = alexnet(num_classes=4)
-    torch.save(four.state_dict(), tmp_path / "four.pth")
-    taken = AlexNet(3, weights=str(tmp_path / "four.pth"))
-    assert torch.equal(taken.classifier[4].weight, four.classifier[4].weight)
-    state = net.state_dict()
-    part = {key: value for key, value in state.items() if key != "features.3.weight"}
+    convolutions = {key: value for key, value in net.state_dict().items() if key.startswith("features.")}
+    other = {**convolutions, "classifier.6.weight": torch.zeros(4, 4096), "classifier.6.bias": torch.zeros(4)}
+    torch.save(other, tmp_path / "four.pth")
+    taken = AlexNet(3, weights=str(tmp_path / "four.pth"), layer="conv")
+    assert torch.equal(taken.features[3].weight, net.features[3].weight)
+    part = {key: value for key, value in convolutions.items() if key != "features.3.weight"}
     torch.save(part, tmp_path / "part.pth")
     torch.save({**part, "features.3.weight": torch.zeros(2, 2)}, tmp_path / "shape.pth")
     torch.save({"net": nn.Linear(2, 2)}, tmp_path / "object.pth")
@@ -89,7 +89,9 @@ def test_weights_of_another_number_of_classes_are_taken_and_no_others(net, tmp_p
         ("no", "no such file"),
     ]:
         with pytest.raises(WeightsError, match=reason):
-            AlexNet(3, weights=str(tmp_path / f"{name}.pth"))
+            AlexNet(3, weights=str(tmp_path / f"{name}.pth"), layer="conv")
+    with pytest.raises(WeightsError, match="do not fit"):  # the layer that is read out is not there
+        AlexNet(3, weights=str(tmp_path / "four.pth"), layer="fc6")
 
 
 def test_a_hub_that_does_not_answer_says_what_to_give_instead(monkeypatch):
