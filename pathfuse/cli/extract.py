@@ -13,8 +13,7 @@ from pathfuse.errors import RecipeError
 
 HELP = """
 SLIDES               files, folders, patterns, or a case table (its slides of --modality)
---encoder NAME       a registered backbone, timm:NAME or local-dir:FOLDER, its options as --encoder.KEY VALUE; or the path
-                     of a trained run or checkpoint, whose backbone is taken
+--encoder NAME       a registered backbone, timm:NAME or local-dir:FOLDER; its options as --encoder.KEY VALUE
 --weights WHAT       path of a file or folder, hub (downloads), random (to try a pipeline) or own
 --out DIR            where everything is written, in TRIDENT's layout
 --mpp V              micrometres per pixel of the patches (0.5)
@@ -28,10 +27,14 @@ SLIDES               files, folders, patterns, or a case table (its slides of --
 --dtype TYPE         float16 or float32: how features are stored (float16)
 --autocast TYPE      none, bf16 or fp16: how the encoder computes (none)
 --batch-size N       patches per pass (auto)
---workers N          reading processes; 0 reads in a thread (one per core on a GPU machine, else 1)
+--workers N          reading processes; 0 reads in a thread (one per core on a GPU machine, else 1); on Ray, per encoder
 --device NAME        auto, cpu, cuda or cuda:1 (auto)
 --shard i/n          every n-th slide from the i-th on, for job arrays
 --overwrite          do slides again that are there, whatever their settings
+--engine NAME        local, or ray: an existing Ray cluster does it (local)
+--address WHERE      of the cluster: HOST:PORT of its head, or auto (RAY_ADDRESS; without that Ray is started here)
+--encoders N         on Ray, networks at a time (as many as the GPUs hold; one per machine without GPUs)
+--gpus-per-encoder V on Ray, share of a GPU that each has, for example 0.5 (1 where there are GPUs)
 
 A killed run is continued by the same line. Several processes may share one --out. The exit status is 1 if a slide
 failed; status.csv beside the features says why."""
@@ -138,4 +141,8 @@ OPTIONS: dict[str, Read] = {
     "workers": _whole,
     "device": _text,
     "shard": _text,
+    "engine": _one_of("local", "ray"),
+    "address": _text,
+    "encoders": _whole,
+    "gpus-per-encoder": _number,
 }

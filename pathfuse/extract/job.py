@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Literal
 
 from rich.console import Console
 
@@ -18,8 +21,9 @@ from pathfuse.extract.progress import ExtractProgress, summary
 from pathfuse.extract.reading import Readers
 from pathfuse.extract.run import Extraction
 from pathfuse.extract.settings import Autocast, Dtype, Settings
-from pathfuse.extract.sources import find_slides, shard
+from pathfuse.extract.sources import SlideSource, find_slides, shard
 from pathfuse.extract.status import Status
+from pathfuse.ray_cluster import connected
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import Rule, TissueRule
 
@@ -49,6 +53,10 @@ class ExtractJob:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         shard: `i/n` does every n-th slide from the i-th on.
         overwrite: do slides again that are there.
+        engine: `local` works on this machine, `ray` on a Ray cluster.
+        address: `HOST:PORT` of the cluster's head, or `auto`; None takes RAY_ADDRESS, or starts Ray here.
+        encoders: on Ray, networks at a time; None takes as many as the GPUs hold, and one per machine without GPUs.
+        gpus_per_encoder: on Ray, share of a GPU that each has; None takes one where there are GPUs.
     """
 
     slides: tuple[str, ...]
@@ -71,6 +79,26 @@ class ExtractJob:
     device: str = "auto"
     shard: str | None = None
     overwrite: bool = False
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+    encoders: int | None = None
+    gpus_per_encoder: float | None = None
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether a cluster does it."""
+        return self.engine == "ray"
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A job whose words have been understood."""
+
+    job: ExtractJob
+    sources: list[SlideSource]
+    encoder: LoadedEncoder
+    settings: Settings
+    layout: Layout
 
 
 def run_job(job: ExtractJob, console: Console | None = None) -> list[Status]:
@@ -84,32 +112,80 @@ def run_job(job: ExtractJob, console: Console | None = None) -> list[Status]:
         PathfuseError: for anything that is wrong before the first slide is read.
     """
     console = console or Console(stderr=True)
+    _check(job)
+    sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp)
+    sources = shard(sources, job.shard) if job.shard else sources
+    with ExitStack() as stack:
+        # First of all: what is wrong with the cluster is known at once, and a large encoder takes a while.
+        ray = stack.enter_context(connected(job.address, say=lambda text: _say(console, text))) if job.on_ray else None
+        prepared = _prepare(job, sources, console)
+        start = time.perf_counter()
+        statuses = _on_ray(prepared, ray, console) if ray is not None else _here(prepared, console)
+    for text in summary(statuses, time.perf_counter() - start, str(prepared.layout.status)):
+        _say(console, text)
+    return statuses
+
+
+def _check(job: ExtractJob) -> None:
     if not job.slides:
         raise RecipeError("name at least one slide, folder, pattern or case table.")
     if job.batch_size is not None and job.batch_size < 1:
         raise RecipeError(f"--batch-size {job.batch_size}: has to be above 0.")
-    sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp)
-    sources = shard(sources, job.shard) if job.shard else sources
+    given = {"address": job.address, "encoders": job.encoders, "gpus-per-encoder": job.gpus_per_encoder}
+    for name, value in given.items():
+        if value is not None and not job.on_ray:
+            raise RecipeError(f"--{name} {value}: is for --engine ray only. Add it, or leave this out.")
+
+
+def _prepare(job: ExtractJob, sources: list[SlideSource], console: Console) -> _Prepared:
     grid = PatchGrid(job.patch_px, job.mpp, job.overlap_px, job.min_tissue)
-    encoder = load_encoder(job.encoder, job.weights, job.encoder_options, modality=job.modality)
+    encoder = load_encoder(job.encoder, job.weights, job.encoder_options)
     if encoder.random:
-        warning = f"{job.encoder} has RANDOM weights: these features try the pipeline and mean nothing."
-        console.print(warning, markup=False, highlight=False, soft_wrap=True)
-    if encoder.note:
-        console.print(encoder.note, markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"{job.encoder} has RANDOM weights: these features try the pipeline and mean nothing.")
     rule = TissueRule(stain=job.tissue or ("he" if job.modality == "he" else "ihc"), drop_pen=job.drop_pen)
-    settings = Settings(encoder.name, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
-    embedder = _embedder(job, encoder)
-    layout, start = Layout(job.out, grid, encoder.name), time.perf_counter()
+    settings = Settings(job.encoder, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
+    return _Prepared(job, sources, encoder, settings, Layout(job.out, grid, job.encoder))
+
+
+def _here(prepared: _Prepared, console: Console) -> list[Status]:
+    job = prepared.job
+    embedder = _embedder(job, prepared.encoder)
     readers = Readers(_workers(job, embedder))
     try:
-        with ExtractProgress(len(sources), console) as progress:
-            statuses = Extraction(settings, layout, embedder, readers, progress, job.overwrite).run(sources)
+        with ExtractProgress(len(prepared.sources), console) as progress:
+            extraction = Extraction(
+                prepared.settings, prepared.layout, embedder, readers, progress, overwrite=job.overwrite
+            )
+            return extraction.run(prepared.sources)
     finally:
         readers.close()
-    for text in summary(statuses, time.perf_counter() - start, str(layout.status)):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-    return statuses
+
+
+def _on_ray(prepared: _Prepared, ray: ModuleType, console: Console) -> list[Status]:
+    from pathfuse.extract.ray_engine import RayExtraction
+    from pathfuse.extract.ray_share import share_out
+
+    job = prepared.job
+    machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
+    share = share_out(
+        machines, encoders=job.encoders, gpus=job.gpus_per_encoder, readers=job.workers, device=job.device
+    )
+    with ExtractProgress(len(prepared.sources), console) as progress:
+        extraction = RayExtraction(
+            ray,
+            prepared.encoder.net,
+            prepared.settings,
+            prepared.layout.absolute(),
+            share,
+            progress,
+            batch_size=job.batch_size,
+            overwrite=job.overwrite,
+        )
+        return extraction.run(prepared.sources)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _embedder(job: ExtractJob, encoder: LoadedEncoder) -> Embedder:

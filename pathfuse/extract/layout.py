@@ -25,6 +25,12 @@ class Layout:
     grid: PatchGrid
     encoder: str
 
+    def absolute(self) -> Layout:
+        """The same files, from whatever folder they are written."""
+        kind, colon, folder = self.encoder.partition(":")
+        here = f"{kind}:{Path(folder).expanduser().resolve()}" if colon and kind == "local-dir" else self.encoder
+        return Layout(self.root.absolute(), self.grid, here)
+
     @property
     def job(self) -> Path:
         """`20x_256px_0px_overlap`."""

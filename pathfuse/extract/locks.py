@@ -40,7 +40,15 @@ class SlideLock:
                 file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
                 raise RunError(f"{self.path} cannot be written ({error.strerror}). Choose another --out.") from error
-            if not _lock(file):
+            try:
+                free = _lock(file)
+            except OSError as error:
+                os.close(file)
+                raise RunError(
+                    f"{self.path} cannot be locked ({error.strerror}): this file system has no locks. "
+                    "Choose an --out on another one."
+                ) from error
+            if not free:
                 os.close(file)
                 return False
             # Its last owner may have removed the name between our open and our lock: then we hold nothing.

@@ -50,6 +50,14 @@ class ExtractProgress:
         """Some of its patches are written."""
         self._bars.advance(self._patches, patches)
 
+    def show(self, text: str, patches: int, of: int) -> None:
+        """How far all of it is, where several slides are done at a time."""
+        self._bars.update(self._patches, description=text, completed=patches, total=of, visible=True, rate=True)
+
+    def note(self, text: str) -> None:
+        """A line that a person should see."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def finish(self, status: Status) -> None:
         """A slide is finished, one way or the other."""
         self._bars.update(self._patches, visible=False)

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,33 @@ from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Read = TypeVar("Read", covariant=True)
+
+
+class Pending(Protocol[Read]):
+    """Something that is being read."""
+
+    def result(self) -> Read:
+        """Waits for it."""
+        ...
+
+    def cancel(self) -> bool:
+        """Says that nobody wants it any more."""
+        ...
+
+
+class Reading(Protocol):
+    """Whoever decodes."""
+
+    workers: int
+
+    def submit(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Pending[R]:
+        """Has a call done."""
+        ...
+
+    def restart(self) -> None:
+        """Goes on after one of those who read has died."""
+        ...
 
 
 @dataclass(frozen=True)

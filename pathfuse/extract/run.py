@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import h5py  # type: ignore[import-untyped]
+import numpy as np
 import torch
 
 from pathfuse.errors import PathfuseError, StoreError
@@ -17,8 +18,7 @@ from pathfuse.extract.embed import Embedder
 from pathfuse.extract.finished import SETTINGS, check_finished, is_finished, remove_remains
 from pathfuse.extract.layout import Layout, magnification_of
 from pathfuse.extract.locks import SlideLock
-from pathfuse.extract.progress import ExtractProgress
-from pathfuse.extract.reading import Plan, Readers, plan_slide, read_patches
+from pathfuse.extract.reading import Pending, Plan, Reading, plan_slide, read_patches
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record
@@ -32,13 +32,26 @@ POLL_S = 0.5
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
+class Progress(Protocol):
+    """Whoever wants to know how far it is."""
+
+    def begin(self, slide: str, patches: int) -> None:
+        """A slide whose patches are known."""
+
+    def advance(self, patches: int) -> None:
+        """Some of its patches are written."""
+
+    def finish(self, status: Status) -> None:
+        """A slide is finished, one way or the other."""
+
+
 @dataclass
 class Claim:
     """A slide that this process does: its lock is held and its tissue is being looked for."""
 
     source: SlideSource
     lock: SlideLock
-    plan: Future[Plan]
+    plan: Pending[Plan]
 
 
 @dataclass
@@ -52,14 +65,16 @@ class Extraction:
         readers: who decodes.
         overwrite: do slides again that were done before this run.
         progress: what a person sees.
+        chunk: patches that one call of a reader decodes.
     """
 
     settings: Settings
     layout: Layout
     embedder: Embedder
-    readers: Readers
-    progress: ExtractProgress
+    readers: Reading
+    progress: Progress
     overwrite: bool = False
+    chunk: int = CHUNK
     statuses: list[Status] = field(default_factory=list)
     started: float = field(default_factory=time.time)
 
@@ -74,13 +89,13 @@ class Extraction:
         left = list(sources)
         while left:
             done_before = len(self.statuses)
-            left = self._pass(left)
+            left = self.once(left)
             if left and len(self.statuses) == done_before:
                 time.sleep(POLL_S)  # all that is left is being done by other processes
         return self.statuses
 
-    def _pass(self, sources: Sequence[SlideSource]) -> list[SlideSource]:
-        """Does the slides that are free; returns the others."""
+    def once(self, sources: Sequence[SlideSource]) -> list[SlideSource]:
+        """Does the slides that are free; returns those that other processes are doing."""
         busy: list[SlideSource] = []
         claims = self._claims(sources, busy)
         ahead: list[Claim] = []
@@ -161,7 +176,7 @@ class Extraction:
         self.progress.begin(source.slide_id, len(plan.coords))
         with trident_writer(
             self.layout.features(source.slide_id),
-            torch.from_numpy(plan.coords),
+            torch.from_numpy(np.require(plan.coords, requirements="W")),  # what comes from another machine is read-only
             self.embedder.dim,
             dtype=DTYPES[settings.dtype],
             encoder=settings.encoder,
@@ -186,11 +201,11 @@ class Extraction:
 
     def _parts(self, source: SlideSource, plan: Plan, then: Callable[[], None]) -> Iterator[Pixels]:
         """The patches in order, a chunk at a time, decoded ahead of the network."""
-        coming: deque[Future[Pixels]] = deque()
+        coming: deque[Pending[Pixels]] = deque()
         grid, primed = self.settings.grid, False
         try:
-            for start in range(0, len(plan.coords), CHUNK):
-                chunk = plan.coords[start : start + CHUNK]
+            for start in range(0, len(plan.coords), self.chunk):
+                chunk = plan.coords[start : start + self.chunk]
                 coming.append(self.readers.submit(read_patches, source, grid, chunk, plan.size_level0))
                 if len(coming) > AHEAD * max(1, self.readers.workers) + 1:
                     if not primed:
