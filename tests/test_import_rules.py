@@ -30,7 +30,7 @@ MAY = {
     "data": {"core", "slides", "store"},
     "slides": {"core"},
     "store": {"core"},
-    "extract": {"core", "slides", "store", "data", "registry", "ray_cluster"},
+    "extract": {"core", "slides", "store", "data", "registry", "training", "ray_cluster"},
     "evaluate": {"core"},
     "explain": {"core", "data", "evaluate"},
     "charts": set(),

@@ -13,7 +13,8 @@ from pathfuse.errors import RecipeError
 
 HELP = """
 SLIDES               files, folders, patterns, or a case table (its slides of --modality)
---encoder NAME       a registered backbone, timm:NAME or local-dir:FOLDER; its options as --encoder.KEY VALUE
+--encoder NAME       a registered backbone, timm:NAME or local-dir:FOLDER, its options as --encoder.KEY VALUE; or the
+                     path of a trained run or checkpoint, whose backbone is taken
 --weights WHAT       path of a file or folder, hub (downloads), random (to try a pipeline) or own
 --out DIR            where everything is written, in TRIDENT's layout
 --mpp V              micrometres per pixel of the patches (0.5)

@@ -139,12 +139,14 @@ def _check(job: ExtractJob) -> None:
 
 def _prepare(job: ExtractJob, sources: list[SlideSource], console: Console) -> _Prepared:
     grid = PatchGrid(job.patch_px, job.mpp, job.overlap_px, job.min_tissue)
-    encoder = load_encoder(job.encoder, job.weights, job.encoder_options)
+    encoder = load_encoder(job.encoder, job.weights, job.encoder_options, modality=job.modality)
     if encoder.random:
         _say(console, f"{job.encoder} has RANDOM weights: these features try the pipeline and mean nothing.")
+    if encoder.note:
+        _say(console, encoder.note)
     rule = TissueRule(stain=job.tissue or ("he" if job.modality == "he" else "ihc"), drop_pen=job.drop_pen)
-    settings = Settings(job.encoder, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
-    return _Prepared(job, sources, encoder, settings, Layout(job.out, grid, job.encoder))
+    settings = Settings(encoder.name, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
+    return _Prepared(job, sources, encoder, settings, Layout(job.out, grid, encoder.name))
 
 
 def _here(prepared: _Prepared, console: Console) -> list[Status]:
