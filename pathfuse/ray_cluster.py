@@ -68,7 +68,8 @@ def _connect(ray: ModuleType, address: str, cpus: int | None) -> None:
         text = " ".join(str(error).split())[:200]
         if address == HERE:
             raise RunError(f"Ray cannot be started here ({text}). RAY_TMPDIR names its folder.") from error
-        if any(isinstance(cause, ray.exceptions.AuthenticationError) for cause in _causes(error)):
+        token = getattr(ray.exceptions, "AuthenticationError", ())  # of Ray 2.52 and later
+        if any(isinstance(cause, token) for cause in _causes(error)):
             raise RunError(
                 f"the Ray cluster at {address} asks for its token. Copy ~/.ray/auth_token from its head to this "
                 "machine and set RAY_AUTH_MODE=token."
