@@ -62,7 +62,7 @@ def test_the_wheel_holds_recipes_and_plug_ins_and_nothing_else(wheel: Path) -> N
     assert recipes == {path.name for path in (PROJECT_ROOT / "recipes").glob("*.yaml")}
     assert "pathfuse/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if "test_" in name or "template" in name or name.endswith((".pyc", ".png"))]
+    assert not [name for name in names if "test_" in name or "pathfuse_template" in name or name.endswith((".pyc", ".png"))]
 
 
 def test_the_wheel_works_outside_the_checkout(installed: Path) -> None:
