@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="instead of each family's own")
     parser.add_argument("--at_once", type=int, default=1, help="runs side by side")
     parser.add_argument("--patients", type=int, default=PATIENTS)
+    parser.add_argument("--cohorts", type=Path, help="folder that keeps the cohorts for a second call")
     parser.add_argument("--out", type=Path, help="file of finished runs, one JSON object per line")
     arguments = parser.parse_args()
     answers: dict[str, dict[int, Numbers]] = {variant: {} for variant in arguments.variants}
@@ -167,7 +168,7 @@ def main() -> None:
         # Seed by seed, so that a run that is stopped has said something about every variant.
         for seed in seeds:
             wanted = [variant for variant in arguments.variants if seed not in answers[variant]]
-            cohort = Path(folder) / f"cohort-{seed}"
+            cohort = (arguments.cohorts or Path(folder)) / f"cohort-{seed}"
             if wanted:
                 write_bags(cohort, DemoBags(patients=arguments.patients, seed=seed, **OPTIONS))
             jobs += [(v, seed, pool.submit(one, v, seed, str(cohort), arguments.epochs)) for v in wanted]
