@@ -177,6 +177,7 @@ def _software(run: RunFiles) -> str:
         for key in ("recipe_sha256", "cases_sha256", "split_sha256", "predictions_sha256")
         if own.get(key)
     ]
+    hashes += [f"metrics {run.metrics_sha256[:16]}"] if run.metrics else []
     said = f"{', '.join(listed)}." if listed else "[Versions are not in the folder.]"
     return said + (f" SHA-256, first 16 digits: {', '.join(hashes)}." if hashes else "")
 

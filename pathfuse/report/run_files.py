@@ -79,6 +79,11 @@ class RunFiles:
         """`metrics.json`."""
         return self.json("metrics.json")
 
+    @property
+    def metrics_sha256(self) -> str:
+        """SHA-256 of `metrics.json`."""
+        return hashlib.sha256(self.text("metrics.json").encode()).hexdigest()
+
     @cached_property
     def versions(self) -> Mapping[str, Any]:
         """`versions.json`."""

@@ -66,6 +66,9 @@ def _versions(run: RunFiles) -> Facts:
         if own.get(key):
             columns.append(Column(key, head))
             record[key] = str(own[key])
+    if run.metrics:
+        columns.append(Column("metrics_sha256", "Metrics (SHA-256)"))
+        record["metrics_sha256"] = run.metrics_sha256
     return Facts("versions", columns, record)
 
 

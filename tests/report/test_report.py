@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -300,6 +301,12 @@ def test_the_methods_paragraph_says_what_the_files_say(run: Path) -> None:
         "[who, where, when, ethics]", "1000 cohorts of patients",
     ):  # fmt: skip
         assert piece in text, piece
+
+
+def test_the_hash_of_the_metrics_is_that_of_the_file(run: Path) -> None:
+    digest = hashlib.sha256((run / "metrics.json").read_bytes()).hexdigest()
+    assert f"metrics {digest[:16]}" in (run / "methods.md").read_text()
+    assert digest in read(run / "report.html").text
 
 
 def test_a_patient_in_two_parts_is_said_loudly(tmp_path: Path) -> None:
