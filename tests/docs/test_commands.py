@@ -63,6 +63,7 @@ SMALLER = {
     **dict.fromkeys(("abmil", "clam", "dsmil", "dtfd_mil", "transmil", "cross_attention_mil"), SMALL_BAGS),
     "he_her2net_like": SMALL_DATA + ONE_STAGE,
     "hahnet_like": SMALL_DATA + ONE_STAGE,
+    "patch_pretrain": ["--data.demo.patients=12", "--data.demo.cases_per_patient=1", "--trainer.max_epochs=1"],
     "tiny": SMALL_DATA,  # of the plug-in template
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
@@ -73,6 +74,9 @@ SMALL_LAYOUTS = {
     "bci": ["--pairs=24", "--size_px=64"],
     "slides": ["--size_px=320"],
 }
+ON_RAY = ["--address=local", "--encoders=1", "--gpus-per-encoder=0"]  # a cluster of this machine
+# What Slurm sets in a job.
+SLURM = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "8"}
 # Lines of a shell that are not ours to run; the pages need them, and nothing of pathfuse is in them.
 OTHERS = {
     "git clone": "the reader has no checkout yet; the test runs in one",
@@ -82,6 +86,8 @@ OTHERS = {
     "pip install '.[": "the extras of the package under test are installed",
     "python3 -m venv": "the test has an environment",
     "pytest": "pytest runs this",
+    "ray start": "a cluster; the lines that use it get a Ray of their own",
+    "sbatch ": "Slurm; the lines of its script are run",
 }
 _number = count()
 INSTALLED = "installed"
@@ -160,7 +166,7 @@ def bring_features(folder: Path) -> None:
 
 
 def run_command(command: str, place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = shlex.split(command)
+    words = shlex.split(re.sub(r"\$\{(\w+)\}", lambda match: SLURM[match[1]], command))
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         name, _, value = words.pop(0).partition("=")
         monkeypatch.syspath_prepend(value) if name == "PYTHONPATH" else monkeypatch.setenv(name, value)
@@ -203,6 +209,9 @@ def smaller(words: list[str]) -> list[str]:
         if not {"--out", "--print_config", "--print_config=skip_default"} & set(words):
             extra = [*extra, f"--out=runs/{next(_number)}"]  # folders are named by the second, and a page takes less
         return words + extra
+    if words[:1] == ["extract"] and "ray" in words:
+        pytest.importorskip("ray", reason="needs pathfuse[ray]")
+        return words + ON_RAY
     if words[:2] == ["data", "demo"]:
         return words + SMALL_LAYOUTS.get(words[words.index("--layout") + 1] if "--layout" in words else "cases", [])
     return words
