@@ -85,7 +85,10 @@ def bars(values: Sequence[Bar], *, y: str, top: float | None = None) -> Figure:
         spread = [column + 0.3 * ((i + 0.5) / count - 0.5) for i in range(count)]
         axes.plot(spread, bar.points, linestyle="none", marker="o", color=INK, markersize=3.5, markerfacecolor="none")
     axes.set_xticks(range(len(values)), [label(bar.name) for bar in values], rotation=30, ha="right")
-    axes.set_ylim(bottom=0, top=top)
+    below = min([0.0, *(value for bar in values for value in (bar.value, *bar.points))])
+    axes.set_ylim(bottom=1.05 * below, top=top if top is not None or below == 0 else max(axes.get_ylim()[1], 0.0))
+    if below < 0:
+        axes.axhline(0, color=INK, linewidth=0.8)
     axes.grid(visible=False, axis="x")
     return drawn
 

@@ -34,17 +34,18 @@ def study(words: list[str]) -> int:
 
     path = find_study(line.positional[0])
     line.positional = []
-    chosen, rest = read_study(path, line.take_all("layer"))
+    layers = line.take_all("layer")
+    chosen, rest = read_study(path, layers)
     how, out = _how(line), line.take("out")
     prepare_lightning()
     from pathfuse.study.prepare import uses_demo
 
     found = _changed(chosen, line)
-    if has_layer(path, "demo") and "demo" not in rest and uses_demo(found, tuple(_recipe_options(line))):
-        chosen, rest = read_study(path, [*rest, "demo"])
+    if has_layer(path, "demo") and "demo" not in layers and uses_demo(found):
+        chosen, rest = read_study(path, [*layers, "demo"])
         found = _changed(chosen, line)
         print(f"note: no data root: using the built-in demo cohort with the demo layer of {path.name} (smaller sizes)")
-    return _run(found, Path(out) if out else Path("runs") / path.stem, how, rest, line)
+    return _run(found, Path(out) if out else Path("runs") / path.stem, how, rest)
 
 
 def crossval(words: list[str]) -> int:
@@ -65,23 +66,23 @@ def crossval(words: list[str]) -> int:
     how, out = _how(line), line.take("out")
     prepare_lightning()
     found = _changed(Study(name, (Variant(name, tuple(files)),)), line)
-    return _run(found, Path(out) if out else Path("runs") / f"{name}_crossval", how, tuple(layers), line)
+    return _run(found, Path(out) if out else Path("runs") / f"{name}_crossval", how, tuple(layers))
 
 
-def _run(found: Study, out: Path, how: HowToRun, layers: tuple[str, ...], line: Words) -> int:
+def _run(found: Study, out: Path, how: HowToRun, layers: tuple[str, ...]) -> int:
     from pathfuse.study.run import run_study
 
-    options = tuple(_recipe_options(line))
-    return run_study(found, out, how, Console(), layers=layers, options=options)
+    return run_study(found, out, how, Console(), layers=layers)
 
 
 def _changed(found: Study, line: Words) -> Study:
-    """The study with the folds and seeds of the command line, which win."""
+    """The study with the folds, seeds and options of the command line, which win."""
     from dataclasses import replace
 
-    from pathfuse.study.file import splits_file
+    from pathfuse.study.file import splits_file, with_options
 
     said = dict(line.options)
+    found = with_options(found, tuple(_recipe_options(line)))
     if "seeds" in said:
         found = replace(found, seeds=_seeds(said["seeds"]))
     if "splits" in said:

@@ -32,7 +32,8 @@ RUNNING = """
 --gpus X            with ray: GPUs per run, 0.25 puts four on one (0)
 --shard i/n         every n-th run from the i-th on, for job arrays; the last to end writes the report
 --dry-run           say what would be done
---key.subkey VALUE  any option of all recipes; --last.key.subkey one of their last stage
+--key.subkey VALUE  any option of all recipes; --last.key.subkey one of their last stage; --VARIANT.key.subkey one of
+                    a variant of the study
 
 Runs that are done with the same recipe, folds and cases are skipped. A failure is recorded in runs.csv and the rest
 goes on; the exit status is then 1."""

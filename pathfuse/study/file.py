@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
 from pathfuse.errors import RecipeError
-from pathfuse.recipes.compose import Config, merge, read_yaml
+from pathfuse.recipes.compose import DEMO, Config, merge, read_yaml
 from pathfuse.study.reading import mapping, refuse_unknown, words
 from pathfuse.study.report_file import Report, read_report
 
 Options = tuple[tuple[str, str], ...]
 
-KEYS = ("variants", "grid", "splits", "seeds", "overrides", "report", "layers")
+KEYS = ("variants", "grid", "grids", "splits", "seeds", "overrides", "report", "layers")
 VARIANT_KEYS = ("recipe", "layers", "overrides", "subset")
 DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify")
-NAME = re.compile(r"[A-Za-z0-9][\w+.-]*")
+NAME = re.compile(r"[A-Za-z0-9][\w+-]*")  # no dot: it ends the name in --VARIANT.key
+RESERVED = ("tables", "figures")
 DEFAULT_SEED = 7
 
 
@@ -77,7 +79,7 @@ class Study:
 
 
 def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str, ...]]:
-    """Reads a study; returns it and the layers that it does not have itself, which are meant for its recipes.
+    """Reads a study; returns it and the layers that are meant for its recipes: `demo`, and those it does not have.
 
     Args:
         path: the file.
@@ -101,7 +103,26 @@ def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str
         _splits(config.get("splits"), path),
         read_report(config.get("report"), str(path), [variant.name for variant in variants]),
     )
-    return study, tuple(layer for layer in layers if layer not in own)
+    return study, tuple(layer for layer in layers if layer == DEMO or layer not in own)
+
+
+def with_options(study: Study, options: Options) -> Study:
+    """The study with command-line pairs laid over its variants; they win.
+
+    Args:
+        study: the study.
+        options: pairs without dashes; `VARIANT.key` reaches one variant, or several if the name has a star, and any
+            other all of them.
+    """
+    names = [variant.name for variant in study.variants]
+    added: dict[str, Options] = {name: () for name in names}
+    for key, value in options:
+        first, _, rest = key.partition(".")
+        named = fnmatch.filter(names, first) if rest else []
+        for name in named or names:
+            added[name] += ((rest if named else key, value),)
+    variants = tuple(replace(own, options=own.options + added[own.name]) for own in study.variants)
+    return replace(study, variants=variants)
 
 
 def has_layer(path: Path, layer: str) -> bool:
@@ -122,14 +143,10 @@ def _variants(config: Config, place: str) -> tuple[Variant, ...]:
         _variant(name, {}, [(f"{place}: variants.{name}", value)], shared)
         for name, value in mapping(config.get("variants"), f"{place}: variants").items()
     ]
-    axes = mapping(config.get("grid"), f"{place}: grid")
-    cells = [list(mapping(values, f"{place}: grid.{axis}").items()) for axis, values in axes.items()]
-    for cell in product(*cells) if axes else ():
-        at = {axis: str(name) for axis, (name, _) in zip(axes, cell, strict=True)}
-        parts = [
-            (f"{place}: grid.{axis}.{name}", value) for (axis, name), (_, value) in zip(at.items(), cell, strict=True)
-        ]
-        found.append(_variant("_".join(at.values()), at, parts, shared))
+    grids = {f"{place}: grid": config.get("grid")}
+    grids |= {f"{place}: grids.{name}": grid for name, grid in mapping(config.get("grids"), f"{place}: grids").items()}
+    for where, grid in grids.items():
+        found += _cells(mapping(grid, where), where, shared)
     if not found:
         raise RecipeError(f"{place}: there is nothing to train. Name recipes under `variants`, or under `grid`.")
     names = [variant.name for variant in found]
@@ -139,10 +156,21 @@ def _variants(config: Config, place: str) -> tuple[Variant, ...]:
     return tuple(found)
 
 
+def _cells(axes: Config, place: str, shared: Options) -> list[Variant]:
+    """A variant per cell of a grid, called after its values."""
+    values = [list(mapping(own, f"{place}.{axis}").items()) for axis, own in axes.items()]
+    found = []
+    for cell in product(*values) if axes else ():
+        at = {axis: str(name) for axis, (name, _) in zip(axes, cell, strict=True)}
+        parts = [(f"{place}.{axis}.{name}", own) for axis, (name, own) in zip(axes, cell, strict=True)]
+        found.append(_variant("_".join(at.values()), at, parts, shared))
+    return found
+
+
 def _variant(name: object, axes: Mapping[str, str], parts: Sequence[tuple[str, object]], shared: Options) -> Variant:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise RecipeError(
-            f"{parts[0][0]}: {name!r} becomes a folder, so it is made of letters, digits and . _ + -. Rename it."
+            f"{parts[0][0]}: {name!r} becomes a folder, so it is made of letters, digits, _, + and -. Rename it."
         )
     recipes: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()

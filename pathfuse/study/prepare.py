@@ -18,7 +18,7 @@ from pathfuse.errors import PathfuseError, RecipeError, RunError
 from pathfuse.files import write_text
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.recipes.compose import DEMO, Config, read_yaml
-from pathfuse.study.file import DrawnSplits, Options, Study, Variant
+from pathfuse.study.file import DrawnSplits, Study, Variant
 from pathfuse.study.jobs import Prepared
 from pathfuse.training.plan import Plan
 
@@ -51,15 +51,12 @@ class FoldFile:
         return sorted({(row.repeat, row.fold) for row in self.rows})
 
 
-def prepare_variants(
-    study: Study, layers: Sequence[str], options: Options
-) -> tuple[dict[str, Prepared], list[Case], list[str]]:
+def prepare_variants(study: Study, layers: Sequence[str]) -> tuple[dict[str, Prepared], list[Case], list[str]]:
     """Parses every variant and reads every cohort once.
 
     Args:
         study: the study.
         layers: further layers, for the recipes that have them.
-        options: command-line pairs for all variants; they win.
 
     Returns:
         The variants by name, all cases of their cohorts, and notes.
@@ -73,7 +70,7 @@ def prepare_variants(
     cases: dict[str, Case] = {}
     for variant in study.variants:
         try:
-            prepared[variant.name], data, own_notes = _prepare(variant, layers, options, cohorts)
+            prepared[variant.name], data, own_notes = _prepare(variant, layers, cohorts)
         except PathfuseError as error:
             raise type(error)(f"{study.name}, variant {variant.name}: {error}") from error
         notes += [note for note in own_notes if note not in notes]
@@ -129,23 +126,33 @@ def keep_splits(out: Path, folds: FoldFile) -> Path:
     return path
 
 
-def uses_demo(study: Study, options: Options) -> bool:
-    """Whether some variant runs on the generated cohort, because nobody said where the cases are."""
+def uses_demo(study: Study) -> bool:
+    """Whether the variants run on the generated cohort, because nobody said where the cases are.
+
+    Raises:
+        RecipeError: if that is so for some of them only.
+    """
+    without = []
     for variant in study.variants:
         # What matters is the data alone; other options may name stages that only a recipe's layers have.
-        own = tuple((key, value) for key, value in (*variant.options, *options) if key.split(".")[0] == "data")
+        own = tuple((key, value) for key, value in variant.options if key.split(".")[0] == "data")
         if DEMO in compose([find_recipe(name) for name in variant.recipes], [], own).layers:
-            return True
-    return False
+            without.append(variant.name)
+    if without and len(without) < len(study.variants):
+        raise RecipeError(
+            f"{study.name}: variant {without[0]} has no data, but others have. Give it its own with "
+            f"--{without[0]}.data.cases FILE."
+        )
+    return bool(without)
 
 
 def _prepare(
-    variant: Variant, layers: Sequence[str], options: Options, cohorts: dict[str, CaseData]
+    variant: Variant, layers: Sequence[str], cohorts: dict[str, CaseData]
 ) -> tuple[Prepared, list[CaseData], list[str]]:
     files = tuple(find_recipe(name) for name in variant.recipes)
     own_layers = (*variant.layers, *(layer for layer in layers if _has_layer(files, layer)))
     last = list(compose(files, own_layers, []).stages)[-1]
-    said = [(_named(key, last), value) for key, value in (*variant.options, *options)]
+    said = [(_named(key, last), value) for key, value in variant.options]
     # A run of a study is one process on one device; runs side by side are the study's.
     devices = () if any(key.endswith("trainer.devices") for key, _ in said) else (("trainer.devices", "1"),)
     own = (*devices, *said)

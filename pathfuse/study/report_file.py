@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -145,5 +146,10 @@ def _figure(name: str, value: object, place: str, variants: Sequence[str]) -> Fi
 
 
 def _variants(named: Iterable[str], known: Sequence[str], place: str) -> tuple[str, ...]:
-    refuse_unknown(named, known, place, "variant of the study")
-    return tuple(named)
+    """The variants behind names; a name with a star stands for all that fit."""
+    found: list[str] = []
+    for name in named:
+        fitting = fnmatch.filter(known, name) if "*" in name else []
+        refuse_unknown([] if fitting else [name], known, place, "variant of the study")
+        found += fitting or [name]
+    return tuple(dict.fromkeys(found))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pathfuse.errors import RecipeError
-from pathfuse.study.file import Options, Study
+from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
 from pathfuse.study.ledger import RUNS, RunState, is_finished, record
 from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, prepare_variants
@@ -48,9 +48,7 @@ class HowToRun:
         return max(1, _cores() // max(1, self.jobs))
 
 
-def run_study(
-    study: Study, out: Path, how: HowToRun, console: Console, *, layers: Sequence[str] = (), options: Options = ()
-) -> int:
+def run_study(study: Study, out: Path, how: HowToRun, console: Console, *, layers: Sequence[str] = ()) -> int:
     """Does what is not done yet, then writes the report.
 
     Args:
@@ -59,7 +57,6 @@ def run_study(
         how: where the runs are done.
         console: where progress and the tables go.
         layers: layers for the recipes.
-        options: command-line pairs for all variants.
 
     Returns:
         The exit status: 1 if a run has failed.
@@ -67,7 +64,7 @@ def run_study(
     Raises:
         PathfuseError: before anything is trained, if a recipe, the cohort or the folds cannot be used.
     """
-    prepared, cases, notes = prepare_variants(study, layers, options)
+    prepared, cases, notes = prepare_variants(study, layers)
     folds = make_splits(study, cases)
     for note in (*notes, *folds.notes):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)

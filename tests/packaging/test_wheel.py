@@ -58,11 +58,14 @@ def test_the_wheel_holds_recipes_and_plug_ins_and_nothing_else(wheel: Path) -> N
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"pathfuse", *PLUGINS}
-    recipes = {Path(name).name for name in names if name.startswith("pathfuse/recipes/") and name.endswith(".yaml")}
-    assert recipes == {path.name for path in (PROJECT_ROOT / "recipes").glob("*.yaml")}
+    for kind in ("recipes", "studies"):
+        shipped = {Path(name).name for name in names if name.startswith(f"pathfuse/{kind}/") and name.endswith(".yaml")}
+        assert shipped == {path.name for path in (PROJECT_ROOT / kind).glob("*.yaml")}
     assert "pathfuse/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if "test_" in name or "pathfuse_template" in name or name.endswith((".pyc", ".png"))]
+    assert not [
+        name for name in names if "test_" in name or "pathfuse_template" in name or name.endswith((".pyc", ".png"))
+    ]
 
 
 def test_the_wheel_works_outside_the_checkout(installed: Path) -> None:

@@ -1,0 +1,57 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pathfuse.cli import main
+from pathfuse.errors import RunError
+from pathfuse.study.ensemble import combine
+from tests.evaluate.runs import edit, write_run
+from tests.study.conftest import Call
+from tests.study.small import rows
+
+CLASSES = ("0", "1+", "2+", "3+")
+
+
+def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
+    done: Path, call: Call, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "external"
+    assert main(["test", str(done), "--data.cases", str(cases), "--out", str(out)]) == 0
+    for variant in ("he", "ihc"):
+        joint = rows(out / variant / "predictions.csv")
+        parts = [rows(out / variant / f"members/seed1-r0f{fold}/predictions.csv") for fold in (0, 1)]
+        assert len(joint) == 16 and {row["split"] for row in joint} == {"test"}
+        for row, *members in zip(joint, *parts, strict=True):
+            assert len({member["case_id"] for member in (row, *members)}) == 1
+            for column in (*(f"p_{name}" for name in CLASSES), "confidence"):
+                mean = sum(float(member[column]) for member in members) / 2
+                assert float(row[column]) == pytest.approx(mean, abs=2e-6)
+            assert float(row[f"p_{row['predicted']}"]) == max(float(row[f"p_{name}"]) for name in CLASSES)
+        metrics = json.loads((out / variant / "metrics.json").read_text())
+        assert metrics[variant]["n_cases"] == 16
+    # Each is a run for a comparison.
+    words = [str(out / "he"), str(out / "ihc"), "--draws", "20", "--permutations", "20", "--out", str(tmp_path / "c")]
+    assert main(["compare", *words]) == 0
+    # The cases of the study itself: each is tested by the models that did not train on it.
+    assert main(["test", str(done / "he"), "--out", str(tmp_path / "own")]) == 0
+    own = {row["case_id"]: row["p_0"] for row in rows(tmp_path / "own" / "predictions.csv")}
+    tested = {row["case_id"]: row["p_0"] for f in (0, 1) for row in rows(done / f"he/seed1/r0f{f}/predictions.csv")}
+    assert own == tested
+    capsys.readouterr()
+    assert main(["predict", str(done)]) == 2
+    assert "say which cases to predict" in capsys.readouterr().err
+
+
+def test_members_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    one, other = write_run(tmp_path / "a", seed=1, patients=8), write_run(tmp_path / "b", seed=2, patients=8)
+    assert combine([one, other], tmp_path / "both") == 2
+    edit(other, ",p0003,", ",p0002,")
+    with pytest.raises(RunError, match=r"case c0003 has patient_id 'p0002', but 'p0003'"):
+        combine([one, other], tmp_path / "both")
+    few = write_run(tmp_path / "c", seed=3, patients=6)
+    with pytest.raises(RunError, match=r"predicted by 1 members, some by 2"):
+        combine([one, few], tmp_path / "both")
+    two = write_run(tmp_path / "d", patients=8, classes=("neg", "pos"))
+    with pytest.raises(RunError, match="other classes"):
+        combine([one, two], tmp_path / "both")

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from pathfuse.errors import RecipeError
+from pathfuse.study.file import read_study, with_options
+from pathfuse.study.find import find_study, study_files
+from tests.conftest import PROJECT_ROOT
+
+STUDIES = sorted((PROJECT_ROOT / "studies").glob("*.yaml"))
+
+GRID = """
+grids:
+  plain:
+    network: {a: {overrides: {last.model.x: 1}}, b: {}}
+    input: {he: he_only, ihc: {recipe: ihc_only, subset: ihc}}
+  more:
+    d: {d8: {recipe: corranet, overrides: {correlate.model.encoder.dim: 8}}}
+overrides: {data.size_px: 32, model.loss_weights: {kl: 0}}
+"""
+
+
+def read(tmp_path: Path, text: str) -> object:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return read_study(path)[0]
+
+
+def test_grids_are_variants_and_options_are_words(tmp_path: Path) -> None:
+    study = read(tmp_path, GRID)
+    assert [v.name for v in study.variants] == ["a_he", "a_ihc", "b_he", "b_ihc", "d8"]
+    first, second, *_ = study.variants
+    assert first.options == (("data.size_px", "32"), ("model.loss_weights", '{"kl": 0}'), ("last.model.x", "1"))
+    assert (second.recipes, second.subset, second.axes) == (("ihc_only",), "ihc", {"network": "a", "input": "ihc"})
+
+
+def test_options_with_a_variant_s_name_reach_that_variant(tmp_path: Path) -> None:
+    study = with_options(read(tmp_path, GRID), (("a_*.data.root", "X"), ("seed", "3"), ("d8.data.root", "Y")))
+    assert [v.options[-2:] for v in study.variants if v.name in ("a_ihc", "b_he", "d8")] == [
+        (("data.root", "X"), ("seed", "3")),
+        (("model.loss_weights", '{"kl": 0}'), ("seed", "3")),
+        (("seed", "3"), ("data.root", "Y")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("variant: {}", "mine.yaml: 'variant' is no key of a study. Did you mean variants?"),
+        ("variants: {}", "there is nothing to train"),
+        ("variants: {a: {recipes: he_only}}", "variants.a: 'recipes' is no key of a variant. Did you mean recipe?"),
+        ("variants: {a: {overrides: {}}}", "no recipe is named for a"),
+        ("variants: {a/b: he_only}", "'a/b' becomes a folder"),
+        ("variants: {tables: he_only}", "'tables' becomes a folder"),
+        ("variants: {a: he_only}\ngrid: {x: {a: he_only}}", "two variants are called a"),
+        ("variants: {a: he_only}\nseeds: [1, 1]", "seeds: expected different whole numbers"),
+        ("variants: {a: he_only}\nseeds: [true]", "seeds: expected different whole numbers"),
+        ("variants: {a: he_only}\nsplits: {fold: 3}", "splits: 'fold' is no key of splits. Did you mean folds?"),
+        ("variants: {a: he_only}\nsplits: {folds: three}", "splits.folds: 'three' is no number"),
+        ("variants: {a: he_only}\nsplits: gone.csv", "gone.csv does not exist"),
+        ("variants: {a: he_only}\noverrides: {data: {size_px: 3}}", "overrides.data: an override has a dotted key"),
+        ("variants: {a: he_only}\nreport: {baseline: b}", "report.baseline: 'b' is no variant of the study"),
+        ("variants: {a: he_only}\nreport: {figures: {f: {kind: pie}}}", "figures.f.kind: 'pie' is unknown"),
+        ("variants: {a: he_only}\nreport: {figures: {f: {kind: bars}}}", "bars need a `value`"),
+        ("variants: {a: he_only}\nreport: {tables: {t: {column: x}}}", "Did you mean columns?"),
+        ("variants: {a: he_only}\nreport: {tables: {t: {variants: ['b*']}}}", "'b*' is no variant"),
+        ("variants: {a: he_only}\nreport: {draws: 0}", "report.draws: 0 is no whole number from 1 on"),
+        ("variants: [a]", "variants: expected a mapping of keys"),
+    ],
+)
+def test_a_wrong_study_is_refused_in_one_line_that_names_the_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        read(tmp_path, text)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_unknown_study_gets_a_guess() -> None:
+    with pytest.raises(RecipeError, match="Did you mean resolution"):
+        find_study("resolutions")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_shipped_study_can_be_named_and_read_with_its_demo_layer(path: Path) -> None:
+    assert find_study(path.stem).read_text() == path.read_text()
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("# ") and any(line.startswith("# Needs: ") for line in lines)
+    whole, small = read_study(path)[0], read_study(path, ["demo"])[0]
+    assert [v.name for v in whole.variants] == [v.name for v in small.variants] and whole.report == small.report
+    assert path.stem in {study.name for study in study_files()}
