@@ -37,6 +37,17 @@ MAY = {
     "report": {"charts", "evaluate", "recipes", "registry"},
     "testing": {"core", "registry"},
     "training": {"core", "data", "evaluate", "explain", "recipes", "registry", "report"},
+    "study": {
+        "core",
+        "data",
+        "evaluate",
+        "recipes",
+        "training",
+        "extract",
+        "charts",
+        "report",
+        "ray_cluster",
+    },
     "recipes": set(),
 }
 EVERYBODY = {"errors", "files"}
