@@ -67,18 +67,25 @@ def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tupl
     available = _mapping(config.pop("layers", None), f"{paths[-1]}: layers")
     notes: list[str] = []
     applied = list(layers)
+    for layer in applied:
+        config = _laid(config, layer, available, paths[-1])
+    # Asked only now: a layer may say where the data is.
     if DEMO in available and DEMO not in applied and not _has_source(config, options):
+        config = _laid(config, DEMO, available, paths[-1])
         applied.append(DEMO)
         notes.append("no data root: using the built-in demo cohort with the recipe's demo layer (smaller sizes)")
-    for layer in applied:
-        if layer not in available:
-            raise RecipeError(_no_layer(layer, available, paths[-1]))
-        config = merge(config, _mapping(available[layer], f"{paths[-1]}: layer {layer}"))
     stages = split_stages(config, str(paths[-1]))
     overrides = sort_overrides(options, list(stages))
     for stage, words in overrides.items():
         forget_replaced(stages[stage], words)
     return Recipe(paths[-1].stem, stages, overrides, tuple(applied), notes)
+
+
+def _laid(config: Config, layer: str, available: Config, path: Path) -> Config:
+    """The configuration with a layer on it."""
+    if layer not in available:
+        raise RecipeError(_no_layer(layer, available, path))
+    return merge(config, _mapping(available[layer], f"{path}: layer {layer}"))
 
 
 def read_yaml(path: Path) -> Config:
