@@ -104,8 +104,7 @@ class Calibrator:
 
     def plain(self) -> dict[str, Any]:
         """What `calibration.json` holds of it; what is infinite or not defined is None."""
-        own = {**asdict(self), "temperature": self.temperature.value}
-        return {key: _without_infinity(value) for key, value in own.items()}
+        return {key: _without_infinity(value) for key, value in asdict(self).items()}
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Calibrator:
@@ -113,7 +112,7 @@ class Calibrator:
         keeps, sets = dict(plain["abstention"]), dict(plain["sets"])
         keeps |= {"threshold": _or(keeps["threshold"], inf), "validation_risk": _or(keeps["validation_risk"], nan)}
         sets["mass"] = _or(sets["mass"], inf)
-        temperature = Temperature(float(plain["temperature"]))
+        temperature = Temperature(**plain["temperature"])
         return cls(temperature, plain["confidence"], Abstention(**keeps), PredictionSets(**sets))
 
 

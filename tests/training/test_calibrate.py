@@ -79,6 +79,7 @@ def test_the_validation_part_is_what_was_calibrated_on(run: Path) -> None:
     assert (content["subsets"]["he"]["cases"], content["subsets"]["he"]["patients"]) == (60, 60)
     assert (content["pooled"]["cases"], content["pooled"]["patients"]) == (60 + 30 + 30, 60)
     for own in (content["pooled"], content["subsets"]["he"]):
+        assert own["temperature"]["value"] > 0  # where the report looks for it
         assert own["sets"]["miss"] == 0.2 and own["sets"]["ordered"] and own["abstention"]["target_risk"] == 0.6
 
 
