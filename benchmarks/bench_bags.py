@@ -1,16 +1,11 @@
 """Bags: contrast, WSMCL step, attention pooling, inference on a very large bag.
 
-`python -m benchmarks.bench_bags` times (a) to (c); `--large` adds (d), which writes a file of 1 GB and takes minutes.
+`python -m benchmarks.bench_bags` times (a) to (c); `--large 500000` adds (d), with a file of 1 GB, in minutes.
 """
 
-import argparse
+import json
 import subprocess
 import sys
-import tempfile
-import threading
-import time
-from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torchmil.nn.attention import AttentionPool
@@ -39,7 +34,7 @@ def contrast(rounds, markdown):
         value = loss()
         return value.detach(), *torch.autograd.grad(value, [*rows, scale])
 
-    compare(
+    timings = compare(
         f"(a) contrast, k = {K}, width {WIDTH}, forward and backward",
         {
             "loop": lambda: step(lambda: looped_contrast(*rows, K, scale)),
@@ -50,6 +45,7 @@ def contrast(rounds, markdown):
         check=lambda out: agree(out["loop"], out["closed form"], 1e-4),
         markdown=markdown,
     )
+    aims(timings, ("closed form", "loop", 10))
 
 
 def wsmcl_step(rounds, markdown, patches, full_score):
@@ -79,7 +75,7 @@ def wsmcl_step(rounds, markdown, patches, full_score):
     variants["ours, bf16"] = lambda: ours(torch.bfloat16)
     if full_score:
         variants["direct, A1 z A3 formed"] = lambda: finish(loss_of(model, bags, batch.target, K, full_score=True)[0])
-    compare(
+    timings = compare(
         f"(b) WSMCL step, {patches} + {patches} patches of width {WIDTH}",
         variants,
         baseline="direct",
@@ -87,6 +83,7 @@ def wsmcl_step(rounds, markdown, patches, full_score):
         check=check,
         markdown=markdown,
     )
+    aims(timings, ("ours", "direct", 2), ("ours, bf16", "direct", 3.5))
 
 
 def selection_overlap(model, batch):
@@ -99,7 +96,7 @@ def selection_overlap(model, batch):
             yield len(set(one.tolist()) & set(two.tolist())) / K
 
 
-def attention(rounds, markdown, lengths, width, dim, title):
+def attention(rounds, markdown, lengths, width, dim, title, least):
     """Forward and backward of gated attention: packed, padded, and one bag after another."""
     spec = spec_of({"he": width})
     encoder = BagEncoder(spec, dim=dim)
@@ -135,7 +132,7 @@ def attention(rounds, markdown, lengths, width, dim, title):
         "torchmil, padded": lambda: step(lambda: pool(through(padded), mask)),
         "ours": lambda: step(lambda: fusion(encoder(batch)).embedding),
     }
-    compare(
+    timings = compare(
         title,
         variants,
         baseline="torchmil, one by one",
@@ -143,68 +140,36 @@ def attention(rounds, markdown, lengths, width, dim, title):
         check=lambda out: agree((out["torchmil, one by one"],), (out["ours"],), 1e-3),
         markdown=markdown,
     )
+    aims(timings, *(("ours", peer, factor) for peer, factor in least.items()))
 
 
-def large(patches, width, which):
-    """Inference on one memory-mapped float16 bag, in this process: prints time per patch and the memory it took."""
-    spec = spec_of({"he": width})
-    if which == "wsmcl":
-        encoder = NystromEncoder(spec)
-        fusion = MACL(encoder.out, spec)
-    else:
-        encoder = BagEncoder(spec, dim=512)
-        fusion = AttentionFusion(encoder.out, spec, gated=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bag.bin"
-        with path.open("wb") as file:
-            for _ in range(0, patches, 10_000):
-                file.write(torch.randn(10_000, width).half().numpy().tobytes())
-        values = torch.from_file(str(path), shared=False, size=patches * width, dtype=torch.float16)
-        batch = Batch(
-            {"he": Bags(values.view(patches, width), torch.tensor([patches]))},
-            {"he": torch.tensor([True])},
-            torch.tensor([0]),
-            ("case",),
-            ("patient",),
-        )
-        encoder.eval(), fusion.eval()
-        few = Bags(torch.randn(9000, width), torch.tensor([9000]))
-        with torch.no_grad():
-            fusion(encoder(replace(batch, x={"he": few})))  # the warm-up
-        before, peak = anonymous_mb(), Peak()
-        start, cpu = time.perf_counter(), time.process_time()
-        with torch.no_grad(), peak:
-            fusion(encoder(batch))
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    print(
-        f"(d) {which}, {patches} x {width} float16: {seconds:.1f} s, {seconds / patches * 1e6:.1f} us per patch "
-        f"({cpu / patches * 1e6:.1f} us of processor time), "
-        f"anonymous memory +{peak.highest - before:.0f} MB"
-    )
+def large(patches, threads):
+    """(d): time per patch and memory on a bag of 10,000 and on a large one, each in a process of its own."""
+    for which in ("attention", "wsmcl"):
+        found = {}
+        for size in (10_000, patches):
+            words = [sys.executable, "-m", "benchmarks.large_bag", which, str(size)]
+            words += [f"--threads={threads}"] if threads else []
+            answer = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+            found[size] = answer
+            print(
+                f"(d) {which}, {size} x 1024 float16: {answer['seconds']:.1f} s, {answer['us']:.1f} us per patch "
+                f"({answer['cpu_us']:.1f} us of processor time), anonymous memory +{answer['mb']:.0f} MB"
+            )
+        slower, gigabytes = found[patches]["us"] / found[10_000]["us"], found[patches]["mb"] / 1e3
+        print(f"    aim: at most 1.3 times the time per patch of 10,000: {slower:.2f}, {verdict(slower <= 1.3)}")
+        print(f"    aim: anonymous memory below 3 GB: {gigabytes:.2f}, {verdict(gigabytes < 3)}")
 
 
-class Peak:
-    """Highest anonymous memory of this process while the block runs, sampled every 20 ms."""
-
-    def __enter__(self):
-        self.highest, self.running = 0.0, True
-        self.thread = threading.Thread(target=self.watch)
-        self.thread.start()
-        return self
-
-    def watch(self):
-        while self.running:
-            self.highest = max(self.highest, anonymous_mb())
-            time.sleep(0.02)
-
-    def __exit__(self, *_):
-        self.running = False
-        self.thread.join()
+def aims(timings, *wanted):
+    """Says of every (variant, peer, factor) whether the variant is so many times as fast as the peer."""
+    for name, peer, least in wanted:
+        speed = timings[peer].median_s / timings[name].median_s
+        print(f"    aim: {name} at least {least} times {peer}: {speed:.2f}, {verdict(speed >= least)}")
 
 
-def anonymous_mb():
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))) / 1024
+def verdict(reached):
+    return "reached" if reached else "MISSED"
 
 
 def wsmcl(width):
@@ -238,32 +203,26 @@ def main():
     parser.add_argument("--patches", type=int, default=10_000, help="patches per stain in (b)")
     parser.add_argument("--full-score", action="store_true", help="in (b), also form A1 z A3: 3 GB per stain")
     parser.add_argument("--large", type=int, default=0, help="(d) with this many patches of 1,024; 500000 in the issue")
-    parser.add_argument("--which", default="", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     torch.manual_seed(0)
-    if chosen.which:
-        large(chosen.large, 1024, chosen.which)
-        return
     if "a" in chosen.only:
         contrast(chosen.rounds, chosen.markdown)
     if "b" in chosen.only:
         wsmcl_step(chosen.rounds, chosen.markdown, chosen.patches, chosen.full_score)
     if "c" in chosen.only:
+        one, padded = "torchmil, one by one", "torchmil, padded"
+        mixed = "8 bags of 584 to 11,752 patches of width 1,024"
         cases = (
-            (LENGTHS, 1024, None, "(c) gated attention, 8 bags of 584 to 11,752 patches of width 1,024"),
-            (LENGTHS, 1024, 512, "(c) the same after a trainable projection to 512"),
-            ((100,) * 64, 1024, None, "(c) 64 bags of 100 patches of width 1,024"),
+            (LENGTHS, 1024, None, f"(c) gated attention, {mixed}", {padded: 3, one: 0.95}),
+            (LENGTHS, 1024, 512, "(c) the same after a trainable projection to 512", {one: 1.3}),
+            ((100,) * 64, 1024, None, "(c) 64 bags of 100 patches of width 1,024", {one: 1.2}),
         )
-        for lengths, width, dim, title in cases:
-            attention(chosen.rounds, chosen.markdown, lengths, width, dim, title)
-    for which in ("attention", "wsmcl") if chosen.large else ():
-        for patches in (10_000, chosen.large):
-            # A process each: memory that a former run gave back would hide what this one takes.
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.bench_bags", "--which", which, "--large", str(patches)], check=True
-            )
+        for lengths, width, dim, title, least in cases:
+            attention(chosen.rounds, chosen.markdown, lengths, width, dim, title, least)
+    if chosen.large:
+        large(chosen.large, chosen.threads)
 
 
 if __name__ == "__main__":
