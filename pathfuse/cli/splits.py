@@ -12,12 +12,13 @@ from pathfuse.errors import RecipeError
 
 if TYPE_CHECKING:
     from pathfuse.data.cases import Case, CaseTable
-    from pathfuse.data.fold_draw import Folds
+    from pathfuse.data.fold_draw import Splits
     from pathfuse.data.fold_files import FoldRow
 
 HELP = """
 split CASES       cross-validation folds by patient, each with its own validation part
   --label_column C  CASES is no case table but one of cases and labels, as data.labels_table takes; C holds the labels
+  --groups FILE     CSV file,group: the slide or patient behind each file of a folder of pairs, as data.groups
   --folds N         test folds (5)
   --repeats N       how often the folds are drawn anew (1)
   --group COLUMN    what stays together (patient_id)
@@ -40,7 +41,8 @@ LISTED = 10  # pairs that are printed; more would bury the folds
 def split(path: Path, line: Words) -> int:
     """Draws or converts splits, checks them, writes them and prints their hash."""
     label = line.take("label_column")
-    table = _cohort(path) if label is None else _labelled(path, label)
+    groups = line.take("groups")
+    table = _cohort(path, Path(groups) if groups else None) if label is None else _labelled(path, label)
     kind, ids = _choice(line, "format", tuple(FORMATS)), _choice(line, "ids", ("case", "slide"))
     stratify, duplicates = line.take("stratify") or "label", line.take("duplicates") or "6"
     if duplicates != "off" and not (duplicates.isdecimal() and int(duplicates) <= 15):
@@ -60,14 +62,17 @@ def split(path: Path, line: Words) -> int:
     return 0
 
 
-def _cohort(path: Path) -> CaseTable:
+def _cohort(path: Path, groups: Path | None) -> CaseTable:
     from pathfuse.data.cases import read_cases
     from pathfuse.data.folders import read_folder, stain_folders
     from pathfuse.data.source import TABLE
 
     table = path / TABLE if (path / TABLE).is_file() else path
     if table.is_dir():
-        return read_folder(table, modalities=stain_folders(table), labels="optional", missing="allow")
+        stains = stain_folders(table)
+        return read_folder(table, modalities=stains, groups=groups, labels="optional", missing="allow")
+    if groups is not None:
+        raise RecipeError(f"--groups {groups} is for a folder of pairs; patient_id says what belongs together here.")
     return read_cases(table, check_files=False)
 
 
@@ -82,7 +87,7 @@ def _labelled(path: Path, column: str) -> CaseTable:
     return CaseTable(path, cases, (), tuple(class_order(case.label for case in cases)), tuple(notes))
 
 
-def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Folds:
+def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Splits:
     from pathfuse.data.fold_draw import draw_folds
 
     return draw_folds(
@@ -98,12 +103,12 @@ def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Folds:
     )
 
 
-def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Folds:
+def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Splits:
     from dataclasses import replace
 
     from pathfuse.data.fold_check import check_folds
     from pathfuse.data.fold_columns import read_columns
-    from pathfuse.data.fold_draw import Folds
+    from pathfuse.data.fold_draw import Splits
     from pathfuse.data.fold_files import read_folds
     from pathfuse.data.fold_formats import read_clam, read_stamp
 
@@ -118,7 +123,7 @@ def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Fol
     elif place.suffix == ".json":
         found = read_stamp(place, cases, val_fraction=fraction, seed=seed)
     else:
-        found = Folds(tuple(read_folds(place)), ())
+        found = Splits(tuple(read_folds(place)), ())
     return replace(found, notes=(*check_folds(found.rows, cases, stratify=stratify), *found.notes))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pathfuse.data.cases import PARTS, Case
 from pathfuse.data.fold_check import by_place, label_of
-from pathfuse.data.fold_draw import Folds, with_validation
+from pathfuse.data.fold_draw import Splits, with_validation
 from pathfuse.data.fold_files import FoldRow
 from pathfuse.errors import CaseTableError
 from pathfuse.files import write_text
@@ -20,7 +20,7 @@ _COLUMN = re.compile(r"split_(\d+)_(\d+)")
 
 def read_columns(
     cases: Sequence[Case], column: str = "", *, stratify: str = "label", val_fraction: float = 0.2, seed: int = 0
-) -> Folds:
+) -> Splits:
     """The splits that a case table holds.
 
     Args:
@@ -46,7 +46,7 @@ def read_columns(
                 f"repeat {repeat}, fold {fold}: no validation cases; they are drawn from training, seed {seed}."
             )
         rows += own
-    return Folds(tuple(rows), tuple(notes))
+    return Splits(tuple(rows), tuple(notes))
 
 
 def write_columns(path: Path, rows: Sequence[FoldRow], table: Path) -> list[Path]:

@@ -21,7 +21,7 @@ FEWEST_SITES = 3  # with two, a whole site for validation would leave one to tra
 
 
 @dataclass(frozen=True)
-class Folds:
+class Splits:
     """Splits of a cohort.
 
     Attributes:
@@ -44,7 +44,7 @@ def draw_folds(
     site: str | None = None,
     stratify: str = "label",
     nested: int = 0,
-) -> Folds:
+) -> Splits:
     """Every case is tested once per repeat; no patient, group or site is ever on two sides.
 
     Args:
@@ -97,7 +97,7 @@ def draw_folds(
                     FoldRow(repeat, fold, case.case_id, case.patient_id, str(own), inner)
                     for case, own in zip(ordered, part, strict=True)
                 ]
-    return Folds(tuple(rows), (*check_folds(rows, cases, stratify=stratify), *notes))
+    return Splits(tuple(rows), (*check_folds(rows, cases, stratify=stratify), *notes))
 
 
 def with_validation(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pathfuse.data.cases import PARTS, Case
 from pathfuse.data.fold_check import by_place
-from pathfuse.data.fold_draw import Folds, with_validation
+from pathfuse.data.fold_draw import Splits, with_validation
 from pathfuse.data.fold_files import FoldRow
 from pathfuse.errors import CaseTableError
 from pathfuse.files import write_text
@@ -25,7 +25,7 @@ STAMP = "splits.json"
 
 def read_clam(
     folder: Path, cases: Sequence[Case], *, val_as: Literal["", "test"] = "", val_fraction: float = 0.2, seed: int = 0
-) -> Folds:
+) -> Splits:
     """Reads `splits_<k>.csv`: columns train, val and test with ids of cases, slides (file stems) or patients.
 
     Args:
@@ -58,7 +58,7 @@ def read_clam(
             own = with_validation(own, cases, val_fraction=val_fraction, seed=seed)
             notes.append(f"{path.name}: val is the test part; a validation part is drawn from training, seed {seed}.")
         rows += own
-    return Folds(tuple(rows), tuple(notes))
+    return Splits(tuple(rows), tuple(notes))
 
 
 def write_clam(folder: Path, rows: Sequence[FoldRow], cases: Sequence[Case], *, ids: Ids = "case") -> list[Path]:
@@ -92,7 +92,7 @@ def write_clam(folder: Path, rows: Sequence[FoldRow], cases: Sequence[Case], *, 
     return written
 
 
-def read_stamp(path: Path, cases: Sequence[Case], *, val_fraction: float = 0.2, seed: int = 0) -> Folds:
+def read_stamp(path: Path, cases: Sequence[Case], *, val_fraction: float = 0.2, seed: int = 0) -> Splits:
     """Reads `splits.json`, which names training and test patients; a validation part is drawn from training.
 
     Args:
@@ -117,7 +117,7 @@ def read_stamp(path: Path, cases: Sequence[Case], *, val_fraction: float = 0.2, 
         found = _fold_rows(f"{path.name}, split {fold}", fold, own, patients)
         rows += with_validation(found, cases, val_fraction=val_fraction, seed=seed)
     note = f"{path.name} names no validation patients: they are drawn from training, seed {seed}."
-    return Folds(tuple(rows), (note,))
+    return Splits(tuple(rows), (note,))
 
 
 def write_stamp(path: Path, rows: Sequence[FoldRow]) -> list[Path]:

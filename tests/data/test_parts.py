@@ -1,5 +1,7 @@
 """Parts from a file of folds, for every data module, and the refusals."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from pathfuse.data.parts import Parts
 from pathfuse.data.patches import PairedPatches
 from pathfuse.data.thumbnails import SlideThumbnails
 from pathfuse.errors import CaseTableError, RecipeError
+from tests.data.pairs import bci_names, make_pairs, write_table
 
 CASES = [Case(f"c{number}", f"p{number // 2}", "ab"[number // 2 % 2]) for number in range(24)]
 SMALL = DemoOptions(patients=12, cases_per_patient=1, size_px=32)
@@ -167,3 +170,24 @@ def test_the_folds_of_a_run_are_switched_off_for_other_cases():
     assert (options["data.splits"], options["data.repeat"], options["data.fold"]) == ("null", "0", "0")
     assert options["data.test_on"] == "all"
     assert dict(for_new_cases([], known, ["0"], needs_labels=True)) == {}
+
+
+def test_folds_of_a_folder_of_pairs_keep_its_groups(tmp_path, capsys):
+    root = make_pairs(tmp_path / "pairs", train=16, test=0)
+    names = [f"HE/train/{name}" for name in bci_names(16)]
+    rows = [f"{Path(name).name},slide{number // 4 % 4}" for number, name in enumerate(names)]
+    groups = write_table(tmp_path / "groups.csv", "file,group", *rows)
+    out = tmp_path / "folds.csv"
+    words = ["--groups", str(groups), "--folds", "2", "--duplicates", "off", "--out", str(out)]
+    assert main(["data", "split", str(root), *words]) == 0
+    assert {row.patient_id for row in read_folds(out)} == {f"slide{number}" for number in range(4)}
+    made = PairedPatches(root=str(root), groups=str(groups), splits=str(out), cache=str(tmp_path), size_px=8)
+    assert {row.case_id: row.split for row in made.split_table()} == parts_of(read_folds(out))
+    ungrouped = PairedPatches(root=str(root), splits=str(out), cache=str(tmp_path), size_px=8)
+    with pytest.raises(CaseTableError, match="belongs to patient slide0 here"):
+        ungrouped.split_table()
+
+
+def test_groups_are_no_option_beside_a_case_table(demo, tmp_path, capsys):
+    assert main(["data", "split", str(demo[0]), "--groups", "g.csv"]) == 2
+    assert "--groups g.csv is for a folder of pairs" in capsys.readouterr().err
