@@ -24,7 +24,7 @@ model:
 trainer: {max_epochs: 1}
 """
 # Fusions of packed patches need bags, not images; their own tests train them.
-BAG_PLUGINS = ("pathfuse_mil", "pathfuse_wsmcl")
+BAG_PLUGINS = ("pathfuse_mil", "pathfuse_torchmil", "pathfuse_wsmcl")
 OF_IMAGES = [name for name, found in FUSIONS.table().items() if not found.target.startswith(BAG_PLUGINS)]
 
 
