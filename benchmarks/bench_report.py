@@ -3,7 +3,7 @@
 The report of a run with 5,000 test cases, each given all combinations of two stains, has to take less than 20 s and
 8 MB; the comparison of two runs on 1,000 patients with 10,000 draws and permutations less than 5 s and 500 MB, on one
 core. Each is measured in a process of its own, after its imports. The limit of time is held against the time of
-the processor, which other work on the machine does not lengthen; on a quiet one the two times are the same. Exits with 1
+the processor, which other work on the machine does not lengthen; on a quiet one both are the same. Exits with 1
 if a limit is missed.
 """
 

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pathfuse.charts.style import COLOURS, DASHES, INK, MARKERS, label, legend_beside, panel, styled, unit_square
+from pathfuse.charts.style import COLOURS, DASHES, INK, MARKERS, label, legend_beside, square, styled, unit_square
+
+CHOSEN = "chosen on validation"
 
 
 class Line(NamedTuple):
@@ -23,7 +25,7 @@ class Line(NamedTuple):
 @styled()
 def roc(lines: Mapping[str, Line]) -> Figure:
     """Sensitivity against 1 - specificity, a line per class; the diagonal is a coin."""
-    drawn, axes = panel(x="1 - specificity", y="Sensitivity")
+    drawn, axes = square("1 - specificity", "Sensitivity", _names(lines))
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
     _draw(axes, lines)
     unit_square(axes)
@@ -34,7 +36,7 @@ def roc(lines: Mapping[str, Line]) -> Figure:
 @styled()
 def precision_recall(lines: Mapping[str, Line]) -> Figure:
     """Precision against recall, a line per class; steps, because nothing lies between two thresholds."""
-    drawn, axes = panel(x="Recall", y="Precision")
+    drawn, axes = square("Recall", "Precision", _names(lines))
     _draw(axes, lines, steps="post")
     unit_square(axes)
     legend_beside(axes, "Class (area)")
@@ -44,10 +46,11 @@ def precision_recall(lines: Mapping[str, Line]) -> Figure:
 @styled()
 def risk_coverage(lines: Mapping[str, Line], chosen: tuple[float, float] | None = None) -> Figure:
     """The share of errors among the cases that are kept, a line per confidence; `chosen` marks a threshold."""
-    drawn, axes = panel(x="Coverage: share of cases kept", y="Risk: share of errors among them")
+    names = [*_names(lines), *([] if chosen is None else [CHOSEN])]
+    drawn, axes = square("Coverage: share of cases kept", "Risk: share of errors among them", names)
     _draw(axes, lines)
     if chosen is not None:
-        axes.plot(*chosen, marker="*", markersize=12, color=INK, linestyle="none", label="chosen on validation")
+        axes.plot(*chosen, marker="*", markersize=12, color=INK, linestyle="none", label=CHOSEN)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(bottom=0)
     legend_beside(axes, "Confidence (AURC)")
@@ -57,7 +60,7 @@ def risk_coverage(lines: Mapping[str, Line], chosen: tuple[float, float] | None 
 @styled()
 def curves(lines: Mapping[str, Line], *, y: str, selected: float | None = None) -> Figure:
     """What was logged per epoch, a line per name; `selected` marks the epoch that was taken."""
-    drawn, axes = panel(x="Epoch", y=y)
+    drawn, axes = square("Epoch", y, _names(lines))
     _draw(axes, lines, marked=True)
     if selected is not None:
         axes.axvline(selected, color=INK, linewidth=0.8, alpha=0.6, label="selected")
@@ -76,6 +79,14 @@ def _draw(axes: Axes, lines: Mapping[str, Line], *, steps: str = "default", mark
             # A line of few points is told apart by its markers, one of many by its dashes alone.
             marker=MARKERS[number % len(MARKERS)] if marked and len(line.x) <= 30 else None,
             drawstyle="default" if steps == "default" else f"steps-{steps}",
-            label=label(name) + (f" ({line.note})" if line.note else ""),
+            label=_name(name, line),
             clip_on=False,
         )
+
+
+def _names(lines: Mapping[str, Line]) -> list[str]:
+    return [_name(name, line) for name, line in lines.items()]
+
+
+def _name(name: str, line: Line) -> str:
+    return label(name) + (f" ({line.note})" if line.note else "")

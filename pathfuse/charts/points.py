@@ -8,7 +8,18 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from pathfuse.charts.style import COLOURS, DASHES, INK, MARKERS, label, legend_beside, panel, styled, unit_square
+from pathfuse.charts.style import (
+    COLOURS,
+    DASHES,
+    INK,
+    MARKERS,
+    label,
+    legend_beside,
+    panel,
+    square,
+    styled,
+    unit_square,
+)
 
 
 class Bin(NamedTuple):
@@ -39,7 +50,7 @@ class Bar(NamedTuple):
 @styled()
 def reliability(series: Mapping[str, Sequence[Bin]]) -> Figure:
     """What was said against what happened; on the diagonal they agree. A point is as large as its share of cases."""
-    drawn, axes = panel(x="Mean predicted probability", y="Observed share")
+    drawn, axes = square("Mean predicted probability", "Observed share", [label(name) for name in series])
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
     for number, (name, bins) in enumerate(series.items()):
         colour, total = COLOURS[number % len(COLOURS)], sum(one.n for one in bins) or 1

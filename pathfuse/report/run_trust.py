@@ -139,5 +139,5 @@ def _bins(rows: Rows) -> dict[str, list[Bin]]:
 
 
 def _aurc(run: RunFiles, subset: str, score: str) -> float | None:
-    name = "calibrated/aurc" if score == "calibrated" else f"aurc/{score}"
+    name = "calibrated/aurc" if score == "calibrated" else f"aurc_{score}"
     return run.metrics.get(subset, {}).get(f"test/{name}")

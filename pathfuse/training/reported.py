@@ -24,7 +24,7 @@ def report_run(plan: Plan, run: RunFolder, console: Console) -> None:
 
     try:
         write_cohort(plan, run)
-        write_weights(plan, run)
+        write_weights(run)
         write_examples(plan, run)
         page = write_run_report(run.path)[0]
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without its report

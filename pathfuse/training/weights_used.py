@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import yaml
+
 from pathfuse.core.weights import WeightsNote
 from pathfuse.files import write_text
 from pathfuse.registry import components
-from pathfuse.training.plan import Plan
 from pathfuse.training.run_folder import RunFolder
 
 WEIGHTS = "weights.json"
 
 
-def write_weights(plan: Plan, run: RunFolder) -> None:
+def write_weights(run: RunFolder) -> None:
     """Writes what the components of a recipe say about the weights they begin with."""
-    stages = plan.config()["stages"]
+    stages = (yaml.safe_load(run.config_file.read_text(encoding="utf-8")) or {}).get("stages") or {}
     found = [
         {"stage": stage, "component": name, **note._asdict()}
         for stage, own in stages.items()
