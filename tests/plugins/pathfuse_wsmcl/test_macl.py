@@ -19,6 +19,17 @@ def test_closed_form_equals_the_loop():
     assert_close(contrast_terms(rows, (groups, groups), scale).mean(), looped_contrast(*rows, K, scale))
 
 
+def test_the_contrast_does_not_say_which_end_of_the_scores_is_the_signal():
+    rows = tuple(torch.randn(2 * K, 6, dtype=torch.float64) for _ in range(2))
+    top, bottom = torch.arange(K), torch.arange(K, 2 * K)
+    scale = torch.tensor(9.0, dtype=torch.float64)
+    as_scored = contrast_terms(rows, (Groups(top, bottom), Groups(top, bottom)), scale).mean()
+    upside_down = contrast_terms(rows, (Groups(bottom, top), Groups(bottom, top)), scale).mean()
+    one_only = contrast_terms(rows, (Groups(bottom, top), Groups(top, bottom)), scale).mean()
+    assert_close(upside_down, as_scored)
+    assert abs(one_only - as_scored) > 1e-6
+
+
 def test_contrast_of_a_batch_is_the_mean_over_its_pairs():
     model = model_of({"he": 32, "ihc": 32})
     batch = batch_of({"he": [37, 9, 60], "ihc": [20, 45, 1]})
