@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -121,9 +122,11 @@ def report(answers: dict[str, dict[int, Numbers]], console: Console) -> None:
     def values(variant: str, key: str, seeds: list[int]) -> np.ndarray:
         return np.array([answers[variant][seed].get(key, np.nan) for seed in seeds], dtype=float)
 
-    reached = Table("variant", "seeds", "balanced accuracy, he", "AUC, he", "balanced accuracy, ihc", "he+ihc")
-    paired = Table("against the first", "balanced accuracy, he", "AUC, he")
-    looked = Table("variant", "attention AUC, he", "each class", "attention AUC, ihc", "each class")
+    reached = Table(
+        "variant", "seeds", "balanced accuracy, he", "AUC, he", "balanced accuracy, ihc", "he+ihc", box=MARKDOWN
+    )
+    paired = Table("the first less this", "balanced accuracy, he", "AUC, he", box=MARKDOWN)
+    looked = Table("variant", "attention AUC, he", "each class", "attention AUC, ihc", "each class", box=MARKDOWN)
     for variant, runs in answers.items():
         seeds, first = sorted(runs), variant.split(",")[0]
         keys = ("he balanced_accuracy", "he auroc", "ihc balanced_accuracy", "he+ihc balanced_accuracy")

@@ -24,6 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
@@ -152,7 +153,7 @@ def report(name: str, answers: dict[str, list[np.ndarray]], console: Console) ->
     data = cohort(name)
     dates = name == "chula"
     heads = ("kappa, over cases", "kappa, over dates") if dates else ("accuracy ± standard error", "published")
-    table = Table(name, *(("balanced, over cases", "balanced, over dates") if dates else ()), *heads)
+    table = Table(name, *(("balanced, over cases", "balanced, over dates") if dates else ()), *heads, box=MARKDOWN)
     for method, runs in answers.items():
         if dates:
             units = (np.arange(len(data.target)), data.group)
