@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
+from pathfuse.evaluate.calibrated_metrics import promise_metrics, trust_metrics
 from pathfuse.evaluate.calibration_files import Measured, write_reliability, write_risk_coverage
+from pathfuse.evaluate.calibrators import Calibrators
 from pathfuse.evaluate.metrics import classification_metrics
 from pathfuse.evaluate.prediction_files import read_predictions
 from tests.evaluate.runs import CLASSES, write_run
@@ -71,20 +75,30 @@ def write_whole_run(
     return folder
 
 
-def write_metrics(folder: Path) -> None:
-    """`metrics.json`, `reliability.csv`, `risk_coverage.csv` of the predictions in a folder."""
-    import torch
-
+def write_metrics(folder: Path, *, calibrated: bool = True) -> None:
+    """`metrics.json`, `calibration.json` and the points of the diagrams, of the predictions in a folder."""
     file = read_predictions(folder / "predictions.csv")
-    metrics, measured = {}, {}
+    metrics, measured, fitted = {}, {}, None
+    if calibrated:
+        # Not how a run does it, which has a validation part; the numbers need to be there, not to be good.
+        held = {name: replace(own, parts=("val",) * len(own.parts)) for name, own in file.subsets.items()}
+        fitted = Calibrators.fit(held, file.classes, "train/best.ckpt", target_risk=0.1, miss=0.1, confidence="softmax")
+        fitted.write(folder / "calibration.json")
     for subset, own in file.subsets.items():
         rows = own.rows
-        prob, target, sure = (torch.from_numpy(x) for x in (rows.prob, rows.target, rows.confidence))
-        found = classification_metrics(prob, target, sure if own.learned else None, file.classes)
-        metrics[subset] = {
-            f"test/{name}": None if np.isnan(value) else value for name, value in {**found, "ece": 0.125}.items()
-        } | {"n_cases": len(rows), "n_patients": len(set(own.patient_ids))}
-        measured[subset] = Measured(rows.prob, rows.target, rows.confidence if own.learned else None)
+        learned = rows.confidence if own.learned else None
+        made = fitted and fitted.of(subset)(rows.prob, learned)
+        measured[subset] = Measured(rows.prob, rows.target, learned, made)
+        prob, target = torch.from_numpy(rows.prob), torch.from_numpy(rows.target)
+        found = classification_metrics(
+            prob, target, None if learned is None else torch.from_numpy(learned), file.classes
+        )
+        found |= trust_metrics(measured[subset])
+        if fitted:
+            found |= promise_metrics(measured[subset], fitted.of(subset), own.patient_ids, file.classes)
+        metrics[subset] = {f"test/{name}": None if np.isnan(value) else value for name, value in found.items()} | {
+            "n_cases": len(rows), "n_patients": len(set(own.patient_ids)),
+        }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
     write_reliability(folder / "reliability.csv", measured, file.classes)
     write_risk_coverage(folder / "risk_coverage.csv", measured)

@@ -32,6 +32,7 @@ MISSING = {
     "metrics.json": "no calibration error",
     "reliability.csv": "no reliability.csv",
     "risk_coverage.csv": "no risk_coverage.csv",
+    "calibration.json": "no threshold for abstaining is chosen",
     "splits.csv": "no splits.csv",
     "curves": "no training curves",
     "versions.json": "no versions.json",
@@ -118,15 +119,37 @@ def test_the_diagrams_are_those_of_the_csv_files(run: Path) -> None:
     content = beside(run / "report.html")["sections"]
     with (run / "reliability.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["subset"] == "he" and row["class"] == "2+"]
-    drawn = content["calibration"]["reliability_before_he"]["2+"]
-    assert [(b["confidence"], b["accuracy"], b["n"]) for b in drawn] == [
-        (float(row["confidence"]), float(row["accuracy"]), int(row["n"])) for row in rows
-    ]
+    for stage in ("before", "after"):
+        drawn = content["calibration"][f"reliability_{stage}_he"]["2+"]
+        assert [(b["confidence"], b["accuracy"], b["n"]) for b in drawn] == [
+            (float(row["confidence"]), float(row["accuracy"]), int(row["n"])) for row in rows if row["stage"] == stage
+        ]
     with (run / "risk_coverage.csv").open(newline="") as file:
         own = [row for row in csv.DictReader(file) if row["subset"] == "he" and row["score"] == "softmax"]
     line = content["selection"]["risk_coverage_he"]["softmax"]
     assert line["x"] == [float(row["coverage"]) for row in own]
     assert line["y"] == [float(row["risk"]) for row in own]
+
+
+def test_what_was_chosen_on_validation_stands_beside_what_became_of_it(run: Path) -> None:
+    content = beside(run / "report.html")["sections"]
+    calibration = json.loads((run / "calibration.json").read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
+    (row,) = content["selection"]["chosen"]
+    fitted = calibration["pooled"]
+    assert row["temperature"] == fitted["temperature"]["value"] and row["fitted_on"] == "pooled"
+    assert row["threshold"] == fitted["abstention"]["threshold"] and row["target_risk"] == 0.1
+    for row in content["selection"]["promised"]:
+        own = metrics[row["given"]]
+        for key in ("abstained", "risk_kept", "set_coverage", "set_coverage_low", "set_size"):
+            assert row[key] == own[f"test/{key}"]
+    for row in content["calibration"]["errors"]:
+        prefix = "test/" if row["stage"] == "before" else "test/calibrated/"
+        for key in ("ece", "ece_adaptive", "brier", "log_loss"):
+            assert row[key] == metrics[row["given"]][prefix + key]
+    area = metrics["he"]["test/aurc_softmax"]
+    assert f"softmax ({area:.2f})" in read(run / "report.html").text
+    assert "chosen on the validation part alone" in (run / "methods.md").read_text()
 
 
 def test_parts_cohort_and_versions_are_told(run: Path) -> None:
