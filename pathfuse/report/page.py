@@ -120,11 +120,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cases of one kind."""
+    """Cases of one kind; `wide` for drawings, which are larger than photographs and stand on white."""
 
     key: str
     title: str
     examples: Sequence[Example]
+    wide: bool = False
     kind: str = "gallery"
 
 

@@ -88,7 +88,7 @@ def _variants(files: RunFiles) -> Section:
     return Section("variants", "Variants", [
         Table("spread", "Mean and standard deviation over the runs of a variant", columns, records),
         Text(["Folds share training patients, so the deviation is no confidence interval."]),
-        *(_bars(metric, pairs, values) for metric in DRAWN),
+        *(_bars(metric, pairs, values) for metric in DRAWN if any(key[2] == metric for key in values)),
     ])  # fmt: skip
 
 
@@ -109,8 +109,8 @@ def _own(files: RunFiles) -> list[Section]:
             blocks.append(_table(path.stem, rows))
     pictures = [_picture(path) for path in sorted((files.path / "figures").glob("*.svg"))]
     if pictures:
-        examples = [Example(picture.caption, "", [picture]) for picture in pictures]
-        blocks.append(Gallery("figures", "Figures", examples))
+        examples = [Example("", "", [picture]) for picture in pictures]
+        blocks.append(Gallery("figures", "Figures", examples, wide=True))
     return [Section("own", "Tables and figures of the study", blocks)] if blocks else []
 
 
