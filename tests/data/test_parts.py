@@ -17,6 +17,7 @@ from pathfuse.data.fold_draw import draw_folds
 from pathfuse.data.fold_files import FoldRow, folds_sha256, parts_of, read_folds, write_folds
 from pathfuse.data.parts import Parts
 from pathfuse.data.patches import PairedPatches
+from pathfuse.data.slide_patches import SlidePatches
 from pathfuse.data.thumbnails import SlideThumbnails
 from pathfuse.errors import CaseTableError, RecipeError
 from tests.data.pairs import bci_names, make_pairs, write_table
@@ -139,6 +140,9 @@ def demo(tmp_path_factory):
 MODULES = {
     "patches": lambda **options: PairedPatches(demo=SMALL, size_px=32, normalise=[], **options),
     "thumbnails": lambda **options: SlideThumbnails(demo=DemoSlides(patients=12, slide_px=64), size_px=32, **options),
+    "slide patches": lambda **options: SlidePatches(
+        demo=DemoSlides(patients=12, slide_px=128), size_px=32, patches_per_bag=1, eval_patches_per_bag=1, **options
+    ),
     "bags": lambda **options: PairedBags(demo=DemoBags(patients=12, grid=2, patch_px=8), **options),
 }
 
