@@ -37,7 +37,7 @@ def observed(scorer: Scorer, cases: int) -> float:
 def bootstrap(scorers: Mapping[Name, Scorer], owner: Index, *, draws: int, seed: int) -> dict[Name, Values]:
     """Every value in cohorts of as many patients, drawn with replacement; the same cohorts for all of them.
 
-    The cohorts are those of `patient_interval` with the same seed.
+    The cohorts are those of `balanced_accuracy_interval` with the same seed.
 
     Args:
         scorers: what is computed.

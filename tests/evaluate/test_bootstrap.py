@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pathfuse.evaluate.bootstrap import balanced_accuracy_interval, patient_interval
+from pathfuse.evaluate import bootstrap
+from pathfuse.evaluate.bootstrap import balanced_accuracy_interval
+from tests.evaluate.loops import patient_interval
 
 
 def cohort(patients=30, per_patient=3, seed=0):
@@ -33,11 +35,18 @@ def test_interval_holds_the_estimate_and_narrows_with_more_patients():
     assert width(200) < width(20)
 
 
-def test_interval_of_a_mean_is_that_of_the_normal_approximation():
-    values = np.random.default_rng(3).normal(size=400)
-    low, high = patient_interval(lambda rows: float(values[rows].mean()), [str(row) for row in range(400)])
-    half = 1.96 * values.std() / 20
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
+@pytest.mark.parametrize("cells", [1, 100, 1 << 22])
+def test_it_is_that_of_a_loop_over_patients_however_many_are_drawn_at_a_time(cells, monkeypatch):
+    monkeypatch.setattr(bootstrap, "CELLS", cells)
+    prob, target, patients = cohort(8, per_patient=2)  # some of the drawn cohorts lack a class
+    truth, right = target.numpy(), (prob.argmax(1) == target).numpy()
+
+    def balanced(rows):
+        return float(np.mean([right[rows][truth[rows] == label].mean() for label in np.unique(truth[rows])]))
+
+    assert balanced_accuracy_interval(prob, target, patients, seed=4) == pytest.approx(
+        patient_interval(balanced, patients, seed=4)
+    )
 
 
 def test_copies_of_a_case_within_a_patient_add_no_certainty():

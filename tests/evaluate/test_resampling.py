@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pathfuse.evaluate.bootstrap import patient_interval
 from pathfuse.evaluate.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.scored import Rows
 from pathfuse.evaluate.weighted import metric_named
+from tests.evaluate.loops import patient_interval
 
 CLASSES = ("a", "b")
 ACCURACY, AUC = metric_named("accuracy", CLASSES), metric_named("auroc", CLASSES)
