@@ -79,6 +79,7 @@ def test_the_wheel_works_outside_the_checkout(installed: Path) -> None:
     words = ("fit", "--recipe", "he_only", "--trainer.max_epochs=1", *TINY, "--out", "run")
     assert "run folder: run" in run(pathfuse, *words, folder=installed)
     assert (installed / "run" / "predictions.csv").is_file()
+    assert (installed / "run" / "report.html").is_file(), "its templates are part of the wheel"
 
 
 def test_a_third_party_s_recipe_trains_by_name(installed: Path, tmp_path: Path) -> None:
