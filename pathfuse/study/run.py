@@ -44,8 +44,9 @@ class HowToRun:
 
     @property
     def threads(self) -> int:
-        """Threads of each run."""
-        return max(1, _cores() // max(1, self.jobs))
+        """Threads of each run: what OMP_NUM_THREADS says, else its share of the cores."""
+        said = os.environ.get("OMP_NUM_THREADS", "")
+        return int(said) if said.isdecimal() and int(said) else max(1, _cores() // self.jobs)
 
 
 def run_study(study: Study, out: Path, how: HowToRun, console: Console, *, layers: Sequence[str] = ()) -> int:
