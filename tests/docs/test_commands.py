@@ -49,6 +49,16 @@ TWO_STAGES = [
     "--predict.model.encoder.backbone.name=test_resnet",
     "--predict.model.encoder.backbone.weights=random",
 ]
+SMALL_RUNS = [
+    "--data.demo.patients=16",
+    "--data.demo.cases_per_patient=2",
+    "--data.demo.size_px=32",
+    "--data.size_px=32",
+    "--data.num_workers=0",
+    "--last.trainer.max_epochs=1",
+    "--last.model.encoder.backbone.name=test_resnet",
+]
+SMALL_STUDY = {"demo": [*SMALL_RUNS, "--corranet.correlate.trainer.max_epochs=1"], "corranet_table1": []}
 SMALLER = {
     "corranet": SMALL_DATA + TWO_STAGES,
     "corranet_released": SMALL_DATA + TWO_STAGES,
@@ -212,6 +222,9 @@ def smaller(words: list[str]) -> list[str]:
     if words[:1] == ["extract"] and "ray" in words:
         pytest.importorskip("ray", reason="needs pathfuse[ray]")
         return words + ON_RAY
+    if words[:1] in (["study"], ["crossval"]) and "list" not in words:
+        # Two folds instead of more, one seed, and a network of a few layers.
+        return words + ["--folds=2", "--seeds=1", "--jobs=1", *SMALL_STUDY.get(words[1], SMALL_RUNS)]
     if words[:2] == ["data", "demo"]:
         return words + SMALL_LAYOUTS.get(words[words.index("--layout") + 1] if "--layout" in words else "cases", [])
     return words
