@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
-from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from pathfuse.errors import RecipeError, RunError
@@ -18,6 +17,7 @@ from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
 from pathfuse.training.evaluate import test_cases
 from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.ranks import is_first_rank
 from pathfuse.training.reported import report_run
 from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
 from pathfuse.training.split_stamp import SplitStamp
@@ -43,6 +43,8 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
         RecipeError, RunError, CaseTableError: before anything is trained or written.
         Interrupted: after Ctrl-C; what is finished is kept.
     """
+    if not is_first_rank():
+        console = Console(quiet=True)
     plan = Plan.parse(recipe)
     for note in recipe.notes:
         print_note(note, console)
@@ -53,11 +55,11 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     for name in plan.stages:
         if name not in run.complete():
             train_stage(plan, name, run, console)
-            if rank_zero_only.rank == 0:
+            if is_first_rank():
                 run.mark_complete(name)
     calibrate(plan, run, console)
     test_cases(plan, run.selected(plan.last), run.path, console)
-    if rank_zero_only.rank == 0:  # the others do not wait until the file is written
+    if is_first_rank():  # the others do not wait until the file is written
         run.seal_predictions()
         report_run(plan, run, console)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
