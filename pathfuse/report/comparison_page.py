@@ -96,7 +96,7 @@ def _differences(comparison: Comparison) -> Section:
         own = [one for one in found if one.metric == metric][:MOST_ROWS]
         rows = [Estimate(f"{d.run} - {d.baseline}\ngiven {d.subset}", d.difference, d.low, d.high) for d in own]
         title = f"Difference in {metric}, with {comparison.options.level:.0%} interval"
-        says = "Diamonds: the interval keeps off zero. Circles: it does not. To the right the first run has the higher value."
+        says = "Diamonds: the interval keeps off zero. Circles: it does not. To the right the run has the higher value."
         data = [{"run": d.run, "baseline": d.baseline, "given": d.subset, "difference": d.difference,
                  "low": d.low, "high": d.high} for d in own]  # fmt: skip
         blocks.append(Chart(f"forest_{metric}", f"{title}. {says}", svg(forest(rows, x=title), title, says), data))
