@@ -155,9 +155,9 @@ def _text(columns: Sequence[str], cases: dict[tuple[str, str], _Case]) -> str:
         mean = dict(zip(columns, np.mean(case.values, axis=0).tolist(), strict=True))
         best = classes[int(np.argmax([mean[name] for name in plain]))]
         whole = len(case.confidence) == len(case.values)
-        confidence = f"{np.mean(case.confidence):.6f}" if whole else ""
-        cells = [f"{mean[name]:.6f}" for name in plain]
+        confidence = repr(float(np.mean(case.confidence))) if whole else ""
+        cells = [repr(float(mean[name])) for name in plain]
         table.writerow(
-            [*(case.first[key] for key in keys), best, *cells, confidence, *(f"{mean[n]:.6f}" for n in further)]
+            [*(case.first[key] for key in keys), best, *cells, confidence, *(repr(float(mean[n])) for n in further)]
         )
     return text.getvalue()

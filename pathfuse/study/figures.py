@@ -159,7 +159,7 @@ def _pairs(spec: FigureSpec, one: Variant, other: Variant, by_variant: ByVariant
     return [(found[0][place], found[1][place]) for place in found[0] if place in found[1]]
 
 
-def _curve(positive: np.ndarray, score: np.ndarray) -> Line:  # type: ignore[type-arg]
+def _curve(positive: np.ndarray, score: np.ndarray) -> Line:
     false, true, _ = roc_curve(positive, score)
     return Line(false.tolist(), true.tolist(), f"{auc(false, true):.3f}")
 

@@ -224,7 +224,7 @@ def smaller(words: list[str]) -> list[str]:
         return words + ON_RAY
     if words[:1] in (["study"], ["crossval"]) and "list" not in words:
         # Two folds instead of more, one seed, and a network of a few layers.
-        return words + ["--folds=2", "--seeds=1", "--jobs=1", *SMALL_STUDY.get(words[1], SMALL_RUNS)]
+        return [*words, "--folds=2", "--seeds=1", "--jobs=1", *SMALL_STUDY.get(words[1], SMALL_RUNS)]
     if words[:2] == ["data", "demo"]:
         return words + SMALL_LAYOUTS.get(words[words.index("--layout") + 1] if "--layout" in words else "cases", [])
     return words
