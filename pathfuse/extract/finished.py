@@ -28,7 +28,7 @@ def is_finished(source: SlideSource, layout: Layout, settings: Settings) -> bool
     try:
         with h5py.File(path, "r") as file:
             stored = file.attrs.get(SETTINGS)
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # by what is damaged in it
         raise StoreError(f"{path} is there but cannot be read. Remove it, or give --overwrite.") from error
     if stored is None:
         raise StoreError(f"{path} was not made by pathfuse extract. Choose another --out, or give --overwrite.")

@@ -6,23 +6,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import h5py  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
-from pathfuse.errors import PathfuseError, StoreError
+from pathfuse.errors import PathfuseError
+from pathfuse.extract.coordinates import coords_attributes, write_patches
 from pathfuse.extract.embed import Embedder
 from pathfuse.extract.finished import SETTINGS, check_finished, is_finished, remove_remains
-from pathfuse.extract.layout import Layout, magnification_of
+from pathfuse.extract.layout import Layout
 from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.reading import Pending, Plan, Reading, plan_slide, read_patches
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record
-from pathfuse.files import replacing
 from pathfuse.slides.resample import Pixels
 from pathfuse.store.trident_write import trident_writer
 
@@ -47,11 +47,17 @@ class Progress(Protocol):
 
 @dataclass
 class Claim:
-    """A slide that this process does: its lock is held and its tissue is being looked for."""
+    """A slide that this process does: its lock is held and its tissue is being looked for.
+
+    Attributes:
+        source: the slide.
+        lock: held.
+        plan: under way; None where the reading processes had died before they could be asked.
+    """
 
     source: SlideSource
     lock: SlideLock
-    plan: Pending[Plan]
+    plan: Pending[Plan] | None
 
 
 @dataclass
@@ -96,39 +102,51 @@ class Extraction:
 
     def once(self, sources: Sequence[SlideSource]) -> list[SlideSource]:
         """Does the slides that are free; returns those that other processes are doing."""
-        busy: list[SlideSource] = []
-        claims = self._claims(sources, busy)
+        left, busy = deque(sources), list[SlideSource]()
         ahead: list[Claim] = []
         try:
-            current = next(claims, None)
-            while current is not None:
-                # The next slide's tissue is found while this one's patches are being embedded.
-                self._do(current, lambda: ahead.extend(claim for claim in [next(claims, None)] if claim))
-                current = ahead.pop() if ahead else next(claims, None)
+            while current := ahead.pop() if ahead else self._claim(left, busy):
+                self._do(current, left, busy, ahead)
         finally:
             for claim in ahead:
-                claim.plan.cancel()
+                if claim.plan is not None:
+                    claim.plan.cancel()
                 claim.lock.release()
         return busy
 
-    def _claims(self, sources: Sequence[SlideSource], busy: list[SlideSource]) -> Iterator[Claim]:
-        for source in sources:
+    def _claim(self, left: deque[SlideSource], busy: list[SlideSource]) -> Claim | None:
+        """The next slide that is free and not done; where an error is raised, it stays in `left`."""
+        while left:
+            source = left[0]
             lock = SlideLock(self.layout.lock(source.slide_id))
             if not lock.acquire():
-                busy.append(source)
+                busy.append(left.popleft())
                 continue
-            try:
-                finished = self._finished(source)
-                remove_remains(source.slide_id, self.layout)
-            except PathfuseError as error:  # another process has just done it with other settings
-                lock.release()
-                self._say(source, Status(source.slide_id, "failed", reason=str(error)))
-                continue
-            if finished:
-                lock.release()
-                self._say(source, Status(source.slide_id, "skipped"))
-                continue
-            yield Claim(source, lock, self.readers.submit(plan_slide, source, self.layout, self.settings.tissue))
+            status = self._without_doing(source)
+            if status is None:
+                left.popleft()
+                return Claim(source, lock, self._submitted(source))
+            lock.release()
+            self._say(source, status)
+            left.popleft()
+        return None
+
+    def _without_doing(self, source: SlideSource) -> Status | None:
+        """What became of a slide that is done or cannot be; None for one that is to be done."""
+        try:
+            if self._finished(source):
+                return Status(source.slide_id, "skipped")
+        except PathfuseError as error:  # another process has just done it with other settings
+            return Status(source.slide_id, "failed", reason=str(error))
+        finally:
+            remove_remains(source.slide_id, self.layout)
+        return None
+
+    def _submitted(self, source: SlideSource) -> Pending[Plan] | None:
+        try:
+            return self.readers.submit(plan_slide, source, self.layout, self.settings.tissue)
+        except BrokenProcessPool:  # noticed by whoever waits for it
+            return None
 
     def _finished(self, source: SlideSource) -> bool:
         path = self.layout.features(source.slide_id)
@@ -136,42 +154,59 @@ class Extraction:
             return False
         return is_finished(source, self.layout, self.settings)
 
-    def _do(self, claim: Claim, then: Callable[[], None]) -> None:
-        source, start = claim.source, time.perf_counter()
+    def _do(self, claim: Claim, left: deque[SlideSource], busy: list[SlideSource], ahead: list[Claim]) -> None:
+        def look_ahead() -> None:
+            # The next slide's tissue is found while this one's patches are being embedded. What is wrong there is
+            # said when it is the next one's turn, not as a failure of this one.
+            with suppress(PathfuseError):
+                ahead.extend(found for found in [self._claim(left, busy)] if found)
+
         try:
-            plan = self._plan(claim)
-            self._write_patches(source, plan)
-            self._write_features(source, plan, then)
-            seconds = f"{time.perf_counter() - start:.2f}"
-            state: State = "done" if len(plan.coords) else "empty"
-            status = Status(source.slide_id, state, str(len(plan.coords)), f"{plan.mpp:.6g}", seconds, plan.note)
+            try:
+                status = self._extracted(claim, look_ahead)
+            except BrokenProcessPool:
+                if not ahead:
+                    raise
+                self.readers.restart()
+                # It may have died of the next slide's plan; alone, this one shows whether it is to blame.
+                status = self._extracted(claim, lambda: None)
         except BrokenProcessPool:
             self.readers.restart()
             why = "a reading process died, out of memory or by a damaged file"
-            status = Status(source.slide_id, "failed", reason=why)
+            status = Status(claim.source.slide_id, "failed", reason=why)
         except PathfuseError as error:
-            status = Status(source.slide_id, "failed", reason=str(error))
+            status = Status(claim.source.slide_id, "failed", reason=str(error))
         except Exception as error:  # noqa: BLE001 - a decoder's surprise costs one slide, not the night's run
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            status = Status(source.slide_id, "failed", reason=reason)
+            status = Status(claim.source.slide_id, "failed", reason=reason)
         finally:
             claim.lock.release()
-        self._say(source, status)
+        self._say(claim.source, status)
+
+    def _extracted(self, claim: Claim, look_ahead: Callable[[], None]) -> Status:
+        source, start = claim.source, time.perf_counter()
+        plan = self._plan(claim)
+        write_patches(self.layout, source.slide_id, plan)
+        self._write_features(source, plan, look_ahead)
+        seconds = f"{time.perf_counter() - start:.2f}"
+        state: State = "done" if len(plan.coords) else "empty"
+        return Status(source.slide_id, state, str(len(plan.coords)), f"{plan.mpp:.6g}", seconds, plan.note)
 
     def _plan(self, claim: Claim) -> Plan:
-        try:
-            return claim.plan.result()
-        except BrokenProcessPool:  # it may have died of the slide before
-            self.readers.restart()
-            return self.readers.submit(plan_slide, claim.source, self.layout, self.settings.tissue).result()
+        # A process that died of the slide before takes this plan with it.
+        with suppress(BrokenProcessPool):
+            if claim.plan is not None:
+                return claim.plan.result()
+        self.readers.restart()
+        return self.readers.submit(plan_slide, claim.source, self.layout, self.settings.tissue).result()
 
     def _say(self, source: SlideSource, status: Status) -> None:
         status = Status(**{**vars(status), "path": str(source.path)})
-        self.statuses.append(status)
         record(self.layout.status, status)
+        self.statuses.append(status)
         self.progress.finish(status)
 
-    def _write_features(self, source: SlideSource, plan: Plan, then: Callable[[], None]) -> None:
+    def _write_features(self, source: SlideSource, plan: Plan, look_ahead: Callable[[], None]) -> None:
         settings = self.settings
         self.progress.begin(source.slide_id, len(plan.coords))
         with trident_writer(
@@ -183,7 +218,7 @@ class Extraction:
             patch_size=settings.grid.size_px,
             patch_size_level0=plan.size_level0,
             mpp=plan.mpp,
-            coords_attributes=self._coords_attributes(plan),
+            coords_attributes=coords_attributes(settings.grid, plan),
             attributes={
                 "modality": settings.modality,
                 "encoder": settings.encoder,
@@ -194,12 +229,12 @@ class Extraction:
                 SETTINGS: settings.to_json(source.mpp),
             },
         ) as writer:
-            parts = self._parts(source, plan, then)
+            parts = self._parts(source, plan, look_ahead)
             for rows in self.embedder.features(parts):
                 writer.write(rows)
                 self.progress.advance(len(rows))
 
-    def _parts(self, source: SlideSource, plan: Plan, then: Callable[[], None]) -> Iterator[Pixels]:
+    def _parts(self, source: SlideSource, plan: Plan, look_ahead: Callable[[], None]) -> Iterator[Pixels]:
         """The patches in order, a chunk at a time, decoded ahead of the network."""
         coming: deque[Pending[Pixels]] = deque()
         grid, primed = self.settings.grid, False
@@ -209,34 +244,13 @@ class Extraction:
                 coming.append(self.readers.submit(read_patches, source, grid, chunk, plan.size_level0))
                 if len(coming) > AHEAD * max(1, self.readers.workers) + 1:
                     if not primed:
-                        then()
+                        look_ahead()
                         primed = True
                     yield coming.popleft().result()
             if not primed:
-                then()
+                look_ahead()
             while coming:
                 yield coming.popleft().result()
         finally:
             for future in coming:
                 future.cancel()
-
-    def _coords_attributes(self, plan: Plan) -> dict[str, int | float]:
-        grid = self.settings.grid
-        return {
-            "level0_magnification": magnification_of(plan.mpp),
-            "target_magnification": magnification_of(grid.mpp),
-            "overlap": grid.overlap_px,
-            "level0_width": plan.width,
-            "level0_height": plan.height,
-        }
-
-    def _write_patches(self, source: SlideSource, plan: Plan) -> None:
-        path = self.layout.patches(source.slide_id)
-        grid = self.settings.grid
-        with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
-            coords = file.create_dataset("coords", data=plan.coords)
-            sizes = {"patch_size": grid.size_px, "patch_size_level0": plan.size_level0}
-            facts = {**sizes, **self._coords_attributes(plan), "name": source.slide_id, "savetodir": str(path.parent)}
-            for name, value in facts.items():
-                coords.attrs[name] = value
-            file.attrs["mpp"] = plan.mpp

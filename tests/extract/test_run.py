@@ -1,5 +1,6 @@
 import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -8,8 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pathfuse.errors import ImageError, RecipeError, StoreError
+from pathfuse.errors import ImageError, RecipeError, RunError, StoreError
 from pathfuse.extract import reading
+from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.reading import Readers
 from pathfuse.slides.slide import Slide
 from pathfuse.store import open_slide as open_features
@@ -248,20 +250,50 @@ def die(*arguments: object) -> None:
     os._exit(1)
 
 
-def test_a_reading_process_that_dies_costs_one_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slides = write_slides(tmp_path / "slides")
-    real, calls = Readers.submit, []
+def killing(monkeypatch: pytest.MonkeyPatch, fatal: Callable[[Callable[..., object], str], bool]) -> None:
+    """Reading processes die of the calls that `fatal` says, by function and name of the slide."""
+    real = Readers.submit
 
-    def submit(readers, call, *arguments):
-        calls.append(call)
-        fatal = call is reading.read_patches and calls.count(call) == 1
-        return real(readers, die if fatal else call, *arguments)
+    def submit(readers, call, source, *arguments):
+        return real(readers, die if fatal(call, source.slide_id) else call, source, *arguments)
 
     monkeypatch.setattr(Readers, "submit", submit)
-    statuses, _ = run(slides, tmp_path / "out", workers=1)
+
+
+def test_a_reading_process_that_dies_costs_one_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slides = write_slides(tmp_path / "slides")
+    with monkeypatch.context() as patched:
+        killing(patched, lambda call, slide: call is reading.read_patches and slide == "s0")
+        statuses, _ = run(slides, tmp_path / "out", workers=1)
     assert "a reading process died" in statuses["s0"].reason
     assert statuses["s1"].status == "done"
     assert run(slides, tmp_path / "out")[0]["s0"].status == "done"
+
+
+@pytest.mark.parametrize("size", [200, 520])  # all of a slide is under way before the next is looked at, or not
+def test_a_slide_whose_tissue_kills_the_reader_does_not_fail_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    killing(monkeypatch, lambda call, slide: call is reading.plan_slide and slide == "s1")
+    statuses, _ = run(write_slides(tmp_path / "slides", 3, size), tmp_path / "out", workers=1)
+    assert {name: status.status for name, status in statuses.items()} == {"s0": "done", "s1": "failed", "s2": "done"}
+    assert "a reading process died" in statuses["s1"].reason
+
+
+def test_a_lock_that_cannot_be_taken_ends_the_run_and_fails_no_other_slide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SlideLock.acquire
+
+    def acquire(lock: SlideLock) -> bool:
+        if lock.path.stem == "s1":
+            raise RunError("this file system has no locks.")
+        return real(lock)
+
+    monkeypatch.setattr(SlideLock, "acquire", acquire)
+    with pytest.raises(RunError, match="no locks"):
+        run(write_slides(tmp_path / "slides", 3), tmp_path / "out")
+    assert {name: row["status"] for name, row in table(tmp_path / "out").items()} == {"s0": "done"}
 
 
 @needs_data

@@ -1,0 +1,38 @@
+"""Where the patches of a slide are, as a file beside the features and as attributes in both."""
+
+from __future__ import annotations
+
+import h5py  # type: ignore[import-untyped]
+
+from pathfuse.errors import StoreError
+from pathfuse.extract.layout import Layout, magnification_of
+from pathfuse.extract.reading import Plan
+from pathfuse.files import replacing
+from pathfuse.slides.grid import PatchGrid
+
+
+def coords_attributes(grid: PatchGrid, plan: Plan) -> dict[str, int | float]:
+    """What TRIDENT writes with coordinates, besides the size of a patch."""
+    return {
+        "level0_magnification": magnification_of(plan.mpp),
+        "target_magnification": magnification_of(grid.mpp),
+        "overlap": grid.overlap_px,
+        "level0_width": plan.width,
+        "level0_height": plan.height,
+    }
+
+
+def write_patches(layout: Layout, slide_id: str, plan: Plan) -> None:
+    """Writes `patches/<slide>_patches.h5`.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    path, grid = layout.patches(slide_id), layout.grid
+    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+        coords = file.create_dataset("coords", data=plan.coords)
+        sizes = {"patch_size": grid.size_px, "patch_size_level0": plan.size_level0}
+        facts = {**sizes, **coords_attributes(grid, plan), "name": slide_id, "savetodir": str(path.parent)}
+        for name, value in facts.items():
+            coords.attrs[name] = value
+        file.attrs["mpp"] = plan.mpp
