@@ -16,10 +16,9 @@ from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.scored import Index, Values
+from pathfuse.evaluate.scored import FLOOR, Index, Values
 
 BINS = 15
-TINY = 1e-7  # predictions.csv has six digits: a probability of 0 there is below 5e-7
 Binning = Literal["width", "mass"]
 
 
@@ -96,7 +95,7 @@ def brier(prob: Values, target: Index) -> float:
 def log_loss(prob: Values, target: Index) -> float:
     """Mean negative log probability of the truth; NaN without a case."""
     return (
-        float(-np.log(np.clip(prob[np.arange(len(target)), target], TINY, 1)).mean()) if len(target) else float("nan")
+        float(-np.log(np.clip(prob[np.arange(len(target)), target], FLOOR, 1)).mean()) if len(target) else float("nan")
     )
 
 
@@ -144,7 +143,7 @@ class Temperature:
         # Without an error the loss falls without end as the temperature does: nothing here says how sure is too sure.
         if (prob.argmax(1) == target).all():
             return cls(1.0)
-        logs = np.log(np.clip(prob, TINY, 1))
+        logs = np.log(np.clip(prob, FLOOR, 1))
         rows = np.arange(len(target))
 
         def loss(log_temperature: float) -> float:
@@ -156,7 +155,7 @@ class Temperature:
 
     def __call__(self, prob: Values) -> Values:
         """The probabilities (N, C) at this temperature."""
-        scaled = np.log(np.clip(prob, TINY, 1)) / self.value
+        scaled = np.log(np.clip(prob, FLOOR, 1)) / self.value
         return np.asarray(np.exp(scaled - logsumexp(scaled, axis=1, keepdims=True)))
 
 

@@ -15,7 +15,7 @@ from pathfuse.evaluate.scored import Rows
 
 PREDICTIONS = "predictions.csv"
 KEYS = ("case_id", "patient_id", "split", "subset", "target", "predicted", "confidence")
-SUM_TOLERANCE = 1e-4  # probabilities are written with six digits
+SUM_TOLERANCE = 1e-4  # ours are exact; somebody else may write few digits
 
 
 @dataclass(frozen=True)

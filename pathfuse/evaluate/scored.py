@@ -10,6 +10,8 @@ from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
+FLOOR = 1e-7
+"""Least probability in a logarithm: one case to which a model gave nothing shall not make the mean infinite."""
 
 
 @dataclass(frozen=True)

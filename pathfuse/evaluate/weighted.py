@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.scored import Rows, Values
+from pathfuse.evaluate.scored import FLOOR, Rows, Values
 
 Mask = NDArray[np.bool_]
 Scorer = Callable[[Values], Values]
@@ -186,7 +186,7 @@ def _brier(rows: Rows) -> Scorer:
 
 def _log_loss(rows: Rows) -> Scorer:
     wanted = rows.prob[np.arange(len(rows)), rows.target]
-    return _mean_of(-np.log(np.clip(wanted, 1e-7, 1)))  # predictions.csv has six digits
+    return _mean_of(-np.log(np.clip(wanted, FLOOR, 1)))
 
 
 def _mec(rows: Rows) -> Scorer:

@@ -84,8 +84,8 @@ def metrics_section(run: RunFiles) -> Section:
 def intervals(own: SubsetPredictions, metrics: Metrics, names: Sequence[str], classes: tuple[str, ...]) -> Limits:
     """The interval of every metric over patients.
 
-    There is none for a single patient, and none where the digits of `predictions.csv` do not give the metric that the
-    run measured: a ranking of probabilities that differ in the tenth digit is lost there.
+    There is none for a single patient, and none where `predictions.csv` does not give the metric that the run measured,
+    for example because somebody rounded it: a ranking of probabilities that differ in the tenth digit is lost then.
     """
     if len(set(own.patient_ids)) < 2:
         return {}

@@ -148,12 +148,12 @@ def write_predictions(
             further = [[]] * len(rows) if calibration is None else _promised(rows, calibration.of(subset), classes)
             for row, case in enumerate(rows.case_ids):
                 target = int(rows.target[row])
-                confidence = "" if rows.confidence is None else f"{float(rows.confidence[row]):.6f}"
+                confidence = "" if rows.confidence is None else repr(float(rows.confidence[row]))
                 table.writerow(
                     [case, rows.patient_ids[row], parts.get(case, ""), subset]
                     + [int(rows.present[m][row]) for m in modalities]
                     + [classes[target] if target >= 0 else "", classes[int(rows.probabilities[row].argmax())]]
-                    + [f"{p:.6f}" for p in rows.probabilities[row].tolist()]
+                    + [repr(p) for p in rows.probabilities[row].tolist()]
                     + [confidence, *further[row]]
                 )
 
@@ -165,4 +165,4 @@ def _promised(rows: Predictions, calibrator: Calibrator, classes: Sequence[str])
     broken = ~np.isfinite(prob).all(1)
     names = np.where(broken, SEPARATOR.join(classes), made.set_names(classes))
     cells = zip(made.prob, names, made.abstain | broken, strict=True)
-    return [[*(f"{p:.6f}" for p in own.tolist()), str(name), str(int(abstain))] for own, name, abstain in cells]
+    return [[*(repr(p) for p in own.tolist()), str(name), str(int(abstain))] for own, name, abstain in cells]
