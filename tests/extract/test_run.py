@@ -270,7 +270,7 @@ def test_a_reading_process_that_dies_costs_one_slide(tmp_path: Path, monkeypatch
     assert run(slides, tmp_path / "out")[0]["s0"].status == "done"
 
 
-@pytest.mark.parametrize("size", [200, 520])  # all of a slide is under way before the next is looked at, or not
+@pytest.mark.parametrize("size", [200, 840])  # all of a slide is under way before the next is looked at, or not
 def test_a_slide_whose_tissue_kills_the_reader_does_not_fail_the_one_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
