@@ -53,6 +53,7 @@ def trident_writer(
     patch_size: int | None = None,
     patch_size_level0: float | None = None,
     mpp: float | None = None,
+    savetodir: str | None = None,
     coords_attributes: Mapping[str, Fact] | None = None,
     attributes: Mapping[str, Fact] | None = None,
 ) -> Iterator[TridentWriter]:
@@ -70,13 +71,14 @@ def trident_writer(
         patch_size: edge of a patch in pixels of the image that the encoder saw.
         patch_size_level0: the same in level-0 pixels.
         mpp: micrometres per level-0 pixel.
+        savetodir: what TRIDENT's attribute of that name says; None says the folder of `path`.
         coords_attributes: further attributes of `coords`, for example `overlap`, `level0_width`.
         attributes: further attributes of the file, for example `modality`, `encoder_digest`, `source`.
 
     Raises:
         StoreError: if the file cannot be written, or rows are missing at the end.
     """
-    where = {"name": path.stem, "savetodir": str(path.parent)}
+    where = {"name": path.stem, "savetodir": str(path.parent) if savetodir is None else savetodir}
     level0 = None if patch_size_level0 is None else round(patch_size_level0)
     sizes = {"patch_size": patch_size, "patch_size_level0": level0}
     with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
@@ -102,6 +104,7 @@ def write_trident(
     patch_size: int | None = None,
     patch_size_level0: float | None = None,
     mpp: float | None = None,
+    savetodir: str | None = None,
     coords_attributes: Mapping[str, Fact] | None = None,
     attributes: Mapping[str, Fact] | None = None,
 ) -> None:
@@ -116,6 +119,7 @@ def write_trident(
         patch_size=patch_size,
         patch_size_level0=patch_size_level0,
         mpp=mpp,
+        savetodir=savetodir,
         coords_attributes=coords_attributes,
         attributes=attributes,
     ) as writer:

@@ -23,8 +23,8 @@ from pathfuse.data.demo.tissue import tissue, tumour_at
 from pathfuse.errors import RecipeError
 from pathfuse.store.trident_write import write_trident
 
-BAGS_VERSION = 1
-"""Raise it whenever a feature of an existing cohort would change: cached cohorts are named by it."""
+BAGS_VERSION = 2
+"""Raise it whenever a file of an existing cohort would change: cached cohorts are named by it."""
 
 TRUTH = Path("truth", "patches.csv")
 TRUTH_COLUMNS = ("case_id", "modality", "slide_id", "patch", "x", "y", "tumour", "signal")
@@ -152,6 +152,7 @@ def _write_case(folder: Path, options: DemoBags, cohort: DemoOptions, index: int
             patch_size=options.patch_px,
             patch_size_level0=options.patch_px,
             mpp=options.mpp,
+            savetodir=path.parent.as_posix(),  # not the folder they are built in, or no two cohorts would be equal
             attributes={"modality": stain},
         )
         files.append(block.row(stain, path, options.mpp))

@@ -62,6 +62,13 @@ def test_the_same_options_give_the_same_features_alone_or_among_others(table, tm
             assert torch.equal(features(table, row), features(fewer, row))
 
 
+def test_two_folders_hold_the_same_bytes(table, tmp_path):
+    again = write_bags(tmp_path / "a" / "much" / "longer" / "name", SMALL).parent
+    files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert len(files) > 16
+    assert [name for name in files if (again / name).read_bytes() != (table.parent / name).read_bytes()] == []
+
+
 def test_brown_follows_the_score_in_signal_patches_and_nowhere_else(table):
     truth = rows(table.parent / TRUTH)
     brown = {1: {}, 0: {}}
