@@ -65,11 +65,22 @@ def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
             "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "
             "each other; the signed-rank test takes every fold by itself."
         )
+    if any(_repeated(scored) for block in blocks for scored in block.scored.values()):
+        notes.append(
+            "The folds were drawn several times, so a patient is in several of them: the p of the signed-rank test is "
+            "too small. The permutation test counts every patient once."
+        )
     if not any(len(block.scored) > 1 for block in blocks):
         raise RunError(
             f"The runs have no test cases in common: {' '.join(notes)} Test them on one cohort with the same stains."
         )
     return blocks, notes
+
+
+def _repeated(scored: Scored) -> bool:
+    """Whether different folds share cases."""
+    sizes = {fold: len(rows) for fold, rows in scored.folds}
+    return sum(sizes.values()) > len(scored.case_ids)
 
 
 def refuse_too_little(block: Block, classes: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,9 +183,16 @@ def _joined(what: str, tested: Sequence[tuple[str, SubsetPredictions]], *, cross
         stacked.take(np.array([starts[where[case][turn][0]] + where[case][turn][1] for case in cases], dtype=np.int64))
         for turn in range(times[often])
     )
-    folds = tuple((name, own.rows.take(_sorted(own))) for name, own in tested) if cross_validated else ()
+    folds = tuple(_folds(tested)) if cross_validated else ()
     owners = tuple(patients[case] for case in cases)
     return Scored(tuple(cases), owners, passes, folds, all(own.learned for _, own in tested))
+
+
+def _folds(tested: Sequence[tuple[str, SubsetPredictions]]) -> Iterator[tuple[str, Rows]]:
+    """Every model's cases under the name of the fold; models of several seeds that test the same cases share it."""
+    names: dict[frozenset[str], str] = {}
+    for name, own in tested:
+        yield names.setdefault(frozenset(own.case_ids), name), own.rows.take(_sorted(own))
 
 
 def _sorted(own: SubsetPredictions) -> Index:

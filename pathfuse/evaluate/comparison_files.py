@@ -82,8 +82,8 @@ def explanations(comparison: Comparison) -> list[str]:
         "metrics exchange ranks. p (Holm) is adjusted for all tests of its column"
         f" (permutation: {tests}).",
         "DeLong: two-sided test of the area of one class, cases of a patient taken together (Obuchowski).",
-        "Wilcoxon: signed-rank test over folds, from five folds on; folds share training patients, so it is "
-        "approximate.",
+        "Wilcoxon: signed-rank test over folds, from five folds on, seeds of a fold averaged; folds share training "
+        "patients, so it is approximate.",
         "Error reduction: share of what the baseline lacks to a perfect value that the run gains.",
         "Right only in: cases that one of the two predicts right and the other wrong; g is Cohen's g.",
         *comparison.notes,

@@ -28,19 +28,20 @@ class SignedRank(NamedTuple):
 def signed_rank(metric: Metric, first: Sequence[tuple[str, Rows]], second: Sequence[tuple[str, Rows]]) -> SignedRank:
     """Wilcoxon's signed-rank test of a metric over folds; NaN with fewer than five of them.
 
-    Folds share training patients, so p is an approximation; the tests over patients do not have this defect.
+    Seeds of a fold are averaged first: they test the same patients, and are no further evidence about others. Folds
+    share training patients, so p is an approximation; the tests over patients do not have this defect.
 
     Args:
         metric: what is compared.
-        first: name and cases of each fold of one run.
+        first: fold and cases of each model of one run; models of several seeds name the same fold.
         second: the same folds of the other.
     """
-    values = [
-        (observed(metric.scorer(one), len(one)), observed(metric.scorer(other), len(other)))
-        for (_, one), (_, other) in zip(first, second, strict=True)
-    ]
-    apart = np.array([one - other for one, other in values if not np.isnan(one - other)])
-    return signed_rank_of(apart)
+    apart: dict[str, list[float]] = {}
+    for (fold, one), (_, other) in zip(first, second, strict=True):
+        difference = observed(metric.scorer(one), len(one)) - observed(metric.scorer(other), len(other))
+        apart.setdefault(fold, []).append(difference)
+    means = np.array([float(np.mean(own)) for own in apart.values()])
+    return signed_rank_of(means[~np.isnan(means)])
 
 
 def signed_rank_of(apart: np.ndarray[tuple[int], np.dtype[np.float64]]) -> SignedRank:

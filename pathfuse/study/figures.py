@@ -68,7 +68,7 @@ def strata_curves(rows: Rows) -> dict[str, Line]:
 
 
 def paired_test(spec: FigureSpec, variants: Sequence[Variant], by_variant: ByVariant) -> list[tuple[str, SignedRank]]:
-    """The signed-rank test between the two values of an axis, over the runs of all variants that differ in it alone."""
+    """The signed-rank test between the two values of an axis, over folds of all variants that differ in it alone."""
     groups: dict[tuple[tuple[str, str], ...], dict[str, Variant]] = {}
     for variant in variants:
         rest = tuple((axis, value) for axis, value in variant.axes.items() if axis != spec.by)
@@ -107,7 +107,7 @@ def _bars(
     if not drawn:
         return [table]
     said = [
-        f"{name}: Wilcoxon p {'-' if isnan(t.p) else f'{t.p:.4f}'} over {t.folds} pairs of runs" for name, t in tests
+        f"{name}: Wilcoxon p {'-' if isnan(t.p) else f'{t.p:.4f}'} over {t.folds} pairs of folds" for name, t in tests
     ]
     short = [
         f"{v.name}: {len(by_variant[v.name])} of {expected} runs"
@@ -150,13 +150,18 @@ def _values(name: str, variant: Variant, by_variant: ByVariant) -> list[float]:
 
 
 def _pairs(spec: FigureSpec, one: Variant, other: Variant, by_variant: ByVariant) -> list[tuple[float, float]]:
-    """The values of both in the runs of the same seed, repeat and fold."""
-    found = []
+    """The means of both over equal seeds, fold by fold: more seeds are no further evidence about other patients."""
+    found: list[dict[tuple[int, int, int], float]] = []
     for variant in (one, other):
         runs = by_variant[variant.name]
         subset = subset_of(variant, runs)
-        found.append({(r.job.seed, r.job.repeat, r.job.fold): r.value(spec.value, subset) for r in runs})
-    return [(found[0][place], found[1][place]) for place in found[0] if place in found[1]]
+        found.append({(r.job.repeat, r.job.fold, r.job.seed): r.value(spec.value, subset) for r in runs})
+    mine, theirs = found
+    folds: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for place in mine:
+        if place in theirs:
+            folds.setdefault(place[:2], []).append((mine[place], theirs[place]))
+    return [(float(left), float(right)) for left, right in (np.mean(own, axis=0) for own in folds.values())]
 
 
 def _curve(positive: np.ndarray, score: np.ndarray) -> Line:

@@ -3,6 +3,8 @@ import io
 import re
 import subprocess
 import sys
+from math import isnan
+from shutil import rmtree
 
 import pytest
 from rich.console import Console
@@ -110,6 +112,31 @@ def test_folds_are_pooled_and_tested_by_signed_ranks(tmp_path):
     (difference,) = found.differences
     assert (difference.n_folds, difference.p_wilcoxon, difference.rank_biserial) == (5, pytest.approx(2 / 2**5), 1)
     assert found.values[0].n_cases == 120
+
+
+def test_seeds_of_a_fold_are_one_fold_to_the_signed_rank_test(tmp_path):
+    for name, skill in (("weak", 1.0), ("strong", 4.0)):
+        for seed in (1, 2):
+            write_folds(tmp_path / name / f"seed{seed}", seed=seed, folds=5, skill=skill)
+    paths = [tmp_path / "weak", tmp_path / "strong"]
+    (difference,) = of(paths, metrics=("accuracy",)).differences
+    assert (difference.n_folds, difference.p_wilcoxon) == (5, pytest.approx(2 / 2**5))
+    # Three folds stay three, however often they were trained.
+    for path in paths:
+        for fold in (path / f"seed{seed}" / f"fold_{number}" for seed in (1, 2) for number in (3, 4)):
+            rmtree(fold)
+    found = of(paths, metrics=("accuracy",))
+    assert found.differences[0].n_folds == 3 and isnan(found.differences[0].p_wilcoxon)
+    assert not any("drawn several times" in note for note in found.notes)
+
+
+def test_folds_that_were_drawn_several_times_are_said_to_share_patients(tmp_path):
+    for name, seed in (("a", 1), ("b", 11)):
+        write_folds(tmp_path / name / "r0", seed=seed, folds=2, patients=12)
+        write_folds(tmp_path / name / "r1", seed=seed + 1, folds=3, patients=8)
+    found = of([tmp_path / "a", tmp_path / "b"])
+    assert found.differences[0].n_folds == 5
+    assert any("drawn several times" in note for note in found.notes)
 
 
 def test_tests_on_other_cohorts_below_a_fold_are_not_folds(tmp_path):
