@@ -77,26 +77,17 @@ def combine(folders: Sequence[Path], out: Path) -> int:
     Raises:
         RunError: if the members do not predict the same classes, or contradict each other about a case.
     """
-    columns: list[str] = []
+    paths = [folder / PREDICTIONS for folder in folders]
+    columns = _shared(paths)
     cases: dict[tuple[str, str], _Case] = {}
-    for folder in folders:
-        path = folder / PREDICTIONS
-        read_predictions(path)  # refuses whatever is wrong in it
+    for path in paths:
         with path.open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            own = [name for name in table.fieldnames or [] if name.startswith(AVERAGED)]
-            columns = columns or own
-            shared = [name for name in columns if name in own]
-            if [c for c in columns if c.startswith("p_")] != [c for c in own if c.startswith("p_")]:
-                raise RunError(f"{path} has other classes than {folders[0] / PREDICTIONS}. They make no ensemble.")
-            columns = shared
-            rows = list(table)
-        for row in rows:
-            case = cases.setdefault((row["subset"], row["case_id"]), _Case(row))
-            _same(case.first, row, path)
-            case.values.append([float(row[name]) for name in shared])
-            if row["confidence"]:
-                case.confidence.append(float(row["confidence"]))
+            for row in csv.DictReader(file):
+                case = cases.setdefault((row["subset"], row["case_id"]), _Case(row))
+                _same(case.first, row, path)
+                case.values.append([float(row[name]) for name in columns])
+                if row["confidence"]:
+                    case.confidence.append(float(row["confidence"]))
     counts = {len(case.values) for case in cases.values()}
     if len(counts) > 1:
         raise RunError(
@@ -104,6 +95,22 @@ def combine(folders: Sequence[Path], out: Path) -> int:
         )
     write_text(out / PREDICTIONS, _text(columns, cases))
     return counts.pop()
+
+
+def _shared(paths: Sequence[Path]) -> list[str]:
+    """The columns to average: the classes, and what all members have of the rest; one may not be calibrated."""
+    own = []
+    for path in paths:
+        read_predictions(path)  # refuses whatever is wrong in it
+        with path.open(encoding="utf-8", newline="") as file:
+            own.append([name for name in next(csv.reader(file)) if name.startswith(AVERAGED)])
+        if _classes(own[0]) != _classes(own[-1]):
+            raise RunError(f"{path} has other classes than {paths[0]}. They make no ensemble.")
+    return [name for name in own[0] if all(name in names for names in own)]
+
+
+def _classes(columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name.startswith("p_")]
 
 
 def seal(out: Path, members: Sequence[Path]) -> None:

@@ -55,3 +55,18 @@ def test_members_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     two = write_run(tmp_path / "d", patients=8, classes=("neg", "pos"))
     with pytest.raises(RunError, match="other classes"):
         combine([one, two], tmp_path / "both")
+
+
+def test_a_member_that_was_not_calibrated_leaves_the_others_their_probabilities(tmp_path: Path) -> None:
+    """A fold whose validation part is too small has no calibration, and its siblings have one."""
+    paths = [write_run(tmp_path / name, seed=seed, patients=8) for seed, name in enumerate("abc")]
+    lines = (paths[0] / "predictions.csv").read_text().splitlines()
+    further = [",".join(f"cal_{name}" for name in CLASSES), *["0.25,0.25,0.25,0.25"] * 8]
+    (paths[0] / "predictions.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, further, strict=True)) + "\n")
+    for number, order in enumerate((paths, paths[::-1])):
+        out = tmp_path / f"joint{number}"
+        assert combine(order, out) == 3
+        joint = rows(out / "predictions.csv")
+        assert not any(name.startswith("cal_") for name in joint[0])
+        mean = sum(float(rows(path / "predictions.csv")[0]["p_0"]) for path in paths) / 3
+        assert float(joint[0]["p_0"]) == pytest.approx(mean, abs=2e-6)
