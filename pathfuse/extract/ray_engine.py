@@ -16,7 +16,6 @@ from pathfuse.core import Backbone
 from pathfuse.errors import PathfuseError, RunError
 from pathfuse.extract.finished import is_finished, remove_remains
 from pathfuse.extract.layout import Layout
-from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.progress import ExtractProgress
 from pathfuse.extract.ray_encoder import RayEncoder, Work
 from pathfuse.extract.ray_share import Share
@@ -24,6 +23,7 @@ from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import Status, record
 from pathfuse.files import write_text
+from pathfuse.locks import FileLock
 
 TRIES = 3  # encoders that a slide may lose before it is given up, and starts in a row that may fail
 POLL_S = 0.5
@@ -163,7 +163,7 @@ class RayExtraction:
 
     def _tidy(self, source: SlideSource) -> None:
         """Removes what a lost encoder left; if somebody else has the slide, they do."""
-        with SlideLock(self.layout.lock(source.slide_id)) as lock:
+        with FileLock(self.layout.lock(source.slide_id)) as lock:
             if lock.acquire():
                 remove_remains(source.slide_id, self.layout)
 

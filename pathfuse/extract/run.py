@@ -18,11 +18,11 @@ from pathfuse.extract.coordinates import coords_attributes, write_patches
 from pathfuse.extract.embed import Embedder
 from pathfuse.extract.finished import SETTINGS, check_finished, is_finished, remove_remains
 from pathfuse.extract.layout import Layout
-from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.reading import Pending, Plan, Reading, plan_slide, read_patches
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record
+from pathfuse.locks import FileLock
 from pathfuse.slides.resample import Pixels
 from pathfuse.store.trident_write import trident_writer
 
@@ -56,7 +56,7 @@ class Claim:
     """
 
     source: SlideSource
-    lock: SlideLock
+    lock: FileLock
     plan: Pending[Plan] | None
 
 
@@ -118,7 +118,7 @@ class Extraction:
         """The next slide that is free and not done; where an error is raised, it stays in `left`."""
         while left:
             source = left[0]
-            lock = SlideLock(self.layout.lock(source.slide_id))
+            lock = FileLock(self.layout.lock(source.slide_id))
             if not lock.acquire():
                 busy.append(left.popleft())
                 continue

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from pathfuse.errors import RunError
-from pathfuse.extract.locks import SlideLock
 from pathfuse.files import atomic_text
+from pathfuse.locks import FileLock
 
 State = Literal["done", "empty", "skipped", "failed"]
 PATIENCE_S = 30.0
@@ -68,8 +68,8 @@ def read_status(table: Path) -> dict[str, Status]:
     return {row["slide"]: Status(**row) for row in rows}  # type: ignore[arg-type]
 
 
-def _held(table: Path) -> SlideLock:
-    lock = SlideLock(table.with_name(".status.lock"))
+def _held(table: Path) -> FileLock:
+    lock = FileLock(table.with_name(".status.lock"))
     end = time.monotonic() + PATIENCE_S
     while not lock.acquire():
         if time.monotonic() > end:

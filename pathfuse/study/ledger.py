@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from pathfuse.errors import RunError
-from pathfuse.extract.locks import SlideLock
 from pathfuse.files import atomic_text, write_text
+from pathfuse.locks import FileLock
 from pathfuse.study.jobs import Job
 
 State = Literal["done", "skipped", "failed", "busy"]
@@ -74,9 +74,9 @@ def mark_finished(job: Job) -> None:
     write_text(job.folder / MARK, json.dumps({"sha256": job.sha256}) + "\n")
 
 
-def lock_of(job: Job) -> SlideLock:
+def lock_of(job: Job) -> FileLock:
     """The right to do a run; beside its folder, which is empty before the run begins."""
-    return SlideLock(job.folder.parent / f".{job.folder.name}.lock")
+    return FileLock(job.folder.parent / f".{job.folder.name}.lock")
 
 
 def record(out: Path, state: RunState) -> None:
@@ -113,8 +113,8 @@ def read_runs_table(table: Path) -> dict[tuple[str, int, int, int], RunState]:
         raise RunError(f"{table} cannot be read ({error}). Remove it; the next run of the study writes it.") from error
 
 
-def _held(table: Path) -> SlideLock:
-    lock = SlideLock(table.with_name(".runs.lock"))
+def _held(table: Path) -> FileLock:
+    lock = FileLock(table.with_name(".runs.lock"))
     end = time.monotonic() + PATIENCE_S
     while not lock.acquire():
         if time.monotonic() > end:

@@ -21,9 +21,9 @@ from pathfuse.extract import ray_encoder, ray_engine
 from pathfuse.extract.embed import Embedder
 from pathfuse.extract.job import run_job
 from pathfuse.extract.layout import Layout
-from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.ray_encoder import RayEncoder, RayReaders, Work
 from pathfuse.extract.settings import Settings
+from pathfuse.locks import FileLock
 from pathfuse.slides.grid import PatchGrid
 from tests.conftest import PROJECT_ROOT
 from tests.extract.ray_small import Mortal, own_ray
@@ -74,7 +74,7 @@ def test_a_killed_encoder_loses_no_slide_and_changes_no_byte(ray: ModuleType, sl
     out, graves = tmp_path / "out", tmp_path / "graves"
     graves.mkdir()
     whole = locally(slides, out)
-    other = SlideLock(out / ".locks" / "s3.lock")  # another run is at this slide for a while
+    other = FileLock(out / ".locks" / "s3.lock")  # another run is at this slide for a while
     assert other.acquire()
     threading.Timer(1.0, other.release).start()
     shown = io.StringIO()
@@ -144,7 +144,7 @@ def test_a_driver_killed_at_a_random_moment_leaves_no_half_file(ray: ModuleType,
         assert driver.returncode is None, said.read_text()
         time.sleep(random.Random(time.time_ns()).uniform(0, 1))
         driver.kill()
-    locks = [SlideLock(out / ".locks" / f"s{number}.lock") for number in range(4)]
+    locks = [FileLock(out / ".locks" / f"s{number}.lock") for number in range(4)]
     eventually(lambda: all(lock.acquire() or lock._file is not None for lock in locks))  # its encoders are gone
     for lock in locks:
         lock.release()

@@ -11,8 +11,8 @@ from PIL import Image
 
 from pathfuse.errors import ImageError, RecipeError, RunError, StoreError
 from pathfuse.extract import reading
-from pathfuse.extract.locks import SlideLock
 from pathfuse.extract.reading import Readers
+from pathfuse.locks import FileLock
 from pathfuse.slides.slide import Slide
 from pathfuse.store import open_slide as open_features
 from tests.conftest import DATA, needs_data
@@ -283,14 +283,14 @@ def test_a_slide_whose_tissue_kills_the_reader_does_not_fail_the_one_before_it(
 def test_a_lock_that_cannot_be_taken_ends_the_run_and_fails_no_other_slide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = SlideLock.acquire
+    real = FileLock.acquire
 
-    def acquire(lock: SlideLock) -> bool:
+    def acquire(lock: FileLock) -> bool:
         if lock.path.stem == "s1":
             raise RunError("this file system has no locks.")
         return real(lock)
 
-    monkeypatch.setattr(SlideLock, "acquire", acquire)
+    monkeypatch.setattr(FileLock, "acquire", acquire)
     with pytest.raises(RunError, match="no locks"):
         run(write_slides(tmp_path / "slides", 3), tmp_path / "out")
     assert {name: row["status"] for name, row in table(tmp_path / "out").items()} == {"s0": "done"}

@@ -14,8 +14,8 @@ except ImportError:  # Windows: one process per folder
 from pathfuse.errors import RunError
 
 
-class SlideLock:
-    """The right to write the files of one slide; held by at most one process.
+class FileLock:
+    """The right to do one thing, such as a slide or a run; held by at most one process.
 
     The file is removed on release, and is only a handle: a lock is the kernel's and ends with its process, so a file
     left behind by a killed process locks nothing.
@@ -64,7 +64,7 @@ class SlideLock:
             os.close(self._file)
             self._file = None
 
-    def __enter__(self) -> SlideLock:
+    def __enter__(self) -> FileLock:
         return self
 
     def __exit__(
