@@ -95,7 +95,8 @@ def _some(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _confidence(row: Row) -> str:
-    return row["confidence"] or max(value for key, value in row.items() if key.startswith("p_"))
+    # Compared as numbers: as text 9e-06 comes after 0.99.
+    return row["confidence"] or max((value for key, value in row.items() if key.startswith("p_")), key=float)
 
 
 def _save(pixels: Pixels, path: Path) -> None:

@@ -100,6 +100,8 @@ def test_examples_are_test_cases_with_a_label_given_all_stains() -> None:
 def test_without_a_learned_confidence_the_highest_probability_counts() -> None:
     rows = [row("p0-0", "0", "0", ""), row("p1-0", "0", "0", "", p_0="0.9", p_1="0.1")]
     assert [one["case_id"] for kind, one in chosen_cases(rows) if kind == "right"] == ["p1-0", "p0-0"]
+    rows[0] |= {"p_0": "0.9999907", "p_1": "9.3e-06"}
+    assert [one["case_id"] for kind, one in chosen_cases(rows) if kind == "right"] == ["p0-0", "p1-0"]
 
 
 def test_weights_are_told_with_the_licence_of_their_publisher() -> None:
