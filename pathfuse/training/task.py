@@ -31,6 +31,7 @@ from pathfuse.core import (
 )
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics import classification_metrics
+from pathfuse.training.in_bags import predict_in_bags
 from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
 from pathfuse.training.subsets import availability_subsets, drop_at_random, subset_name
@@ -56,6 +57,9 @@ class Task(LightningModule):
         warmup_epochs: epochs in which the learning rate rises from zero, step by step; the schedule goes on under it.
         select_on: stains, such as `he` or `he+ihc`, from which the validation cases that have them are predicted to
             select the epoch; null selects on every case as it is.
+        eval_bag_size: in validation metrics, test and prediction, the patches of a case are dealt out among bags of at
+            most so many, and the mean of their class distributions is the case's; null makes one bag of them. The loss
+            of the validation part and maps are always of one bag.
         target_risk: share of errors that is acceptable among the cases that the model does not abstain from.
         set_coverage: share of patients whose truth a prediction set has to hold.
         abstain_by: the confidence that decides on abstaining: the highest probability after calibration (`softmax`),
@@ -76,6 +80,7 @@ class Task(LightningModule):
         layer_decay: float | None = None,
         warmup_epochs: int = 0,
         select_on: str | None = None,
+        eval_bag_size: int | None = None,
         target_risk: float = 0.1,
         set_coverage: float = 0.9,
         abstain_by: Literal["softmax", "learned", "combined"] = "softmax",
@@ -85,6 +90,8 @@ class Task(LightningModule):
             raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
         if warmup_epochs < 0:
             raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
+        if eval_bag_size is not None and eval_bag_size < 1:
+            raise RecipeError(f"model.eval_bag_size is {eval_bag_size}; give 1 or more, or null for one bag.")
         if not 0 <= target_risk < 1:
             raise RecipeError(f"model.target_risk is {target_risk}; give a share of errors from 0 to below 1.")
         if not 0 < set_coverage < 1:
@@ -97,6 +104,7 @@ class Task(LightningModule):
         self.layer_decay = layer_decay
         self.warmup_epochs = warmup_epochs
         self.select_on = select_on
+        self.eval_bag_size = eval_bag_size
         self.target_risk = target_risk
         self.set_coverage = set_coverage
         self.abstain_by = abstain_by
@@ -109,7 +117,8 @@ class Task(LightningModule):
         """Makes the model for these sizes; weights are drawn from `seed`.
 
         Raises:
-            RecipeError: if `given` or `modality_dropout` names a stain that the data or the model does not have.
+            RecipeError: if `given` or `modality_dropout` names a stain that the data or the model does not have, or
+                `eval_bag_size` is set and there are no bags.
         """
         reseed(seed)
         make_encoder, make_fusion, make_head = self.slots
@@ -117,6 +126,8 @@ class Task(LightningModule):
         fusion = make_fusion(encoder.out, spec)
         self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
         self.seed = seed
+        if self.eval_bag_size and all(stain.kind == "image" for stain in spec.modalities):
+            raise RecipeError("model.eval_bag_size cuts bags, and these cases are single images. Set it to null.")
         stains = tuple(self.select_on.split("+")) if self.select_on else ()
         lists = (("given", self.given or ()), ("modality_dropout", self.modality_dropout), ("select_on", stains))
         for key, named in lists:
@@ -186,6 +197,8 @@ class Task(LightningModule):
         """Logs the loss of a batch and keeps its predictions for the metrics of the epoch."""
         batch = self._as_given(batch)
         _, prediction = self._step(batch, "val")
+        if self.eval_bag_size:
+            prediction = self._predicted(batch)
         if prediction.logits is not None:
             self._collect("val", batch, prediction)
             if self.select_on:
@@ -222,7 +235,7 @@ class Task(LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Predicts every case from the stains it has, among those the model was trained to be given."""
         shown = self._as_given(batch)
-        prediction: Prediction = self.model(shown)
+        prediction = self._predicted(shown)
         names = [subset_name([m for m in self.model.reads if bool(shown.present[m][row])]) for row in range(len(batch))]
         for name in dict.fromkeys(names):
             rows = torch.tensor([row for row, own in enumerate(names) if own == name])
@@ -238,7 +251,13 @@ class Task(LightningModule):
         rows = has_all.nonzero().flatten()
         if len(rows):
             shown = batch.keep(*subset).select(rows)
-            self._collect(key, shown, self.model(shown))
+            self._collect(key, shown, self._predicted(shown))
+
+    def _predicted(self, batch: Batch) -> Prediction:
+        if self.eval_bag_size:
+            return predict_in_bags(self.model, batch, self.eval_bag_size)
+        prediction: Prediction = self.model(batch)
+        return prediction
 
     def _step(self, batch: Batch, part: str) -> tuple[Tensor, Prediction]:
         outcome = self.objective.losses(self.model, batch)
