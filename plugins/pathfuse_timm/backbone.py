@@ -71,6 +71,7 @@ class TimmBackbone(Backbone):
         self.net.pretrained_cfg.pop("state_dict", None)  # loaded; kept, it would double the memory of the network
         self.features = nn.Identity()  # a place for maps that every conv net has, whatever its layers are called
         self.in_chans = in_chans
+        self.global_pool = global_pool  # no tensor tells; the digest of an encoder reads it
         self.layout = "map" if global_pool == "none" else "vector"
         width = self.net.num_features
         self.out_dim = int(width if global_pool == "none" else getattr(self.net, "head_hidden_size", width))

@@ -1,3 +1,4 @@
+import inspect
 import json
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def test_the_digest_tells_weights_and_options_apart(tmp_path: Path) -> None:
     ]
     assert len(set(digests)) == 5
     assert load_encoder("timm:test_resnet", str(tmp_path / "a.pth")).digest == digests[1]
+
+
+def test_the_digest_tells_options_apart_that_no_tensor_shows() -> None:
+    usual = load_encoder("timm:test_resnet", "random")
+    largest = load_encoder("timm:test_resnet", "random", {"global_pool": "max"})
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert not torch.equal(usual.net(images), largest.net(images))
+    assert usual.digest != largest.digest
+    default = inspect.signature(type(usual.net)).parameters["global_pool"].default
+    assert load_encoder("timm:test_resnet", "random", {"global_pool": default}).digest == usual.digest
 
 
 def test_a_local_folder_brings_its_weights_and_its_name(tmp_path: Path) -> None:
