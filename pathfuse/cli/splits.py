@@ -25,7 +25,7 @@ split CASES       cross-validation folds by patient, each with its own validatio
   --site COLUMN     test whole sites (preserved-site folds)
   --stratify COLUMN label column that is spread evenly, or none (label)
   --nested N        inner folds per training fold (none)
-  --val_fraction X  share of a training fold that is its validation part (0.2)
+  --val_fraction X  share of a training fold that is its validation part, at most half (0.2)
   --seed N          other folds (0)
   --from SOURCE     read splits instead: a file of pathfuse, a folder of CLAM, splits.json of STAMP, column[:NAME]
   --val_as test     column val of a CLAM file without a test column is the test part
@@ -35,6 +35,7 @@ split CASES       cross-validation folds by patient, each with its own validatio
   --out FILE        where the splits go (splits.csv, splits/, splits.json, or CASES with _split at its end)"""
 
 FORMATS = {"pathfuse": "splits.csv", "clam": "splits", "stamp": "splits.json", "column": ""}
+MOST_VALIDATION = 0.5
 LISTED = 10  # pairs that are printed; more would bury the folds
 
 
@@ -197,6 +198,10 @@ def _whole(line: Words, key: str, default: int) -> int:
 def _fraction(line: Words) -> float:
     value = line.take("val_fraction") or "0.2"
     try:
-        return float(value)
-    except ValueError as error:
-        raise RecipeError(f"--val_fraction {value}: expected a number between 0 and 1.") from error
+        fraction = float(value)
+    except ValueError:
+        fraction = 0.0
+    # A validation part is a fold of the training part, of which there are at least two.
+    if not 0 < fraction <= MOST_VALIDATION:
+        raise RecipeError(f"--val_fraction {value}: expected a number above 0, at most {MOST_VALIDATION:g}.")
+    return fraction

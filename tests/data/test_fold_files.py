@@ -220,7 +220,10 @@ def test_wrong_options_are_refused(tmp_path):
         (["--folds", "many"], "--folds many: expected a whole number"),
         (["--duplicates", "99"], "--duplicates 99: expected a whole number up to 15"),
         (["--colour", "red"], "'--colour' is not understood"),
-        (["--val_fraction", "half"], "--val_fraction half: expected a number"),
+        (["--val_fraction", "half"], "--val_fraction half: expected a number above 0, at most 0.5"),
+        (["--val_fraction", "0", "--from", "column:fold"], "--val_fraction 0: expected a number above 0"),
+        (["--val_fraction", "nan", "--from", "column:fold"], "--val_fraction nan: expected a number"),
+        (["--val_fraction", "0.9"], "--val_fraction 0.9: expected a number above 0, at most 0.5"),
     ):
         with pytest.raises(RecipeError, match=message):
             run(table, *words)
