@@ -196,20 +196,33 @@ def _cohort(words: Sequence[str], labels: str | None) -> tuple[dict[str, list[Sl
     from pathfuse.data.cases import scan_cases
 
     findings: list[Finding] = []
-    folders = dict(word.split("=", 1) for word in words if "=" in word)
+    folders = _folders(words)
     if folders and labels is not None:
-        found = read_stores({m: Path(folder) for m, folder in folders.items()}, Path(labels))
+        found = read_stores(folders, Path(labels))
         findings += [Finding("error", labels, note) for note in found.notes if "no features" in note]
         return _open(found.cases, findings), findings
-    if folders or all(Path(word).is_dir() for word in words):
-        named = folders or {Path(word).name: word for word in words}
-        rows = [(modality, path, None) for modality, folder in named.items() for path in find_files(Path(folder)).paths]
+    if folders:
+        rows = [(modality, path, None) for modality, folder in folders.items() for path in find_files(folder).paths]
         return _open_paths(rows, findings), findings
     if len(words) != 1 or labels is not None:
         raise RecipeError("Name one case table, or STAIN=FOLDER for every stain and --labels_table CSV.")
     table, problems = scan_cases(Path(words[0]))
     findings += [Finding("error", words[0], problem) for problem in problems]
     return _open(table.cases, findings), findings
+
+
+def _folders(words: Sequence[str]) -> dict[str, Path]:
+    """Folders by stain, or by their own names; nothing if none of the words is one."""
+    named: list[tuple[str, Path]] = []
+    for word in words:
+        stain, equals, folder = word.partition("=")
+        if Path(word).is_dir():
+            named.append((Path(word).resolve().name, Path(word)))
+        elif equals and not Path(word).exists():
+            named.append((stain, Path(folder)))
+    if len(dict(named)) < len(named) or 0 < len(named) < len(words):
+        raise RecipeError("Name one case table, or STAIN=FOLDER for every stain, each stain once.")
+    return dict(named)
 
 
 def _open(cases: Iterable[Case], findings: list[Finding]) -> dict[str, list[SlideFeatures]]:

@@ -103,6 +103,18 @@ def test_check_of_folders_and_labels_names_slides_without_features(folder, capsy
     assert "6 files read: 0 errors" in capsys.readouterr().out
 
 
+def test_check_of_folders_leaves_none_of_the_words_out(folder, tmp_path_factory, capsys):
+    other = tmp_path_factory.mktemp("other") / "he"
+    foreign.trident(other / "s0.h5", foreign.features(12, 4, 0), foreign.grid(12))
+    for words in ([str(folder / "he"), str(other)], [f"he={folder / 'he'}", f"he={other}"]):
+        with pytest.raises(RecipeError, match="STAIN=FOLDER for every stain, each stain once"):
+            store(["check", *words])
+    with pytest.raises(RecipeError, match="STAIN=FOLDER for every stain"):
+        store(["check", f"he={folder / 'he'}", "cases.csv"])
+    assert store(["check", str(folder / "he"), f"ihc={folder / 'ihc'}"]) == 0
+    assert "6 files read" in capsys.readouterr().out
+
+
 def test_repack_into_a_folder_and_in_place(folder, capsys):
     assert store(["repack", str(folder / "he"), "--out", str(folder / "fast")]) == 0
     assert store(["repack", str(folder / "he" / "s0.h5"), "--overwrite"]) == 0
