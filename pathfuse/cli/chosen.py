@@ -37,6 +37,12 @@ class Chosen:
     checkpoint: Path
     folder: Path
 
+    def warning(self) -> str:
+        """What stands against a test on these cases: the model knows patients of them; empty if it knows none."""
+        from pathfuse.training.seen import warning_of_seen
+
+        return warning_of_seen(self.checkpoint, self.plan.data_of(self.plan.last))
+
 
 def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     """The model behind `RUN`, or behind `--recipe NAME --ckpt_path FILE`.

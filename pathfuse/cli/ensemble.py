@@ -47,13 +47,16 @@ def on_members(
         raise RecipeError("validate takes one run; name one below the study.")
     for variant, runs in members.items():
         folder = out / variant if len(members) > 1 else out
-        made = []
+        made, warnings = [], []
         for number, run in enumerate(runs, 1):
             console.print(f"{variant}: member {number} of {len(runs)}, {run}", highlight=False, soft_wrap=True)
             made.append(folder / "members" / "-".join(run.parts[-2:]))
             chosen = choose_run(Words(list(line.options), [str(run)]), needs_labels=name == "test")
             work(chosen.plan, chosen.checkpoint, made[-1], Console(quiet=True))
+            warnings.append(chosen.warning())
         _join(name, variant, runs, made, folder, console)
+        if any(warnings):
+            console.print(f"{variant}: {next(filter(None, warnings))}", highlight=False, soft_wrap=True)
 
 
 def _join(name: str, variant: str, runs: Sequence[Path], made: Sequence[Path], folder: Path, console: Console) -> None:

@@ -109,6 +109,7 @@ def _on_run(name: str, words: list[str]) -> int:
     from pathfuse.cli.ensemble import on_members
     from pathfuse.study.ensemble import members_of
     from pathfuse.training import evaluate
+    from pathfuse.training.ranks import is_first_rank
     from pathfuse.training.run_folder import RunFolder
 
     work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
@@ -121,6 +122,8 @@ def _on_run(name: str, words: list[str]) -> int:
             on_members(name, line, members, work, folder, Console())
         return 0
     chosen = choose_run(line, needs_labels=name == "test")
+    if name != "validate" and is_first_rank() and (warning := chosen.warning()):
+        print(warning)
     folder = Path(out) if out else chosen.folder / f"{name}_{time}"
     with nullcontext() if name == "validate" else RunFolder.claim(folder):
         work(chosen.plan, chosen.checkpoint, folder, Console())

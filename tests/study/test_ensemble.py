@@ -18,6 +18,7 @@ def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
 ) -> None:
     out = tmp_path / "external"
     assert main(["test", str(done), "--data.cases", str(cases), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("WARNING: 8 of 16 test patients have the id of one") == 2
     for variant in ("he", "ihc"):
         joint = rows(out / variant / "predictions.csv")
         parts = [rows(out / variant / f"members/seed1-r0f{fold}/predictions.csv") for fold in (0, 1)]
@@ -35,6 +36,7 @@ def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
     assert main(["compare", *words]) == 0
     # The cases of the study itself: each is tested by the models that did not train on it.
     assert main(["test", str(done / "he"), "--out", str(tmp_path / "own")]) == 0
+    assert "WARNING" not in capsys.readouterr().out
     own = {row["case_id"]: row["p_0"] for row in rows(tmp_path / "own" / "predictions.csv")}
     tested = {row["case_id"]: row["p_0"] for f in (0, 1) for row in rows(done / f"he/seed1/r0f{f}/predictions.csv")}
     assert own == tested

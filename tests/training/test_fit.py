@@ -147,10 +147,21 @@ def test_new_cases_are_predicted_without_labels_and_without_ihc(fit: Run, cases:
     assert {row["case_id"]: row["p_3+"] for row in new if row["case_id"] in known} == known
 
 
-def test_an_external_cohort_is_tested_whole(fit: Run, cases: Path, tmp_path: Path) -> None:
+def test_an_external_cohort_is_tested_whole_and_patients_that_the_model_knows_are_said_loudly(
+    fit: Run, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run, out = fit("run"), tmp_path / "external"
+    capsys.readouterr()
     assert main(["test", str(run), "--data.cases", str(cases), "--out", str(out)]) == 0
     assert json.loads((out / "metrics.json").read_text())["he"]["n_cases"] == 16
+    said = capsys.readouterr().out
+    assert "WARNING: 12 of 16 test patients have the id of one that the model was trained or selected on" in said
+    # New patients, and the test part of the run itself, are nothing to warn of.
+    table = cases.with_name("others.csv")
+    table.write_text(cases.read_text().replace(",p0", ",q0"))
+    assert main(["test", str(run), "--data.cases", str(table), "--out", str(tmp_path / "others")]) == 0
+    assert main(["test", str(run), "--out", str(tmp_path / "own")]) == 0
+    assert "WARNING" not in capsys.readouterr().out
 
 
 def test_testing_a_run_again_gives_its_own_numbers(fit: Run, tmp_path: Path) -> None:
