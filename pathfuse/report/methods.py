@@ -80,8 +80,12 @@ def methods(run: RunFiles) -> str:
 
 def _data(run: RunFiles) -> str:
     rows = run.rows("splits.csv")
-    patients = len({row["patient_id"] for row in rows})
-    said = [f"The cohort has {len(rows)} cases of {patients} patients [who, where, when, ethics]."]
+    if rows:
+        cases, patients = len(rows), len({row["patient_id"] for row in rows})
+    else:  # a test on other cases
+        owners = {k: v for s in run.tested.values() for k, v in zip(s.case_ids, s.patient_ids, strict=True)}
+        cases, patients = len(owners), len(set(owners.values()))
+    said = [f"The cohort has {cases} cases of {patients} patients [who, where, when, ethics]."]
     flow = [step for step in run.json("cohort.json").get("flow") or [] if isinstance(step, dict)]
     said += [f"{step['cases']} cases were {step['step']}." for step in flow if step.get("kind") == "left out"]
     counts = [
@@ -91,7 +95,8 @@ def _data(run: RunFiles) -> str:
     ]
     if counts:
         shared = "; no patient is in two parts" if _disjoint(rows) else "; SOME PATIENTS ARE IN TWO PARTS"
-        said.append(f"Parts: {', '.join(counts)}{shared}.")
+        fold = f" They are {run.fold}." if run.fold else ""
+        said.append(f"Parts: {', '.join(counts)}{shared}.{fold}")
     classes = ", ".join(run.predictions.classes)
     notes = run.json("cohort.json").get("notes") or []
     return " ".join([*said, f"Classes: {classes}.", *(str(note) for note in notes if "generated" in str(note))])
@@ -123,7 +128,9 @@ def _model(run: RunFiles) -> str:
 
 
 def _training(run: RunFiles) -> str:
-    config, said = run.config, []
+    config, said = run.config, list[str]()
+    if not config:
+        return "[How the model was trained is not in the folder.]"
     shared = config.get("trainer") or {}
     data = (config.get("data") or {}).get("init_args") or {}
     for stage, own in (config.get("stages") or {}).items():
@@ -138,11 +145,19 @@ def _training(run: RunFiles) -> str:
     if data.get("batch_size"):
         said.append(f"Batches had {data['batch_size']} cases.")
     seeded = f"Seed {config['seed']}." if "seed" in config else ""
-    selected = (
-        "The epoch of highest balanced accuracy on the validation part was taken; the test part was not looked at."
-    )
-    has_validation = any(row["split"] == "val" for row in run.rows("splits.csv"))
-    return " ".join([*said, selected if has_validation else "The last epoch was taken.", seeded]).strip()
+    return " ".join([*said, _selection(run), seeded]).strip()
+
+
+def _selection(run: RunFiles) -> str:
+    """By what the epoch was chosen, as `pathfuse fit` does it."""
+    held_out = [row for row in run.rows("splits.csv") if row["split"] == "val"]
+    stages = list((run.config.get("stages") or {}).values())
+    earlier = " Earlier stages kept the epoch of least validation loss." if held_out and len(stages) > 1 else ""
+    if not any(row["label"] for row in held_out):
+        return f"The last epoch was taken.{earlier}"
+    given = ((stages[-1].get("model") or {}) if stages else {}).get("select_on")
+    part = f"the validation part, given {given}," if given else "the validation part"
+    return f"The epoch of highest balanced accuracy on {part} was taken; the test part was not looked at.{earlier}"
 
 
 def _statistics(run: RunFiles) -> str:
@@ -174,7 +189,7 @@ def _software(run: RunFiles) -> str:
     listed += [f"Python {own['python']}"] if own.get("python") else []
     hashes = [
         f"{key.removesuffix('_sha256')} {str(own[key])[:16]}"
-        for key in ("recipe_sha256", "cases_sha256", "split_sha256", "predictions_sha256")
+        for key in ("recipe_sha256", "cases_sha256", "split_sha256", "splits_sha256", "predictions_sha256")
         if own.get(key)
     ]
     hashes += [f"metrics {run.metrics_sha256[:16]}"] if run.metrics else []

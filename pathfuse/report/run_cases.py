@@ -49,10 +49,8 @@ def splits_section(run: RunFiles) -> Section:
     columns = [Column("part", "Part"), Column("cases", "Cases", "count"), Column("patients", "Patients", "count")]
     columns += [Column(f"label_{label}", label or "without label", "count") for label in labels]
     blocks: list[Block] = [Table("parts", "Cases by part and class", columns, records)]
-    folds = run.versions.get("folds") or {}
-    if isinstance(folds, dict) and folds:
-        said = ", ".join(f"{key} {value}" for key, value in folds.items())
-        blocks.append(Text([f"The parts come from a file of folds: {said}."]))
+    if run.fold:
+        blocks.append(Text([f"The parts are {run.fold}."]))
     return Section("splits", "Parts", blocks)
 
 

@@ -89,6 +89,14 @@ class RunFiles:
         """`versions.json`."""
         return self.json("versions.json")
 
+    @property
+    def fold(self) -> str:
+        """Which fold of which file the parts are; empty where they are none."""
+        own = self.versions
+        if "splits_sha256" not in own:
+            return ""
+        return f"fold {own.get('fold')} of repeat {own.get('repeat')} of a file of folds"
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved recipe."""

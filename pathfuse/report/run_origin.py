@@ -10,6 +10,7 @@ HASHES = {
     "recipe_sha256": "Recipe (SHA-256)",
     "cases_sha256": "Cases (SHA-256)",
     "split_sha256": "Parts (SHA-256)",
+    "splits_sha256": "File of folds (SHA-256)",
     "predictions_sha256": "Predictions (SHA-256)",
 }
 

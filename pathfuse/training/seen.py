@@ -29,6 +29,6 @@ def warning_of_seen(checkpoint: Path, data: CaseData) -> str:
     if not both:
         return ""
     return (
-        f"WARNING: {len(both)} of {len(tested)} test patients have the id of one that the model was trained or selected "
-        f"on, first {both[0]}. Leave them out, unless they are other people: it has seen their answers."
+        f"WARNING: {len(both)} of {len(tested)} test patients have the id of one that the model was trained or "
+        f"selected on, first {both[0]}. Leave them out, unless they are other people: it has seen their answers."
     )

@@ -19,11 +19,13 @@ from pathfuse.evaluate.compared_run import read_runs
 from pathfuse.evaluate.comparison import CompareOptions
 from pathfuse.evaluate.prediction_files import read_predictions
 from pathfuse.report.comparison_page import comparison_page, read_comparison
+from pathfuse.report.methods import methods
 from pathfuse.report.page import NOTHING, as_data, shown
+from pathfuse.report.run_files import RunFiles
 from pathfuse.report.write import write_comparison_report, write_report
-from tests.evaluate.runs import write_run
+from tests.evaluate.runs import edit, write_run
 from tests.report.reading import at, beside, read
-from tests.report.runs import write_study, write_whole_run
+from tests.report.runs import VERSIONS, write_study, write_whole_run
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b </style>", "{{ 7 * 7 }}")
 FAST = CompareOptions(draws=200, permutations=200)
@@ -324,6 +326,34 @@ def test_the_methods_paragraph_says_what_the_files_say(run: Path) -> None:
         "[who, where, when, ethics]", "1000 cohorts of patients",
     ):  # fmt: skip
         assert piece in text, piece
+
+
+def test_the_fold_of_a_run_stands_in_page_and_methods(tmp_path: Path) -> None:
+    run = write_whole_run(tmp_path / "run", examples=False)
+    folds = {"splits_sha256": "cd" * 32, "repeat": 1, "fold": 3}
+    (run / "versions.json").write_text(json.dumps({**VERSIONS, **folds}))
+    write_report(run)
+    assert "The parts are fold 3 of repeat 1 of a file of folds." in read(run / "report.html").text
+    assert "cd" * 32 in read(run / "report.html").text
+    assert "They are fold 3 of repeat 1" in (run / "methods.md").read_text()
+    assert "splits cdcdcdcdcdcdcdcd" in (run / "methods.md").read_text()
+
+
+def test_methods_say_by_what_the_epoch_was_chosen(tmp_path: Path) -> None:
+    run = write_whole_run(tmp_path / "run", examples=False)
+    recipe = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(recipe.replace("loss_weights:", "select_on: he\n      loss_weights:"))
+    text = methods(RunFiles.open(run))
+    assert "The epoch of highest balanced accuracy on the validation part, given he, was taken" in text
+    edit(run, "q2,val,0", "q2,val,", "splits.csv")
+    assert "The last epoch was taken." in methods(RunFiles.open(run))
+
+
+def test_methods_of_a_test_on_other_cases_count_these_and_claim_nothing_of_the_training(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "external", patients=12, per_patient=2, subsets=("he", "he+ihc"), splits=False)
+    text = methods(RunFiles.open(folder))
+    assert "24 cases of 12 patients" in text and "[How the model was trained is not in the folder.]" in text
+    assert "The last epoch was taken" not in text
 
 
 def test_the_hash_of_the_metrics_is_that_of_the_file(run: Path) -> None:
