@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.core.options import check_counts
 from pathfuse.core.products import linear
 from pathfuse_mil.join import How
 from pathfuse_mil.packed import ROWS, Bag, segment_softmax, segment_sum
@@ -81,6 +82,7 @@ class AttentionFusion(PoolFusion):
         join: How = "mean",
     ) -> None:
         super().__init__()
+        check_counts("AttentionFusion", {"hidden": hidden, "branches": branches})
         self.attentions = nn.ModuleDict(
             {n: GatedAttention(t.dim, hidden=hidden, gated=gated, branches=branches) for n, t in tokens.items()}
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, Fusion, Tokens, TokenSpec
+from pathfuse.core.options import check_counts, check_shares
 from pathfuse.core.products import linear
 from pathfuse.errors import RecipeError
 from pathfuse_mil.attention import GatedAttention
@@ -138,7 +139,9 @@ class CrossAttention(Fusion):
         join: How = "concat",
     ) -> None:
         super().__init__()
-        _check(tokens, queries, dim, latents, heads)
+        check_counts("CrossAttention", {"dim": dim, "latents": latents, "heads": heads})
+        check_shares("CrossAttention", {"dropout": dropout})
+        _check(tokens, queries, dim, heads)
         self.join = join
         self.asking = tuple(tokens) if queries is None else tuple(queries)
         self.stains = nn.ModuleDict(
@@ -217,7 +220,7 @@ def _mean_weight(sets: Sequence[Answers], lengths: Tensor) -> Tensor:
     return (shares.to(weights.dtype) * weights).sum(0)
 
 
-def _check(tokens: dict[str, TokenSpec], queries: list[str] | None, dim: int, latents: int, heads: int) -> None:
+def _check(tokens: dict[str, TokenSpec], queries: list[str] | None, dim: int, heads: int) -> None:
     for name, token in tokens.items():
         if token.layout != "packed":
             raise RecipeError(f"CrossAttention asks patches, and {name} is a {token.layout}. Use an encoder for bags.")
@@ -226,7 +229,5 @@ def _check(tokens: dict[str, TokenSpec], queries: list[str] | None, dim: int, la
             near = get_close_matches(name, tokens, n=1, cutoff=0.4)
             guess = f" Did you mean {near[0]}?" if near else ""
             raise RecipeError(f"CrossAttention.queries: there is no stain {name!r}, only {', '.join(tokens)}.{guess}")
-    if latents < 1 or heads < 1 or dim % heads:
-        raise RecipeError(
-            f"CrossAttention: needs 1 latent or more and heads that divide dim, got {latents}, {heads} and {dim}."
-        )
+    if dim % heads:
+        raise RecipeError(f"CrossAttention: {heads} heads do not divide dim, which is {dim}. Change one of them.")

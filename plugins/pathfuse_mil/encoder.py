@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pathfuse.core import Backbone, Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
+from pathfuse.core.options import check_counts, check_shares
 from pathfuse.core.spec import Kind
 from pathfuse.errors import RecipeError
 from pathfuse_mil.packed import Bag, readable
@@ -37,6 +38,8 @@ class BagEncoder(Encoder):
         modalities: list[str] | None = None,
     ) -> None:
         super().__init__()
+        check_counts("BagEncoder", {"dim": dim})
+        check_shares("BagEncoder", {"dropout": dropout})
         self.dim = dim
         self.dropout = dropout
         self.modalities = modalities
@@ -88,6 +91,8 @@ class PatchEncoder(Encoder):
         recompute: bool = False,
     ) -> None:
         super().__init__()
+        check_counts("PatchEncoder", {"dim": dim, "patches_at_once": patches_at_once})
+        check_shares("PatchEncoder", {"dropout": dropout})
         self.modalities = modalities
         self.share = share
         self.freeze = freeze

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.core.options import check_counts
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 
@@ -45,6 +46,7 @@ class ABMIL(BagwiseFusion):
         join: How = "mean",
     ) -> None:
         super().__init__()
+        check_counts("ABMIL", {"hidden": hidden})
         attention_pool = torchmil_class("nn", "AttentionPool")
         self._build(
             tokens,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
-from pathfuse.errors import RecipeError
+from pathfuse.core.options import check_counts
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 
@@ -54,8 +54,7 @@ class CLAM(BagwiseFusion):
         join: How = "mean",
     ) -> None:
         super().__init__()
-        if k < 1:
-            raise RecipeError(f"CLAM.k: {k} patches teach nothing. Choose 1 or more.")
+        check_counts("CLAM", {"hidden": hidden, "k": k})
         clam = torchmil_class("models", "CLAM_SB")
         self.k = k
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
+from pathfuse.core.options import check_counts, check_shares
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 
@@ -48,6 +49,8 @@ class DSMIL(BagwiseFusion):
         join: How = "mean",
     ) -> None:
         super().__init__()
+        check_counts("DSMIL", {"hidden": hidden})
+        check_shares("DSMIL", {"dropout": dropout})
         dsmil = torchmil_class("models", "DSMIL")
         classes = len(spec.classes)
 

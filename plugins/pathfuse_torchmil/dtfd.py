@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
-from pathfuse.errors import RecipeError
+from pathfuse.core.options import check_counts
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 
@@ -49,8 +49,7 @@ class DTFDMIL(BagwiseFusion):
         join: How = "mean",
     ) -> None:
         super().__init__()
-        if groups < 1:
-            raise RecipeError(f"DTFDMIL.groups: a bag cannot be split into {groups}. Choose 1 or more.")
+        check_counts("DTFDMIL", {"hidden": hidden, "groups": groups})
         dtfd = torchmil_class("models", "DTFDMIL")
         self.groups = groups
         self.distil = distil

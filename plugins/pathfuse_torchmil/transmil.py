@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.core.options import check_counts, check_shares
 from pathfuse.errors import RecipeError
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
@@ -58,6 +59,9 @@ class TransMIL(BagwiseFusion):
         join: How = "mean",
     ) -> None:
         super().__init__()
+        counts = {"dim": dim, "heads": heads, "landmarks": landmarks, "inverse_steps": inverse_steps}
+        check_counts("TransMIL", counts)
+        check_shares("TransMIL", {"dropout": dropout})
         if layers < 2 or dim % heads:
             raise RecipeError(
                 f"TransMIL: needs 2 layers or more and heads that divide dim, got {layers}, {heads}, {dim}."

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
+from pathfuse.core.options import check_counts, check_shares
 from pathfuse.core.products import linear
 from pathfuse.errors import RecipeError
 from pathfuse_wsmcl.attention import NystromAttention, Score
@@ -82,6 +83,9 @@ class NystromEncoder(Encoder):
         stream_above: int = 8192,
     ) -> None:
         super().__init__()
+        counts = {"width": width, "heads": heads, "landmarks": landmarks, "inverse_steps": inverse_steps}
+        check_counts("NystromEncoder", counts)
+        check_shares("NystromEncoder", {"dropout": dropout})
         self.modalities = modalities
         self.stream_above = stream_above
         self.reads = tuple(modalities or spec.names)
@@ -190,7 +194,7 @@ def _check(
     share_norm: bool,
     share_aggregator: bool,
 ) -> None:
-    if kernel and kernel % 2 == 0:
+    if kernel and (kernel < 0 or kernel % 2 == 0):
         raise RecipeError(
             f"NystromEncoder: kernel is {kernel}, and the convolution needs an odd number, or 0 for none."
         )

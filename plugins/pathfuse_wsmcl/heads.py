@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec, Head, Prediction
+from pathfuse.core.options import check_shares
 from pathfuse.errors import RecipeError
 
 
@@ -47,6 +48,7 @@ class StainHeads(Head):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_shares("StainHeads", {"dropout": dropout})
         stains = tuple(fused.by_modality)
         _check(fused, stains, [teacher, *(own_loss or [])])
         self.teacher = teacher

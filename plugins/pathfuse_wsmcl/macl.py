@@ -58,7 +58,7 @@ class MACL(Fusion):
         max_scale: float | None = None,
     ) -> None:
         super().__init__()
-        _check(tokens, k, temperature)
+        _check(tokens, k, temperature, max_scale)
         self.k = k
         self.selection = selection
         self.positives = positives
@@ -143,7 +143,7 @@ def _renumbered(group: Groups) -> Groups:
     return Groups(torch.arange(split, device=device), torch.arange(split, split + len(group.bottom), device=device))
 
 
-def _check(tokens: dict[str, TokenSpec], k: int, temperature: float) -> None:
+def _check(tokens: dict[str, TokenSpec], k: int, temperature: float, max_scale: float | None) -> None:
     for name, token in tokens.items():
         if token.layout != "packed":
             raise RecipeError(f"MACL contrasts patches, and {name} is a {token.layout}. Use an encoder for bags.")
@@ -152,6 +152,8 @@ def _check(tokens: dict[str, TokenSpec], k: int, temperature: float) -> None:
         raise RecipeError(f"MACL: the stains differ in width ({sizes}). Set width in the encoder.")
     if k < 1 or temperature <= 0:
         raise RecipeError(f"MACL: k and temperature are above 0, got {k} and {temperature}.")
+    if max_scale is not None and max_scale <= 0:
+        raise RecipeError(f"MACL.max_scale is {max_scale}; give more than 0, or null for no bound.")
 
 
 __all__ = ["MACL", "group_size"]

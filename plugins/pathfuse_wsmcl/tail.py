@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import DataSpec, Fused, FusedSpec, Fusion, Tokens, TokenSpec
+from pathfuse.core.options import check_counts
 from pathfuse.errors import RecipeError
 
 Part = Literal["add", "multiply", "concatenate"]
@@ -39,13 +40,14 @@ class TailFusion(Fusion):
         dim: int | None = None,
     ) -> None:
         super().__init__()
+        check_counts("TailFusion", {"dim": dim})
         widths = {token.dim for token in tokens.values()}
         if len(widths) > 1:
             sizes = ", ".join(f"{name} {token.dim}" for name, token in tokens.items())
             raise RecipeError(f"TailFusion: the tokens differ in width ({sizes}). Set width in the encoder.")
         self.parts = list(parts or PARTS)
-        if not set(self.parts) <= set(PARTS):
-            raise RecipeError(f"TailFusion: parts are {', '.join(PARTS)}, got {', '.join(self.parts)}.")
+        if not set(self.parts) <= set(PARTS) or len(set(self.parts)) < len(self.parts):
+            raise RecipeError(f"TailFusion: parts are {', '.join(PARTS)}, each once; got {', '.join(self.parts)}.")
         width = widths.pop()
         self.names = tuple(tokens)
         self.side_by_side = nn.Linear(len(tokens) * width, width) if "concatenate" in self.parts else None

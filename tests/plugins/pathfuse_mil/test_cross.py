@@ -142,5 +142,5 @@ def test_what_cannot_be_built_is_refused_with_the_next_step():
         CrossAttention({"he": TokenSpec(6, "vector")}, spec_of(he=6))
     with pytest.raises(RecipeError, match="Did you mean ihc"):
         CrossAttention(packed, spec_of(he=6, ihc=6), queries=["ihk"])
-    with pytest.raises(RecipeError, match="heads that divide dim"):
+    with pytest.raises(RecipeError, match="4 heads do not divide dim, which is 10"):
         CrossAttention(packed, spec_of(he=6, ihc=6), dim=10, heads=4)
