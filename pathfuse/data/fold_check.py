@@ -18,14 +18,15 @@ def check_folds(rows: Sequence[FoldRow], cases: Sequence[Case], *, stratify: str
     Args:
         rows: all splits.
         cases: the cohort.
-        stratify: label column whose classes every part should have.
+        stratify: column whose classes every part should have, as it should those of `label`.
 
     Raises:
         CaseTableError: if a patient or case is on two sides of a split, a case is not in the cohort, a part is
             empty, or a class cannot be learnt because it is not in the training part.
     """
     known = {case.case_id: case for case in cases}
-    labels = {case.case_id: label_of(case, stratify) for case in cases}
+    columns = dict.fromkeys(("label", stratify))
+    labels = [{case.case_id: label_of(case, column) for case in cases} for column in columns]
     nested = any(row.inner for row in rows)
     notes: list[str] = []
     for place, own in by_place(rows).items():
@@ -40,7 +41,8 @@ def check_folds(rows: Sequence[FoldRow], cases: Sequence[Case], *, stratify: str
                     "the case table. Draw the splits again."
                 )
         refuse_overlap(own, name)
-        notes += _classes(own, labels, name)
+        for column in labels:
+            notes += _classes(own, column, name)
         absent = len(known) - len(own)
         if absent:
             notes.append(f"{name}: {absent} of {len(known)} cases are in no part.")

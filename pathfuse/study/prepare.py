@@ -109,7 +109,7 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile:
         raise RunError(f"{study.splits} has inner folds, which a study does not train. Draw it without --nested.")
     known = {case.case_id for case in cases}
     used = [row for row in rows if row.case_id in known]
-    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), tuple(check_folds(used, cases, stratify="none")))
+    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), tuple(check_folds(used, cases)))
 
 
 def keep_splits(out: Path, folds: FoldFile) -> Path:

@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -121,6 +122,33 @@ def test_folds_of_other_patients_are_refused_before_anything_is_written(
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "belongs to patient" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_class_that_is_missing_from_a_part_of_given_folds_is_said_or_refused(
+    call: Call, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sixteen patients in two folds; those of class 3+ are moved."""
+    folds = tmp_path / "folds.csv"
+    assert main(["data", "split", str(cases), "--folds", "2", "--out", str(folds)]) == 0
+    drawn = rows(folds)
+    rarest = {f"c{number:03d}" for number in range(3, 16, 4)}
+    for part in ("test", "train"):
+        other = "train" if part == "test" else "test"
+        kept = [
+            {**row, "part": other if row["case_id"] in rarest and row["part"] != other else row["part"]}
+            for row in drawn
+        ]
+        with folds.open("w", newline="") as file:
+            table = csv.DictWriter(file, drawn[0], lineterminator="\n")
+            table.writeheader()
+            table.writerows(kept)
+        capsys.readouterr()
+        status = call("out", "--splits", str(folds), "--dry-run")
+        said = capsys.readouterr()
+        if part == "test":
+            assert status == 0 and "WARNING: repeat 0, fold 0: the test part has no case of 3+" in said.out
+        else:
+            assert status == 2 and "the training part has no case of 3+" in said.err
 
 
 def test_cross_validation_is_a_study_of_one_recipe(here: None, tmp_path: Path, cases: Path) -> None:
