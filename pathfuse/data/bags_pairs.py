@@ -34,7 +34,7 @@ class ClassPairs:
         static: draw once for all epochs, as released.
 
     Raises:
-        CaseTableError: if a class has cases of one stain and none of another.
+        CaseTableError: if a class has cases of one stain and none of another, or no case has a label.
 
     Source: WSMCL (Shi et al. 2025), pairs of the same class: as many for every class as there are cases with the first
         stain, divided by the number of classes, drawn with replacement.
@@ -54,6 +54,10 @@ class ClassPairs:
         self.seed = seed
         self.static = static
         known = index[targets[index] >= 0]
+        if not len(known):
+            raise CaseTableError(
+                f"{origin.name}: no training case has a label, and pairing: class pairs by it. Use pairing: case."
+            )
         self.pools = [
             [known[lends[stain][known] & (targets[known] == number)] for stain in lends]
             for number in range(len(classes))
@@ -68,7 +72,7 @@ class ClassPairs:
                         "for every class. Add one, or leave the class out."
                     )
         cases = sum(len(pools[0]) for pools in self.pools)
-        self.each = max(1, cases // len(self.pools)) if self.pools else 0
+        self.each = max(1, cases // len(self.pools))
 
     def __len__(self) -> int:
         return self.each * len(self.pools)

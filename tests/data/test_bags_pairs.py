@@ -77,6 +77,12 @@ def test_a_class_without_a_stain_is_one_line(tmp_path):
         data.train_dataloader()
 
 
+def test_without_any_label_there_is_nothing_to_pair_by(tmp_path):
+    data = bags(cohort(tmp_path, he=["", ""], ihc=["", ""]), pairing="class", labels="optional", classes=["a", "b"])
+    with pytest.raises(CaseTableError, match=r"no training case has a label.*Use pairing: case"):
+        data.train_dataloader()
+
+
 def test_cohorts_with_a_table_each_stay_apart_though_their_cases_have_equal_names(tmp_path):
     cohort(tmp_path, he="ab", ihc="ba")
     for stain in ("he", "ihc"):
