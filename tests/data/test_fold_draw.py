@@ -119,11 +119,14 @@ def test_a_class_of_one_patient_cannot_be_learnt_when_it_is_tested():
 
 
 def test_a_missing_class_is_noticed_whatever_is_spread_evenly():
-    rare = [replace(case, labels={"grade": "g1"}) for case in cohort({"a": 20, "b": 20, "rare": 2})]
+    def graded(sizes):
+        return [replace(case, labels={"grade": "g1"}) for case in cohort(sizes)]
+
     for column in ("none", "grade"):
-        assert any("has no case of rare" in note for note in draw_folds(rare, stratify=column).notes), column
+        notes = draw_folds(graded({"a": 20, "b": 20, "rare": 4}), stratify=column).notes
+        assert any("has no case of rare" in note for note in notes), column
         with pytest.raises(CaseTableError, match="has no case of lone"):
-            draw_folds(cohort({"a": 10, "b": 10, "lone": 1}), stratify="none")
+            draw_folds(graded({"a": 10, "b": 10, "lone": 1}), stratify=column)
 
 
 def test_all_classes_smaller_than_the_number_of_folds_still_make_folds():
