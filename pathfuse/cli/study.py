@@ -111,23 +111,23 @@ def _recipe_options(line: Words) -> list[tuple[str, str]]:
 
 
 def _how(line: Words) -> HowToRun:
-    from pathfuse.study.run import HowToRun, check_jobs
+    from pathfuse.study.run import HowToRun, check_how
 
-    engine, jobs = line.take("engine") or "local", _whole("jobs", line.take("jobs") or "1")
-    check_jobs(jobs, engine)
-    gpus = line.take("gpus") or "0"
+    jobs, gpus = _whole("jobs", line.take("jobs") or "1"), line.take("gpus") or "0"
     try:
         share = float(gpus)
     except ValueError as error:
         raise RecipeError(f"--gpus {gpus}: expected a number, for example 0.25.") from error
-    return HowToRun(
+    how = HowToRun(
         jobs=jobs,
-        engine="ray" if engine == "ray" else "local",
+        engine=line.take("engine") or "local",  # type: ignore[arg-type]  # checked below
         address=line.take("address"),
         gpus=share,
         shard=line.take("shard"),
         dry_run=line.take("dry-run") is not None,
     )
+    check_how(how)
+    return how
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ RUNNING = """
 --seeds 1,2         every fold is trained with each
 --splits FILE       folds, as `pathfuse data split` writes them; or --folds N, --repeats N, --split_seed N: drawn
 --layer NAME        a layer of the study or of its recipes
---jobs N            runs side by side, which share the cores (1)
+--jobs N            runs side by side on a machine, which share its cores (1; with --gpus as many as GPUs hold)
 --engine NAME       local: processes of this machine; ray: tasks of a cluster (local)
 --address A         with ray: HOST:PORT, auto or local (RAY_ADDRESS, else starts Ray here)
 --gpus X            with ray: GPUs per run, 0.25 puts four on one (0)

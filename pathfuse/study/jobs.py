@@ -12,6 +12,8 @@ from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import Recipe
 from pathfuse.study.file import Options, Study
 
+SPLITS = "data.splits"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -43,6 +45,11 @@ class Job:
     def name(self) -> str:
         """The run in messages, and its folder below the study's."""
         return run_name(self.variant, self.seed, self.repeat, self.fold)
+
+    @property
+    def splits(self) -> Path:
+        """The file of folds, in the folder of the study."""
+        return Path(dict(self.options)[SPLITS])
 
 
 def run_name(variant: str, seed: int, repeat: int, fold: int) -> str:
@@ -95,7 +102,7 @@ def jobs_of(
         for seed in study.seeds:
             for name, variant in prepared.items():
                 own = (("seed", str(seed)), *((("data.seed", str(seed)),) if variant.takes_data_seed else ()))
-                where = (("data.splits", str(splits)), ("data.repeat", str(repeat)), ("data.fold", str(fold)))
+                where = ((SPLITS, str(splits)), ("data.repeat", str(repeat)), ("data.fold", str(fold)))
                 folder = out / run_name(name, seed, repeat, fold)
                 sha256 = _sha256(variant, (*own, *where[1:]), splits_sha256)
                 options = (*variant.options, *own, *where)

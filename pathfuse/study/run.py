@@ -27,7 +27,7 @@ class HowToRun:
     """Where and how many runs at a time.
 
     Attributes:
-        jobs: runs side by side.
+        jobs: runs side by side on a machine.
         engine: `local` or `ray`.
         address: of a Ray cluster.
         gpus: GPUs per run, with Ray.
@@ -43,10 +43,15 @@ class HowToRun:
     dry_run: bool = False
 
     @property
-    def threads(self) -> int:
-        """Threads of each run: what OMP_NUM_THREADS says, else its share of the cores."""
+    def said_threads(self) -> int | None:
+        """What OMP_NUM_THREADS says, if it says a number."""
         said = os.environ.get("OMP_NUM_THREADS", "")
-        return int(said) if said.isdecimal() and int(said) else max(1, _cores() // self.jobs)
+        return int(said) if said.isdecimal() and int(said) else None
+
+    @property
+    def threads(self) -> int:
+        """Threads of each run on this machine: what OMP_NUM_THREADS says, else its share of the cores."""
+        return self.said_threads or max(1, _cores() // self.jobs)
 
 
 def run_study(study: Study, out: Path, how: HowToRun, console: Console, *, layers: Sequence[str] = ()) -> int:
@@ -118,8 +123,8 @@ def _runs(jobs: Sequence[Job], how: HowToRun) -> Iterator[tuple[Job, RunState]]:
     if how.engine == "ray":
         from pathfuse.study.on_ray import run_on_ray
 
-        workers = how.jobs if how.jobs > 1 else None
-        return run_on_ray(jobs, address=how.address, workers=workers, threads=how.threads, gpus=how.gpus)
+        at_a_time = how.jobs if how.jobs > 1 else None
+        return run_on_ray(jobs, address=how.address, at_a_time=at_a_time, threads=how.said_threads, gpus=how.gpus)
     from pathfuse.study.pool import run_locally
 
     return run_locally(jobs, workers=how.jobs, threads=how.threads, devices=_devices())
@@ -165,13 +170,17 @@ def _print_outcome(
         )  # fmt: skip
 
 
-def check_jobs(jobs: int, engine: str) -> None:
-    """Refuses numbers of runs that cannot be.
+def check_how(how: HowToRun) -> None:
+    """Refuses numbers that cannot be, and what another engine is for.
 
     Raises:
         RecipeError: naming the option.
     """
-    if jobs < 1:
-        raise RecipeError(f"--jobs {jobs}: expected a whole number from 1 on.")
-    if engine not in ("local", "ray"):
-        raise RecipeError(f"--engine {engine} is unknown; write local or ray.")
+    if how.jobs < 1:
+        raise RecipeError(f"--jobs {how.jobs}: expected a whole number from 1 on.")
+    if how.engine not in ("local", "ray"):
+        raise RecipeError(f"--engine {how.engine} is unknown; write local or ray.")
+    if not (0 <= how.gpus <= 1 or (how.gpus > 1 and how.gpus.is_integer())):
+        raise RecipeError(f"--gpus {how.gpus:g}: expected a share of one GPU, from 0 to 1, or a whole number of them.")
+    if how.engine == "local" and (how.gpus or how.address):
+        raise RecipeError(f"--{'gpus' if how.gpus else 'address'} is for --engine ray only.")
