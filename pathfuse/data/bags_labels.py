@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pathfuse.data.label_map import ISH
 from pathfuse.errors import CaseTableError
 
 CASE = ("case_id", "PATIENT", "patient", "id", "ID", "slide_id")
@@ -147,8 +148,10 @@ def _flag(path: Path, line: int, column: str, cell: str) -> bool:
 
 
 def _refuse_two(path: Path, first: Labelled, second: Labelled) -> None:
-    for name in ("patient_id", "label", "split"):
-        before, now = getattr(first, name), getattr(second, name)
+    said = [(name, getattr(first, name), getattr(second, name)) for name in ("patient_id", "label", "split")]
+    # Other columns may be about the slide; this one decides the label, so a second row may not be overlooked.
+    said += [(name, before, second.more[name]) for name, before in first.more.items() if name.lower() == ISH]
+    for name, before, now in said:
         if before != now:
             raise CaseTableError(
                 f"{path.name} line {second.line}: case {first.case_id} has {name} {now!r}, but {before!r} in line "

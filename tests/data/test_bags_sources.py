@@ -126,6 +126,7 @@ def test_two_files_of_one_name_are_refused_only_when_the_name_is_used(tmp_path):
         ("a,b,c,d\n1,2,3,4\n", "no header and 4 columns"),
         ("case_id,label\n,0\n", "line 2: case_id is empty"),
         ("case_id,label\nx,0\nx,1\n", "line 3: case x has label '1', but '0' in line 2"),
+        ("case_id,slide_id,label,ISH\nx,x-1,0,\nx,x-2,0,neg\n", "line 3: case x has ISH 'neg', but '' in line 2"),
         ("case_id,label,split\nx,0,training\n", "split 'training' is none of"),
         ("case_id,label\nx\ny,0,1\n", "line 2: 1 cells"),
         ("slide_id,HE,label\nx,2,0\n", "HE is '2', neither 0 nor 1"),
@@ -138,6 +139,15 @@ def test_a_wrong_label_table_is_one_line_with_its_place(tmp_path, text, message)
     with pytest.raises(CaseTableError, match=message) as caught:
         bags({"he": tmp_path / "he"}, write(tmp_path / "l.csv", text), classes=["0", "1"]).spec()
     assert "\n" not in str(caught.value)
+
+
+def test_what_ish_says_in_a_label_table_decides_the_merged_label(tmp_path):
+    for name in ("a-1", "a-2", "b-1"):
+        foreign.trident(tmp_path / "he" / f"{name}.h5", foreign.features(3, 4), foreign.grid(3))
+    rows = "a,a-1,2+,pos,1\na,a-2,2+,pos,2\nb,b-1,2+,neg,1\n"
+    table = write(tmp_path / "l.csv", "case_id,slide_id,label,ISH,block\n" + rows)  # a block is one of the slide
+    data = bags({"he": tmp_path / "he"}, table, label_map="zero_low_high_ish")
+    assert [case.label for case in data.cohort.cases] == ["high", "low"]
 
 
 def test_a_label_table_in_another_encoding_or_a_folder_without_features_is_one_line(tmp_path):
