@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from pathfuse.errors import PathfuseError
 from pathfuse.evaluate.compare import compare_runs
-from pathfuse.evaluate.compared_run import read_runs
+from pathfuse.evaluate.compared_run import ComparedRun, read_runs
 from pathfuse.evaluate.comparison import CompareOptions
 from pathfuse.evaluate.comparison_files import as_table, write_comparison
 from pathfuse.report.write import write_comparison_report, write_study_report
@@ -21,6 +22,7 @@ from pathfuse.study.scores import RunScores, read_scores, spread_of, subset_of
 from pathfuse.study.tables import lacking, write_folds, write_table
 
 TABLES, FIGURES = "tables", "figures"
+COMPARISON = ("comparison.csv", "comparison.md", "comparison.html", "comparison.json")
 IN_TERMINAL = ("balanced_accuracy", "auroc", "auroc_weighted", "macro_f1")
 
 
@@ -68,8 +70,7 @@ def _compare(
     if len(study.variants) < 2:
         return []
     if len(whole) < 2:
-        console.print("no comparison: fewer than two variants are finished", highlight=False)
-        return []
+        return _none(out, "fewer than two variants are finished", console)
     report = study.report
     options = CompareOptions(
         metrics=report.metrics,
@@ -78,12 +79,26 @@ def _compare(
         permutations=report.permutations,
     )
     try:
-        comparison = compare_runs(read_runs([out / name for name in whole]), options)
+        comparison = compare_runs([_of_study(out / name, by_variant[name]) for name in whole], options)
     except PathfuseError as error:
-        console.print(f"no comparison: {error}", highlight=False, soft_wrap=True)
-        return []
+        return _none(out, str(error), console)
     console.print(as_table(comparison))
     return [*write_comparison(out, comparison), *write_comparison_report(comparison, out / "comparison.html")]
+
+
+def _of_study(folder: Path, scores: Sequence[RunScores]) -> ComparedRun:
+    """The runs of a variant that belong to the study; earlier ones with other seeds may lie beside them."""
+    own = {run.job.folder.relative_to(folder).as_posix() for run in scores}
+    (found,) = read_runs([folder])
+    return replace(found, folds=tuple(fold for fold in found.folds if fold.name in own))
+
+
+def _none(out: Path, reason: str, console: Console) -> list[Path]:
+    """Says why there is no comparison; one of an earlier state of the study would pass for one of this."""
+    for name in COMPARISON:
+        (out / name).unlink(missing_ok=True)
+    console.print(f"no comparison: {reason}", highlight=False, soft_wrap=True)
+    return []
 
 
 def _spreads(study: Study, by_variant: Mapping[str, Sequence[RunScores]], expected: int) -> Table:

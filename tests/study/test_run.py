@@ -89,6 +89,17 @@ def test_a_failed_run_is_recorded_and_the_rest_goes_on(
     assert "fewer than two variants are finished" in capsys.readouterr().out
 
 
+def test_a_report_is_of_the_study_as_it_is_now(done: Path, call: Call, study: Path, tmp_path: Path) -> None:
+    # Runs of another seed lie beside those of this one and are not counted.
+    assert call("out", "--seeds", "2") == 0
+    assert call("fresh", "--seeds", "2") == 0
+    assert (done / "comparison.csv").read_bytes() == (tmp_path / "fresh" / "comparison.csv").read_bytes()
+    # A comparison with a variant that is no longer finished does not stay.
+    study.write_text(study.read_text().replace("modality: ihc", "modality: mri"))
+    assert call("out") == 1
+    assert not list(done.glob("comparison.*"))
+
+
 def test_shards_together_are_the_whole_study(
     done: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
