@@ -107,7 +107,7 @@ def _on_run(name: str, words: list[str]) -> int:
         return 0
     prepare_lightning()
     from pathfuse.cli.ensemble import on_members
-    from pathfuse.study.ensemble import members_of
+    from pathfuse.study.ensemble import members_of, unfinished_in
     from pathfuse.training import evaluate
     from pathfuse.training.ranks import is_first_rank
     from pathfuse.training.run_folder import RunFolder
@@ -120,6 +120,8 @@ def _on_run(name: str, words: list[str]) -> int:
         folder = Path(out) if out else runs.with_name(f"{runs.name}_{name}_{time}")
         with RunFolder.claim(folder):
             on_members(name, line, members, work, folder, Console())
+            if left_out := unfinished_in(runs):
+                print(f"WARNING: runs that are not finished are no members: {len(left_out)}, first {left_out[0]}")
         return 0
     chosen = choose_run(line, needs_labels=name == "test")
     if name != "validate" and is_first_rank() and (warning := chosen.warning()):

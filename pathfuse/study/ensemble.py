@@ -46,22 +46,31 @@ def members_of(folder: Path) -> dict[str, list[Path]]:
     Returns:
         Nothing where the folder is a run itself, or holds none.
     """
-    if (folder / CONFIG).is_file():
+    runs = _runs_below(folder)
+    if not runs:
         return {}
-    for depth in range(1, DEPTH + 1):
-        runs = sorted(path.parent for path in folder.glob("/".join(["*"] * depth + [CONFIG])))
-        trained = [run for run in runs if (run / PREDICTIONS).is_file()]
-        if not runs:
-            continue
-        if not trained:
-            raise RunError(f"{folder} has {len(runs)} runs, none of which is finished. Finish one first.")
-        if not (folder / RUNS).is_file():
-            return {folder.resolve().name: trained}
-        found: dict[str, list[Path]] = {}
-        for run in trained:
-            found.setdefault(run.relative_to(folder).parts[0], []).append(run)
-        return found
-    return {}
+    trained = [run for run in runs if (run / PREDICTIONS).is_file()]
+    if not trained:
+        raise RunError(f"{folder} has {len(runs)} runs, none of which is finished. Finish one first.")
+    if not (folder / RUNS).is_file():
+        return {folder.resolve().name: trained}
+    found: dict[str, list[Path]] = {}
+    for run in trained:
+        found.setdefault(run.relative_to(folder).parts[0], []).append(run)
+    return found
+
+
+def unfinished_in(folder: Path) -> list[Path]:
+    """The runs below a folder that were begun and are no members, because they are not finished."""
+    return [run for run in _runs_below(folder) if not (run / PREDICTIONS).is_file()]
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    """The runs at the shallowest level that has some; none where the folder is a run itself."""
+    if (folder / CONFIG).is_file():
+        return []
+    levels = ("/".join(["*"] * depth + [CONFIG]) for depth in range(1, DEPTH + 1))
+    return next((sorted(path.parent for path in found) for level in levels if (found := list(folder.glob(level)))), [])
 
 
 def combine(folders: Sequence[Path], out: Path) -> int:

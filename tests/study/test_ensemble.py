@@ -40,7 +40,11 @@ def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
     own = {row["case_id"]: row["p_0"] for row in rows(tmp_path / "own" / "predictions.csv")}
     tested = {row["case_id"]: row["p_0"] for f in (0, 1) for row in rows(done / f"he/seed1/r0f{f}/predictions.csv")}
     assert own == tested
+    (done / "he/seed1/r0f1/predictions.csv").unlink()
     capsys.readouterr()
+    assert main(["test", str(done / "he"), "--out", str(tmp_path / "part")]) == 0
+    assert "WARNING: runs that are not finished are no members: 1, first" in capsys.readouterr().out
+    assert len(rows(tmp_path / "part" / "predictions.csv")) == 8
     assert main(["predict", str(done)]) == 2
     assert "say which cases to predict" in capsys.readouterr().err
 
