@@ -4,10 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from pathfuse.data.bags import PairedBags
 from pathfuse.data.cases import Case, CaseTable
+from pathfuse.data.demo import DemoOptions
+from pathfuse.data.demo.bags import DemoBags
+from pathfuse.data.demo.slides import DemoSlides
 from pathfuse.data.label_map import MAPS, label_map_of, merge_labels
+from pathfuse.data.labelled_patches import LabelledPatches
 from pathfuse.data.patches import PairedPatches
+from pathfuse.data.slide_patches import SlidePatches
+from pathfuse.data.thumbnails import SlideThumbnails
 from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.registry import DATA
 from tests.conftest import write_cases
 
 
@@ -72,3 +80,28 @@ def test_patches_take_a_label_map_and_the_classes_of_a_run(tmp_path):
     assert spec.classes == ("0", "low", "high") and spec.class_counts == (2, 4, 2)
     again = PairedPatches(label_map="zero_low_high", classes=["0", "low", "high"], **options).spec()
     assert again == spec
+
+
+EVERY_MODULE = {
+    LabelledPatches: DemoOptions(patients=12, cases_per_patient=1, size_px=16),
+    PairedBags: DemoBags(patients=12, grid=2),
+    PairedPatches: DemoOptions(patients=12, cases_per_patient=1, size_px=16),
+    SlidePatches: DemoSlides(patients=12, slide_px=128),
+    SlideThumbnails: DemoSlides(patients=12, slide_px=128),
+}
+
+
+def test_every_data_module_is_tried():
+    assert {kind.__name__ for kind in EVERY_MODULE} == set(DATA.names())
+
+
+@pytest.mark.parametrize("kind", EVERY_MODULE, ids=lambda kind: kind.__name__)
+def test_every_data_module_takes_a_label_map(kind, tmp_path):
+    options = {"demo": EVERY_MODULE[kind], "cache": str(tmp_path), "num_workers": 0, "batch_size": 12}
+    if kind is not PairedBags:
+        options["size_px"] = 16
+    data = kind(label_map="zero_low_high", **options)
+    assert data.spec().classes == ("0", "low", "high")
+    own = {case.case_id: case.label for case in kind(**options).cohort.cases}
+    merged_to = {"0": "0", "1+": "low", "2+": "low", "3+": "high"}
+    assert {case.case_id: case.label for case in data.cohort.cases} == {c: merged_to[label] for c, label in own.items()}
