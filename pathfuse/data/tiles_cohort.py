@@ -100,7 +100,9 @@ def place_tiles(
 
 
 def _of_store(file: CaseFile, found: SlideFiles, modality: str, grid: PatchGrid) -> SlideTiles | None:
-    paths = found.get(file.path.stem, modality)
+    name = file.path.stem
+    # Of SLIDE.ome.tif some tools leave the name with .ome, and `pathfuse extract` without.
+    paths = found.get(name, modality) or found.get(name.removesuffix(".ome"), modality)
     if not paths:
         return None
     return tiles_of_store(file.path, open_slide(paths[0], mpp=file.mpp), mpp=file.mpp, grid=grid)

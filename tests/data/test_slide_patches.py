@@ -15,6 +15,7 @@ from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.macenko import Macenko
 from pathfuse.slides.tissue import TissueRule
 from tests.data.pairs import write_table
+from tests.slides.drawing import write_ome
 from tests.store import foreign
 
 GLASS = (242, 240, 243)
@@ -235,6 +236,17 @@ def test_a_slide_without_a_feature_file_is_left_out_and_named(cohort):
     patches = data(cohort)
     assert everything(patches).present["ihc"].tolist() == [False, False, True, True]
     assert "1 slides have no file in data.stores and are left out: A_ihc.png (ihc)." in patches.notes()
+
+
+@pytest.mark.parametrize("features", ["A_he.h5", "A_he.ome.h5"])
+def test_the_features_of_an_ome_tiff_are_found_with_and_without_its_second_suffix(cohort, features):
+    before = everything(data(cohort))
+    pixels = np.asarray(Image.open(cohort / "slides" / "A_he.png").convert("RGB"))
+    write_ome(cohort / "slides" / "A_he.ome.tif", pixels, mpp=MPP)
+    (cohort / "he" / "A_he.h5").rename(cohort / "he" / features)
+    table = (cohort / "cases.csv").read_text().replace("A_he.png", "A_he.ome.tif")
+    (cohort / "cases.csv").write_text(table)
+    assert torch.equal(everything(data(cohort)).x["he"].values, before.x["he"].values)
 
 
 def test_stored_patches_need_no_spacing(cohort):
