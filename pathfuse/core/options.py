@@ -1,8 +1,8 @@
-"""Checks of the numbers that a recipe gives to a component, for one line in place of a library's own error."""
+"""Checks of the options that a recipe gives to a component, for one line in place of a library's own error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pathfuse.errors import RecipeError
 
@@ -29,3 +29,14 @@ def check_shares(asked_by: str, values: Mapping[str, float]) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise RecipeError(f"{asked_by}.{name} is {value}; give a share from 0 to 1.")
+
+
+def check_once(asked_by: str, modalities: Sequence[str] | None) -> None:
+    """Refuses a stain that is named twice; None is an option that is not set.
+
+    Args:
+        asked_by: class name of the component.
+        modalities: the stains that it is told to read.
+    """
+    if modalities is not None and len(set(modalities)) < len(modalities):
+        raise RecipeError(f"{asked_by}.modalities is {', '.join(modalities)}; name each stain once.")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pathfuse.core import Backbone, Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
-from pathfuse.core.options import check_counts, check_shares
+from pathfuse.core.options import check_counts, check_once, check_shares
 from pathfuse.core.spec import Kind
 from pathfuse.errors import RecipeError
 from pathfuse_mil.packed import Bag, readable
@@ -38,6 +38,7 @@ class BagEncoder(Encoder):
         modalities: list[str] | None = None,
     ) -> None:
         super().__init__()
+        check_once("BagEncoder", modalities)
         check_counts("BagEncoder", {"dim": dim})
         check_shares("BagEncoder", {"dropout": dropout})
         self.dim = dim
@@ -91,6 +92,7 @@ class PatchEncoder(Encoder):
         recompute: bool = False,
     ) -> None:
         super().__init__()
+        check_once("PatchEncoder", modalities)
         check_counts("PatchEncoder", {"dim": dim, "patches_at_once": patches_at_once})
         check_shares("PatchEncoder", {"dropout": dropout})
         self.modalities = modalities

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
-from pathfuse.core.options import check_counts, check_shares
+from pathfuse.core.options import check_counts, check_once, check_shares
 from pathfuse.core.products import linear
 from pathfuse.errors import RecipeError
 from pathfuse_wsmcl.attention import NystromAttention, Score
@@ -83,6 +83,7 @@ class NystromEncoder(Encoder):
         stream_above: int = 8192,
     ) -> None:
         super().__init__()
+        check_once("NystromEncoder", modalities)
         counts = {"width": width, "heads": heads, "landmarks": landmarks, "inverse_steps": inverse_steps}
         check_counts("NystromEncoder", counts)
         check_shares("NystromEncoder", {"dropout": dropout})

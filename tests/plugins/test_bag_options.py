@@ -19,6 +19,11 @@ ENCODER_OPTIONS = [
     ("NystromEncoder", {"inverse_steps": 0}),
     ("NystromEncoder", {"dropout": 2.0}),
     ("NystromEncoder", {"kernel": -3}),
+    ("NystromEncoder", {"modalities": ["ihc", "ihc"]}),
+    ("BagEncoder", {"modalities": ["he", "ihc", "he"]}),
+    ("PatchEncoder", {"patches_at_once": 0}),
+    ("PatchEncoder", {"dim": 0}),
+    ("PatchEncoder", {"modalities": ["he", "he"]}),
 ]
 FUSION_OPTIONS = [
     ("AttentionFusion", {"hidden": 0}),
@@ -44,7 +49,7 @@ FUSION_OPTIONS = [
 @pytest.mark.parametrize(("name", "options"), ENCODER_OPTIONS)
 def test_an_encoder_refuses_it_by_name(name, options):
     with pytest.raises(RecipeError, match=f"{name}.*{next(iter(options))}"):
-        ENCODERS.get(name)(SPEC, **options)
+        ENCODERS.get(name)(SPEC, **({"backbone": None} if name == "PatchEncoder" else {}), **options)
 
 
 @pytest.mark.parametrize(("name", "options"), FUSION_OPTIONS)
