@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathfuse.data.cases import Case
 
 MPP_TOLERANCE = 0.02
+WIDE = 10_000  # a line per file, whatever its name: a terminal breaks long lines itself, a file needs none broken
 
 
 def inspect(line: Words) -> int:
@@ -31,9 +32,8 @@ def inspect(line: Words) -> int:
     files = _files(line.positional)
     line.positional = []
     line.finish()
-    table = Table(
-        "file", "format", "patches x width", "type", "layout", "coordinates", "patch", "mpp", "encoder", box=None
-    )
+    names = ("file", "format", "patches", "width", "type", "layout", "coords", "patch", "mpp", "encoder")
+    table = Table(*names, box=None, pad_edge=False)
     failed = 0
     for path in files:
         try:
@@ -42,14 +42,15 @@ def inspect(line: Words) -> int:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
             continue
-        coords = "level-0 px" if slide.coords_level0_px is not None else "µm" if slide.coords_um is not None else "none"
+        coords = "px" if slide.coords_level0_px is not None else "µm" if slide.coords_um is not None else "none"
         size = slide.patch_size_level0 or slide.patch_size_um
         unit = "px" if slide.patch_size_level0 else "µm"
         rows = slide.features
         table.add_row(
             path.name,
             slide.source_format,
-            f"{rows.shape[0]} x {rows.shape[1]}",
+            str(rows.shape[0]),
+            str(rows.shape[1]),
             rows.dtype.lstrip("<|="),
             _layout(path),
             coords,
@@ -57,7 +58,7 @@ def inspect(line: Words) -> int:
             "?" if slide.mpp is None else f"{slide.mpp:g}",
             slide.encoder or "?",
         )
-    Console().print(table)
+    Console(width=WIDE).print(table)
     return 1 if failed else 0
 
 
@@ -162,7 +163,13 @@ def _layout(path: Path) -> str:
     )
     if array is None:
         return "?"
-    return "contiguous" if array.contiguous else "list" if contents.listed else f"chunks {array.chunks}"
+    return (
+        "contiguous"
+        if array.contiguous
+        else "list"
+        if contents.listed
+        else f"chunks {'x'.join(map(str, array.chunks or ()))}"
+    )
 
 
 def _refuse_filled(out: Path, overwrite: bool) -> None:

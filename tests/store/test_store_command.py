@@ -33,18 +33,29 @@ def test_help_names_all_verbs(capsys):
 
 
 def test_inspect_says_what_a_file_is(folder, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     assert store(["inspect", str(folder / "he"), str(folder / "ihc" / "s0.h5")]) == 0
     out = capsys.readouterr().out
-    assert "trident" in out and "12 x 4" in out and "chunks (1, 4)" in out and "512 px" in out and "uni_v1" in out
-    assert "stamp" in out and "128 µm" in out and "contiguous" in out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert len(lines) == 5 and max(map(len, out.splitlines())) <= 80
+    assert lines[1] == "s0.h5 trident 12 4 f2 chunks 1x4 px 512 px ? uni_v1"
+    assert lines[4].startswith("s0.h5 stamp 9 6 ") and "contiguous µm 128 µm ?" in lines[4]
+
+
+def test_inspect_breaks_no_line_and_no_name(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "TCGA-00-0000-01Z-00-DX1.00000000-0000-0000-0000-000000000000"
+    foreign.trident(tmp_path / f"{name}.h5", foreign.features(12, 4, 0), foreign.grid(12))
+    assert store(["inspect", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and f"{name}.h5" in lines[1] and lines[1].rstrip().endswith("uni_v1")
 
 
 def test_inspect_goes_on_after_a_bad_file(folder, capsys):
     (folder / "he" / "s1.h5").write_bytes(b"no")
     assert store(["inspect", str(folder / "he")]) == 1
     captured = capsys.readouterr()
-    assert "s1.h5" in captured.err and "12 x 4" in captured.out
+    assert "s1.h5" in captured.err and "s2.h5" in captured.out
 
 
 def test_check_of_a_sound_cohort_is_0_and_counts_what_it_read(folder, capsys):
