@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import DEMO, Config, merge, read_yaml
-from pathfuse.study.reading import mapping, refuse_unknown, words
+from pathfuse.study.reading import file_name, mapping, refuse_unknown, words
 from pathfuse.study.report_file import Report, read_report
 
 Options = tuple[tuple[str, str], ...]
@@ -20,7 +19,6 @@ Options = tuple[tuple[str, str], ...]
 KEYS = ("variants", "grid", "grids", "splits", "seeds", "overrides", "report", "layers")
 VARIANT_KEYS = ("recipe", "layers", "overrides", "subset")
 DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify")
-NAME = re.compile(r"[A-Za-z0-9][\w+-]*")  # no dot: it ends the name in --VARIANT.key
 RESERVED = ("tables", "figures")
 DEFAULT_SEED = 7
 
@@ -101,7 +99,12 @@ def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str
         variants,
         _seeds(config.get("seeds", [DEFAULT_SEED]), str(path)),
         _splits(config.get("splits"), path),
-        read_report(config.get("report"), str(path), [variant.name for variant in variants]),
+        read_report(
+            config.get("report"),
+            str(path),
+            [variant.name for variant in variants],
+            list(dict.fromkeys(axis for variant in variants for axis in variant.axes)),
+        ),
     )
     return study, tuple(layer for layer in layers if layer == DEMO or layer not in own)
 
@@ -168,10 +171,9 @@ def _cells(axes: Config, place: str, shared: Options) -> list[Variant]:
 
 
 def _variant(name: object, axes: Mapping[str, str], parts: Sequence[tuple[str, object]], shared: Options) -> Variant:
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
-        raise RecipeError(
-            f"{parts[0][0]}: {name!r} becomes a folder, so it is made of letters, digits, _, + and -. Rename it."
-        )
+    name = file_name(name, parts[0][0])
+    if name in RESERVED:
+        raise RecipeError(f"{parts[0][0]}: the folder {name} of a study has another use. Rename the variant.")
     recipes: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     options, subset = shared, ""

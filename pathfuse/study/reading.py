@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
 from pathfuse.errors import RecipeError
+
+NAME = re.compile(r"[A-Za-z0-9][\w+-]*")  # no dot: it ends the name in --VARIANT.key
 
 
 def mapping(value: object, place: str) -> dict[str, Any]:
@@ -41,6 +44,19 @@ def whole(value: object, place: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise RecipeError(f"{place}: {value!r} is no whole number from 1 on.")
     return value
+
+
+def file_name(name: object, place: str) -> str:
+    """A word that becomes the name of a file or folder, and of nothing outside the study's.
+
+    Raises:
+        RecipeError: if it is anything but letters, digits, _, + and -.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise RecipeError(
+            f"{place}: {name!r} becomes a file or folder, so it is made of letters, digits, _, + and -. Rename it."
+        )
+    return name
 
 
 def refuse_unknown(found: Iterable[object], known: Iterable[str], place: str, what: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pathfuse.errors import RecipeError
-from pathfuse.study.reading import mapping, refuse_unknown, whole, words
+from pathfuse.study.reading import file_name, mapping, refuse_unknown, whole, words
 
 KEYS = ("metrics", "baseline", "draws", "permutations", "tables", "figures")
 TABLE_KEYS = ("title", "columns", "variants", "published", "note")
@@ -83,8 +83,14 @@ class Report:
     figures: tuple[FigureSpec, ...] = ()
 
 
-def read_report(value: object, file: str, variants: Sequence[str]) -> Report:
+def read_report(value: object, file: str, variants: Sequence[str], axes: Sequence[str]) -> Report:
     """The part `report` of a study.
+
+    Args:
+        value: what the file says.
+        file: its name.
+        variants: names of the variants.
+        axes: names of the axes of its grids.
 
     Raises:
         RecipeError: naming the place and the nearest known word.
@@ -101,11 +107,11 @@ def read_report(value: object, file: str, variants: Sequence[str]) -> Report:
         whole(found.get("draws", 10_000), f"{place}.draws"),
         whole(found.get("permutations", 10_000), f"{place}.permutations"),
         tuple(
-            _table(str(name), own, f"{place}.tables.{name}", variants)
+            _table(file_name(name, f"{place}.tables"), own, f"{place}.tables.{name}", variants)
             for name, own in mapping(found.get("tables"), f"{place}.tables").items()
         ),
         tuple(
-            _figure(str(name), own, f"{place}.figures.{name}", variants)
+            _figure(file_name(name, f"{place}.figures"), own, f"{place}.figures.{name}", variants, axes)
             for name, own in mapping(found.get("figures"), f"{place}.figures").items()
         ),
     )
@@ -116,23 +122,29 @@ def _table(name: str, value: object, place: str, variants: Sequence[str]) -> Tab
     refuse_unknown(found, TABLE_KEYS, place, "key of a table")
     published = mapping(found.get("published"), f"{place}.published")
     _variants(published, variants, f"{place}.published")
+    columns = words(found.get("columns"), f"{place}.columns")
+    for key, own in published.items():
+        # Without a column it would not be shown.
+        if columns:
+            refuse_unknown(mapping(own, f"{place}.published.{key}"), columns, f"{place}.published.{key}", "column")
     return TableSpec(
         name,
         str(found.get("title", name)),
-        words(found.get("columns"), f"{place}.columns"),
+        columns,
         _variants(words(found.get("variants"), f"{place}.variants"), variants, f"{place}.variants"),
         {key: mapping(own, f"{place}.published.{key}") for key, own in published.items()},
         str(found.get("note", "")),
     )
 
 
-def _figure(name: str, value: object, place: str, variants: Sequence[str]) -> FigureSpec:
+def _figure(name: str, value: object, place: str, variants: Sequence[str], axes: Sequence[str]) -> FigureSpec:
     found = mapping(value, place)
     refuse_unknown(found, FIGURE_KEYS, place, "key of a figure")
     if found.get("kind") not in get_args(Kind):
         raise RecipeError(f"{place}.kind: {found.get('kind')!r} is unknown; write {' or '.join(get_args(Kind))}.")
     if found["kind"] == "bars" and not isinstance(found.get("value"), str):
         raise RecipeError(f"{place}: bars need a `value`: a metric, curve:STAGE:COLUMN or explain:KEY.")
+    refuse_unknown(words(found.get("by"), f"{place}.by"), axes, f"{place}.by", "axis of a grid")
     return FigureSpec(
         name,
         found["kind"],
