@@ -41,7 +41,7 @@ def study(words: list[str]) -> int:
     from pathfuse.study.prepare import uses_demo
 
     found = _changed(chosen, line)
-    if has_layer(path, "demo") and "demo" not in layers and uses_demo(found):
+    if has_layer(path, "demo") and "demo" not in layers and uses_demo(found, rest):
         chosen, rest = read_study(path, [*layers, "demo"])
         found = _changed(chosen, line)
         print(f"note: no data root: using the built-in demo cohort with the demo layer of {path.name} (smaller sizes)")

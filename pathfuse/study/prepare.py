@@ -126,8 +126,12 @@ def keep_splits(out: Path, folds: FoldFile) -> Path:
     return path
 
 
-def uses_demo(study: Study) -> bool:
+def uses_demo(study: Study, layers: Sequence[str] = ()) -> bool:
     """Whether the variants run on the generated cohort, because nobody said where the cases are.
+
+    Args:
+        study: the study.
+        layers: further layers, for the recipes that have them.
 
     Raises:
         RecipeError: if that is so for some of them only.
@@ -136,7 +140,8 @@ def uses_demo(study: Study) -> bool:
     for variant in study.variants:
         # What matters is the data alone; other options may name stages that only a recipe's layers have.
         own = tuple((key, value) for key, value in variant.options if key.split(".")[0] == "data")
-        if DEMO in compose([find_recipe(name) for name in variant.recipes], [], own).layers:
+        files = tuple(find_recipe(name) for name in variant.recipes)
+        if DEMO in compose(files, _layers(variant, files, layers), own).layers:
             without.append(variant.name)
     if without and len(without) < len(study.variants):
         raise RecipeError(
@@ -150,7 +155,7 @@ def _prepare(
     variant: Variant, layers: Sequence[str], cohorts: dict[str, CaseData]
 ) -> tuple[Prepared, list[CaseData], list[str]]:
     files = tuple(find_recipe(name) for name in variant.recipes)
-    own_layers = (*variant.layers, *(layer for layer in layers if _has_layer(files, layer)))
+    own_layers = _layers(variant, files, layers)
     last = list(compose(files, own_layers, []).stages)[-1]
     said = [(_named(key, last), value) for key, value in variant.options]
     # A run of a study is one process on one device; runs side by side are the study's.
@@ -183,6 +188,11 @@ def _cases(data: CaseData) -> Sequence[Case]:
     if isinstance(data, CohortData):
         return data.cohort.cases
     return [Case(row.case_id, row.patient_id, row.label) for row in data.split_table()]
+
+
+def _layers(variant: Variant, files: Sequence[Path], layers: Sequence[str]) -> tuple[str, ...]:
+    """Its own, and those of the others that its recipe has."""
+    return (*variant.layers, *(layer for layer in layers if _has_layer(files, layer)))
 
 
 def _has_layer(files: Sequence[Path], layer: str) -> bool:
