@@ -80,8 +80,9 @@ class _Attend(torch.autograd.Function):
             values.to(dtype), weight, q.to(dtype), k.to(dtype), v, out, ql, kl, inverse, context, logs
         )
         ctx.input_dtype = values.dtype
+        score /= heads  # in place: what is marked has to be what is returned
         ctx.mark_non_differentiable(score)
-        return out, v, score / heads
+        return out, v, score
 
     @staticmethod
     @once_differentiable

@@ -96,6 +96,13 @@ def test_in_pieces_equals_the_full_form(score, monkeypatch):
         assert_close(pieces.attention[stain], full.attention[stain], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("score", ["received", "mean_token"])
+@pytest.mark.parametrize("sizes", [[30], [30, 2], [30, 0, 5]])
+def test_scores_choose_and_carry_no_gradient(score, sizes):
+    tokens = model_of({"he": 32, "ihc": 32}, score=score).encoder(batch_of({"he": sizes, "ihc": sizes}))
+    assert all(token.values.requires_grad and not token.score.requires_grad for token in tokens.values())
+
+
 def test_half_precision_features_are_read():
     model = model_of({"he": 32, "ihc": 32}).eval()
     batch = batch_of({"he": [30], "ihc": [20]})
