@@ -14,6 +14,9 @@ from pathfuse.errors import PluginError, RunError
 
 REACH_S = 5.0
 HERE = "local"
+# Ray speaks gRPC, so a head answers a greeting in HTTP/2 (here with empty settings) with its own settings.
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+SETTINGS = b"\x04"  # fourth byte of that answer
 NO_REPORTS = "RAY_USAGE_STATS_ENABLED"
 
 
@@ -90,14 +93,31 @@ def _reach(address: str) -> None:
     """Ray itself would try for minutes.
 
     Raises:
-        RunError: if nobody listens there.
+        RunError: if nobody listens there, or something that is certainly no Ray.
     """
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
         raise RunError(f"--address {address}: write HOST:PORT of the cluster's head, auto or local.")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), REACH_S) as there:
+            answer = _answer(there)
     except (OSError, OverflowError) as error:
         raise RunError(
             f"no Ray cluster answers at {address} ({error}). Start one with `ray start --head`, or correct --address."
         ) from error
+    if answer and answer[3:4] != SETTINGS:
+        raise RunError(
+            f"what answers at {address} is no Ray cluster. Give the port that `ray start --head` says, not that of "
+            "the dashboard."
+        )
+
+
+def _answer(there: socket.socket) -> bytes:
+    """The first bytes that come back; none where it cannot be told, which is left to Ray."""
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return b""
+    try:
+        there.sendall(GREETING)
+        return there.recv(4)
+    except OSError:
+        return b""

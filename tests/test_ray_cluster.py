@@ -1,5 +1,7 @@
 import socket
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -33,6 +35,25 @@ def test_an_address_where_nobody_listens_is_one_line(
         connected(None if by_variable else address),
     ):
         pass
+
+
+class Page(BaseHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+def test_a_web_server_at_the_address_is_told_from_a_cluster_at_once() -> None:
+    pytest.importorskip("ray", reason="needs pathfuse[ray]")
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            address = f"127.0.0.1:{server.server_port}"
+            with pytest.raises(RunError, match=f"what answers at {address} is no Ray cluster"), connected(address):
+                pass
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:port", ":6379"])
