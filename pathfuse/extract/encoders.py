@@ -135,8 +135,8 @@ def _build(kind: type[Backbone], name: str, arguments: dict[str, object], weight
 def digest_of(net: Backbone) -> str:
     """SHA-256 of the class, its options, every tensor (normalisation included) and what shapes the input, in hex.
 
-    Options count where the backbone keeps them as attributes: not all of them show in a tensor, for example how maps
-    are pooled.
+    Options count where the backbone keeps them as public attributes of the same name: not all of them show in a tensor,
+    for example how maps are pooled.
     """
     found = hashlib.sha256()
     facts: dict[str, Any] = {"class": f"{type(net).__module__}.{type(net).__qualname__}", "out_dim": net.out_dim}

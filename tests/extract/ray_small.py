@@ -31,7 +31,8 @@ class Mortal(QuadrantMeans):
 
     def __init__(self, in_chans: int, *, graves: str = "", deaths: int = 0) -> None:
         super().__init__(in_chans)
-        self.graves, self.deaths, self.batches = graves, deaths, 0
+        # Private: what changes no feature has no place in the digest.
+        self._graves, self._deaths, self.batches = graves, deaths, 0
 
     def forward(self, images: Tensor) -> Tensor:
         self.batches += bool(images.any())  # the probe before the first slide is black
@@ -40,9 +41,9 @@ class Mortal(QuadrantMeans):
         return super().forward(images)
 
     def _is_next(self) -> bool:
-        for number in range(self.deaths):
+        for number in range(self._deaths):
             try:
-                os.mkdir(Path(self.graves) / str(number))
+                os.mkdir(Path(self._graves) / str(number))
             except FileExistsError:
                 continue
             return True
