@@ -28,6 +28,7 @@ from pathfuse.evaluate.table import summary
 from pathfuse.files import write_text
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.predictions import Predictions, write_predictions
+from pathfuse.training.run_folder import seal_results
 from pathfuse.training.task import Task
 
 Metrics = dict[str, dict[str, float]]
@@ -65,6 +66,7 @@ def test_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> Non
     write_text(out / "metrics.json", json.dumps(_as_json(metrics), indent=2, allow_nan=False) + "\n")
     _write_diagrams(out, task, calibration)
     _write_predictions(out, task, data, calibration)
+    seal_results(out, checkpoint, data)
     if metrics:
         console.print(summary(metrics))
     else:
@@ -81,6 +83,7 @@ def predict_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> 
         raise RunError(f"no case has a stain that this model reads ({needs}). Check the data root or case table.")
     if trainer.is_global_zero:
         _write_predictions(out, task, data, Calibrators.of_checkpoint(checkpoint, task.spec.classes))
+        seal_results(out, checkpoint, data)
         count = sum(len(rows) for rows in task.collected.values())
         console.print(f"{count} cases predicted: {out / 'predictions.csv'}", highlight=False, soft_wrap=True)
 

@@ -25,6 +25,7 @@ from pathfuse.registry import components
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+VERSIONS = "versions.json"
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,13 @@ class RunFolder:
 
     def versions(self) -> dict[str, Any]:
         """The content of `versions.json`."""
-        return {"recipe_sha256": None, "cases_sha256": None, **self._json("versions.json")}
+        return {"recipe_sha256": None, "cases_sha256": None, **self._json(VERSIONS)}
 
     def seal_predictions(self) -> None:
         """Adds the hash of the predictions to `versions.json`, so that a comparison notices an edited file."""
         digest = hashlib.sha256((self.path / "predictions.csv").read_bytes()).hexdigest()
-        content = {**self._json("versions.json"), "predictions_sha256": digest}
-        write_text(self.path / "versions.json", json.dumps(content, indent=2) + "\n")
+        content = {**self._json(VERSIONS), "predictions_sha256": digest}
+        write_text(self.path / VERSIONS, json.dumps(content, indent=2) + "\n")
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -169,21 +170,50 @@ class RunFolder:
             table.writerows(rows)
 
 
+def seal_results(out: Path, checkpoint: Path, data: CaseData) -> None:
+    """Writes beside predictions in a folder of their own what they were made with, and their hash.
+
+    Args:
+        out: the folder; that of a run has its own `versions.json`, which stays.
+        checkpoint: what predicted; in a run folder it says by which recipe.
+        data: the cases that were predicted.
+    """
+    if (out / VERSIONS).is_file():
+        return
+    run = RunFolder(checkpoint.resolve().parent.parent.parent)
+    known = (run.path / VERSIONS).is_file()
+    made_by = {"run": run.path.name, "recipe_sha256": run.versions()["recipe_sha256"]} if known else {}
+    content = {
+        **_software(),
+        **made_by,
+        "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
+        "cases_sha256": data.fingerprint(),
+    }
+    write_text(out / VERSIONS, json.dumps(content, indent=2) + "\n")
+    RunFolder(out).seal_predictions()
+
+
+def _software() -> dict[str, str]:
+    return {
+        "pathfuse": version("pathfuse"),
+        "torch": torch.__version__,
+        "lightning": version("lightning"),
+        "python": platform.python_version(),
+    }
+
+
 def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
     """Writes what the run was made with: versions, and hashes of recipe, cases, split and folds."""
     text = yaml.safe_dump(config)
     used = {part.distribution for part in components() if part.class_path in text}
     content = {
-        "pathfuse": version("pathfuse"),
+        **_software(),
         "plugins": {name: version(name) for name in sorted(used) if name != "this session"},
-        "torch": torch.__version__,
-        "lightning": version("lightning"),
-        "python": platform.python_version(),
         "recipe_sha256": recipe_hash(config),
         "cases_sha256": data.fingerprint(),
         **split_identity(data),
     }
-    write_text(run.path / "versions.json", json.dumps(content, indent=2) + "\n")
+    write_text(run.path / VERSIONS, json.dumps(content, indent=2) + "\n")
 
 
 def split_identity(data: CaseData) -> dict[str, str | int]:

@@ -171,6 +171,21 @@ def test_testing_a_run_again_gives_its_own_numbers(fit: Run, tmp_path: Path) -> 
     assert (out / "predictions.csv").read_text() == (run / "predictions.csv").read_text()
 
 
+def test_results_in_a_folder_of_their_own_say_what_made_them_and_are_sealed(
+    fit: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = fit("run"), tmp_path / "again"
+    assert main(["test", str(run), "--out", str(out)]) == 0
+    said, own = (json.loads((folder / "versions.json").read_text()) for folder in (out, run))
+    for key in ("pathfuse", "torch", "recipe_sha256", "cases_sha256", "predictions_sha256"):
+        assert said[key] == own[key], key
+    assert (said["run"], said["checkpoint"]) == ("run", "predict/best.ckpt")
+    assert main(["compare", str(run), str(out), "--draws", "20", "--permutations", "20", "--out", str(tmp_path)]) == 0
+    (out / "predictions.csv").write_text((out / "predictions.csv").read_text() + "\n")
+    assert main(["compare", str(run), str(out)]) == 2
+    assert "is not the file that the run wrote" in capsys.readouterr().err
+
+
 def test_validating_a_run_prints_the_metric_that_selected_it(fit: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run = fit("run")
     best = max(float(row["val/balanced_accuracy"]) for row in rows(run / "curves/predict.csv"))
