@@ -21,7 +21,7 @@ from pathfuse.extract.ray_encoder import RayEncoder, Work
 from pathfuse.extract.ray_share import Share
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
-from pathfuse.extract.status import Status, record
+from pathfuse.extract.status import Status, record, recorded_as_done
 from pathfuse.files import write_text
 from pathfuse.locks import FileLock
 
@@ -71,6 +71,7 @@ class RayExtraction:
     overwrite: bool = False
     statuses: list[Status] = field(default_factory=list)
     started: float = field(default_factory=time.time)
+    recorded: frozenset[str] = frozenset()  # done before the run and in its table: skipping them is no news
 
     def run(self, sources: Sequence[SlideSource]) -> list[Status]:
         """Does every slide that nobody else does, and waits for those that others do.
@@ -81,6 +82,7 @@ class RayExtraction:
         """
         sources = [replace(source, path=source.path.absolute()) for source in sources]
         finished = [not self.overwrite and is_finished(one, self.layout, self.settings) for one in sources]
+        self.recorded = recorded_as_done(self.layout.status)
         for source, done in zip(sources, finished, strict=True):
             if done:
                 self._say(source, Status(source.slide_id, "skipped"))
@@ -116,7 +118,8 @@ class RayExtraction:
 
     def _say(self, source: SlideSource, status: Status) -> None:
         status = replace(status, path=str(source.path))
-        record(self.layout.status, status)
+        if status.status != "skipped" or source.slide_id not in self.recorded:
+            record(self.layout.status, status)
         self.shown(status)
 
     @contextmanager

@@ -21,7 +21,7 @@ from pathfuse.extract.layout import Layout
 from pathfuse.extract.reading import Pending, Plan, Reading, plan_slide, read_patches
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
-from pathfuse.extract.status import State, Status, record
+from pathfuse.extract.status import State, Status, record, recorded_as_done
 from pathfuse.locks import FileLock
 from pathfuse.slides.resample import Pixels
 from pathfuse.store.trident_write import trident_writer
@@ -83,6 +83,7 @@ class Extraction:
     chunk: int = CHUNK
     statuses: list[Status] = field(default_factory=list)
     started: float = field(default_factory=time.time)
+    recorded: frozenset[str] = frozenset()  # done before the run and in its table: skipping them is no news
 
     def run(self, sources: Sequence[SlideSource]) -> list[Status]:
         """Does every slide that nobody else does, and waits for those that others do.
@@ -92,6 +93,7 @@ class Extraction:
         """
         if not self.overwrite:
             check_finished(sources, self.layout, self.settings)
+        self.recorded = recorded_as_done(self.layout.status)
         left = list(sources)
         while left:
             done_before = len(self.statuses)
@@ -138,8 +140,7 @@ class Extraction:
                 return Status(source.slide_id, "skipped")
         except PathfuseError as error:  # another process has just done it with other settings
             return Status(source.slide_id, "failed", reason=str(error))
-        finally:
-            remove_remains(source.slide_id, self.layout)
+        remove_remains(source.slide_id, self.layout)
         return None
 
     def _submitted(self, source: SlideSource) -> Pending[Plan] | None:
@@ -202,7 +203,8 @@ class Extraction:
 
     def _say(self, source: SlideSource, status: Status) -> None:
         status = Status(**{**vars(status), "path": str(source.path)})
-        record(self.layout.status, status)
+        if status.status != "skipped" or source.slide_id not in self.recorded:
+            record(self.layout.status, status)
         self.statuses.append(status)
         self.progress.finish(status)
 

@@ -68,6 +68,11 @@ def read_status(table: Path) -> dict[str, Status]:
     return {row["slide"]: Status(**row) for row in rows}  # type: ignore[arg-type]
 
 
+def recorded_as_done(table: Path) -> frozenset[str]:
+    """The slides that the table has as done or empty; asked once, because to record is to read all of the table."""
+    return frozenset(name for name, row in read_status(table).items() if row.status in ("done", "empty"))
+
+
 def _held(table: Path) -> FileLock:
     lock = FileLock(table.with_name(".status.lock"))
     end = time.monotonic() + PATIENCE_S

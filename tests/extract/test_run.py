@@ -11,6 +11,7 @@ from PIL import Image
 
 from pathfuse.errors import ImageError, RecipeError, RunError, StoreError
 from pathfuse.extract import reading
+from pathfuse.extract import run as run_module
 from pathfuse.extract.reading import Readers
 from pathfuse.locks import FileLock
 from pathfuse.slides.slide import Slide
@@ -268,6 +269,21 @@ def test_a_reading_process_that_dies_costs_one_slide(tmp_path: Path, monkeypatch
     assert "a reading process died" in statuses["s0"].reason
     assert statuses["s1"].status == "done"
     assert run(slides, tmp_path / "out")[0]["s0"].status == "done"
+
+
+def test_slides_that_the_table_has_as_done_are_skipped_without_a_look_at_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slides = write_slides(tmp_path / "slides", 3, 200)
+    run(slides, tmp_path / "out")
+    status = tmp_path / "out" / FEATURES / "status.csv"
+    lines = status.read_text().splitlines(keepends=True)
+    status.write_text("".join(line for line in lines if not line.startswith("s1,")))
+    recorded: list[str] = []
+    monkeypatch.setattr(run_module, "record", lambda table, status: recorded.append(status.slide))
+    monkeypatch.setattr(run_module, "remove_remains", lambda *_: pytest.fail("it lists whole folders"))
+    statuses, _ = run(slides, tmp_path / "out")
+    assert {one.status for one in statuses.values()} == {"skipped"} and recorded == ["s1"]
 
 
 @pytest.mark.parametrize("size", [200, 840])  # all of a slide is under way before the next is looked at, or not
