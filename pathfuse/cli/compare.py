@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pathfuse.cli.values import number, whole
 from pathfuse.cli.words import Words
-from pathfuse.errors import RecipeError
 
 USAGE = "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]"
 ABOUT = "paired statistics of runs that were tested on the same patients"
@@ -39,10 +39,10 @@ def compare(words: list[str]) -> int:
     options = CompareOptions(
         metrics=tuple(metrics),
         baseline=line.take("baseline"),
-        draws=_whole(line, "draws", 10_000, 1),
-        permutations=_whole(line, "permutations", 10_000, 1),
-        level=_level(line),
-        seed=_whole(line, "seed", 0, 0),
+        draws=whole("draws", line.take("draws") or "10000", 1),
+        permutations=whole("permutations", line.take("permutations") or "10000", 1),
+        level=number("level", line.take("level") or "0.95", lambda x: 0 < x < 1, "a number between 0 and 1"),
+        seed=whole("seed", line.take("seed") or "0"),
     )
     out, paths = Path(line.take("out") or "comparison"), [Path(word) for word in line.positional]
     line.positional = []
@@ -57,23 +57,3 @@ def compare(words: list[str]) -> int:
     for file in files:
         console.print(str(file), highlight=False, soft_wrap=True)
     return 0
-
-
-def _whole(line: Words, key: str, default: int, least: int) -> int:
-    value = line.take(key)
-    if value is None:
-        return default
-    if not value.isdecimal() or int(value) < least:
-        raise RecipeError(f"--{key} {value}: expected a whole number from {least} on.")
-    return int(value)
-
-
-def _level(line: Words) -> float:
-    value = line.take("level") or "0.95"
-    try:
-        level = float(value)
-    except ValueError:
-        level = 0.0
-    if not 0 < level < 1:
-        raise RecipeError(f"--level {value}: expected a number between 0 and 1.")
-    return level

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pathfuse.cli import splits
 from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.values import whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
@@ -61,7 +62,7 @@ def demo(folder: Path, line: Words) -> int:
     layout = line.take("layout") or "cases"
     if layout not in LAYOUTS:
         raise RecipeError(f"--layout {layout} is unknown; write {', '.join(LAYOUTS)}.")
-    write = LAYOUTS[layout](folder, line, _number(line, "seed", 0))
+    write = LAYOUTS[layout](folder, line, _count(line, "seed", 0))
     line.finish()
     columns = (TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -74,7 +75,7 @@ def demo(folder: Path, line: Words) -> int:
 def _cases(folder: Path, line: Words, seed: int) -> Write:
     from pathfuse.data.demo import DemoOptions, write_cohort
 
-    patients, size = _number(line, "patients", 240), _number(line, "size_px", 64)
+    patients, size = _count(line, "patients", 240), _count(line, "size_px", 64)
     extra = tuple(filter(None, (line.take("extra_stains") or "").split(",")))
     options = DemoOptions(patients=patients, size_px=size, extra_stains=extra, seed=seed)
     return lambda progress: write_cohort(folder, options, progress)
@@ -83,21 +84,25 @@ def _cases(folder: Path, line: Words, seed: int) -> Write:
 def _bci(folder: Path, line: Words, seed: int) -> Write:
     from pathfuse.data.demo import write_bci
 
-    pairs, size = _number(line, "pairs", 100), _number(line, "size_px", 1024)
+    pairs, size = _count(line, "pairs", 100), _count(line, "size_px", 1024)
     return lambda progress: write_bci(folder, pairs, size_px=size, seed=seed, progress=progress)
 
 
 def _slides(folder: Path, line: Words, seed: int) -> Write:
     from pathfuse.data.demo.slides import DemoSlides, write_slides
 
-    options = DemoSlides(patients=_number(line, "patients", 240), slide_px=_number(line, "size_px", 384), seed=seed)
+    options = DemoSlides(
+        patients=_count(line, "patients", 240),
+        slide_px=_count(line, "size_px", 384),
+        seed=seed,
+    )
     return lambda progress: write_slides(folder, options, progress)
 
 
 def _bags(folder: Path, line: Words, seed: int) -> Write:
     from pathfuse.data.demo.bags import DemoBags, write_bags
 
-    options = DemoBags(patients=_number(line, "patients", 240), seed=seed)
+    options = DemoBags(patients=_count(line, "patients", 240), seed=seed)
     return lambda progress: write_bags(folder, options, progress)
 
 
@@ -105,10 +110,5 @@ VERBS = {"check": check, "split": splits.split, "demo": demo}
 LAYOUTS = {"cases": _cases, "bci": _bci, "slides": _slides, "bags": _bags}
 
 
-def _number(line: Words, key: str, default: int) -> int:
-    value = line.take(key)
-    if value is None:
-        return default
-    if not value.isdecimal():
-        raise RecipeError(f"--{key} {value}: expected a whole number.")
-    return int(value)
+def _count(line: Words, key: str, default: int) -> int:
+    return whole(key, line.take(key) or str(default))

@@ -14,15 +14,16 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
 HELP = """
---explainer NAME   a component of slot explainer, with its options as --explainer.KEY VALUE (GradCAM)
---cases IDS        cases that get pictures, separated by commas (all of them)
+--explainer NAME   of images: a component of slot explainer, with its options as --explainer.KEY VALUE (GradCAM);
+                   of bags there is no choice: the attention of the model itself is shown
+--cases IDS        cases that get pictures and tables, separated by commas (all of them)
 --part NAME        test, val, train or all: the cases that are explained (test)
 --data.root DIR    other cases, all of which are explained; also --data.cases FILE
---out DIR          where overlays and explain.json go"""
+--out DIR          where pictures, tables and explain.json go"""
 
 
 def explain(words: list[str]) -> int:
-    """Writes overlays per case and stain, Drop in Accuracy and, where the truth is known, how well it is found."""
+    """Writes pictures of where a run looked, and figures that say how far they can be believed."""
     line = Words.split(words)
     if line.has("help") or not words:
         print(f"usage: {COMMANDS['explain'].usage}\n\n{COMMANDS['explain'].about}\n{HELP}")
@@ -34,11 +35,11 @@ def explain(words: list[str]) -> int:
     out, wanted, part = line.take("out"), line.take("cases"), line.take("part") or "test"
     if part not in ("train", "val", "test", "all"):
         raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
-    name = line.take("explainer") or "GradCAM"
+    name = line.take("explainer")
     prefix = "explainer."
     keys = [key for key, _ in line.options if key.startswith(prefix)]
     options = {key.removeprefix(prefix): line.take(key) or "" for key in keys}
-    explainer = make_explainer(name, options)
+    explainer = make_explainer(name or "GradCAM", options) if name or options else None
     chosen = choose_run(line, needs_labels=False)
     folder = Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     pictures = None if wanted is None else wanted.split(",")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.values import number, one_of, whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
@@ -91,59 +91,38 @@ def _path(key: str, value: str) -> Path:
     return Path(value)
 
 
-def _whole(key: str, value: str) -> int:
-    if not value.isdecimal():
-        raise RecipeError(f"--{key} {value}: expected a whole number.")
-    return int(value)
-
-
 def _batch(key: str, value: str) -> int | None:
-    return None if value == "auto" else _whole(key, value)
+    return None if value == "auto" else whole(key, value)
 
 
-def _number(key: str, value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise RecipeError(f"--{key} {value}: expected a number.")
-    return number
-
-
-def _one_of(*choices: str) -> Read:
-    def read(key: str, value: str) -> str:
-        if value not in choices:
-            raise RecipeError(f"--{key} {value} is unknown; write {' or '.join(choices)}.")
-        return value
-
-    return read
+def _among(*known: str) -> Read:
+    return lambda key, value: one_of(key, value, known)
 
 
 def _truth(key: str, value: str) -> bool:
-    return bool(_one_of("true", "false")(key, value) == "true")
+    return one_of(key, value, ("true", "false")) == "true"
 
 
 OPTIONS: dict[str, Read] = {
     "encoder": _text,
     "weights": _text,
     "out": _path,
-    "mpp": _number,
-    "patch-px": _whole,
-    "overlap-px": _whole,
-    "min-tissue": _number,
+    "mpp": number,
+    "patch-px": whole,
+    "overlap-px": whole,
+    "min-tissue": number,
     "modality": _text,
-    "tissue": _one_of("he", "ihc"),
+    "tissue": _among("he", "ihc"),
     "drop-pen": _truth,
-    "slide-mpp": _number,
-    "dtype": _one_of("float16", "float32"),
-    "autocast": _one_of("none", "bf16", "fp16"),
+    "slide-mpp": number,
+    "dtype": _among("float16", "float32"),
+    "autocast": _among("none", "bf16", "fp16"),
     "batch-size": _batch,
-    "workers": _whole,
+    "workers": whole,
     "device": _text,
     "shard": _text,
-    "engine": _one_of("local", "ray"),
+    "engine": _among("local", "ray"),
     "address": _text,
-    "encoders": _whole,
-    "gpus-per-encoder": _number,
+    "encoders": whole,
+    "gpus-per-encoder": number,
 }

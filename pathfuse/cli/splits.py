@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pathfuse.cli.values import number, one_of, whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
@@ -36,6 +37,7 @@ split CASES       cross-validation folds by patient, each with its own validatio
 
 FORMATS = {"pathfuse": "splits.csv", "clam": "splits", "stamp": "splits.json", "column": ""}
 MOST_VALIDATION = 0.5
+IDS = ("case", "slide")
 LISTED = 10  # pairs that are printed; more would bury the folds
 
 
@@ -44,7 +46,10 @@ def split(path: Path, line: Words) -> int:
     label = line.take("label_column")
     groups = line.take("groups")
     table = _cohort(path, Path(groups) if groups else None) if label is None else _labelled(path, label)
-    kind, ids = _choice(line, "format", tuple(FORMATS)), _choice(line, "ids", ("case", "slide"))
+    kind, ids = (
+        one_of("format", line.take("format") or "pathfuse", tuple(FORMATS)),
+        one_of("ids", line.take("ids") or "case", IDS),
+    )
     stratify, duplicates = line.take("stratify") or "label", line.take("duplicates") or "6"
     if duplicates != "off" and not (duplicates.isdecimal() and int(duplicates) <= 15):
         raise RecipeError(f"--duplicates {duplicates}: expected a whole number up to 15, or off.")
@@ -93,14 +98,14 @@ def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Splits:
 
     return draw_folds(
         cases,
-        folds=_whole(line, "folds", 5),
-        repeats=_whole(line, "repeats", 1),
-        seed=_whole(line, "seed", 0),
+        folds=whole("folds", line.take("folds") or "5"),
+        repeats=whole("repeats", line.take("repeats") or "1"),
+        seed=whole("seed", line.take("seed") or "0"),
         val_fraction=_fraction(line),
         group=line.take("group") or "patient_id",
         site=line.take("site"),
         stratify=stratify,
-        nested=_whole(line, "nested", 0),
+        nested=whole("nested", line.take("nested") or "0"),
     )
 
 
@@ -113,7 +118,7 @@ def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Spl
     from pathfuse.data.fold_files import read_folds
     from pathfuse.data.fold_formats import read_clam, read_stamp
 
-    fraction, seed, val_as = _fraction(line), _whole(line, "seed", 0), line.take("val_as") or ""
+    fraction, seed, val_as = _fraction(line), whole("seed", line.take("seed") or "0"), line.take("val_as") or ""
     if val_as not in ("", "test"):
         raise RecipeError(f"--val_as {val_as} is unknown; write test.")
     place, (word, _, column) = Path(source), source.partition(":")
@@ -179,29 +184,7 @@ def _print_sizes(rows: Sequence[FoldRow]) -> None:
         print(f"{place_name(place, nested)}: {parts} cases (patients)")
 
 
-def _choice(line: Words, key: str, known: Sequence[str]) -> str:
-    value = line.take(key) or known[0]
-    if value not in known:
-        raise RecipeError(f"--{key} {value} is unknown; write {' or '.join(known)}.")
-    return value
-
-
-def _whole(line: Words, key: str, default: int) -> int:
-    value = line.take(key)
-    if value is None:
-        return default
-    if not value.isdecimal():
-        raise RecipeError(f"--{key} {value}: expected a whole number.")
-    return int(value)
-
-
 def _fraction(line: Words) -> float:
-    value = line.take("val_fraction") or "0.2"
-    try:
-        fraction = float(value)
-    except ValueError:
-        fraction = 0.0
     # A validation part is a fold of the training part, of which there are at least two.
-    if not 0 < fraction <= MOST_VALIDATION:
-        raise RecipeError(f"--val_fraction {value}: expected a number above 0, at most {MOST_VALIDATION:g}.")
-    return fraction
+    what = f"a number above 0, at most {MOST_VALIDATION:g}"
+    return number("val_fraction", line.take("val_fraction") or "0.2", lambda x: 0 < x <= MOST_VALIDATION, what)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -39,33 +38,3 @@ def store(words: list[str]) -> int:
     if verb not in verbs:
         raise RecipeError(f"`pathfuse store {verb}` is not understood. There are {', '.join(verbs)}.")
     return verbs[verb](line)
-
-
-def number(line: Words, key: str) -> float | None:
-    """The positive number behind an option, or None.
-
-    Raises:
-        RecipeError: if it is none.
-    """
-    text = line.take(key)
-    try:
-        value = None if text is None else float(text)
-    except ValueError:
-        value = 0.0
-    if value is not None and not 0 < value < float("inf"):
-        raise RecipeError(f"--{key} is {text!r}; give a number above 0.")
-    return value
-
-
-def existing(words: list[str]) -> list[Path]:
-    """The words as paths that exist.
-
-    Raises:
-        RecipeError: if there is none, or one does not exist.
-    """
-    if not words:
-        raise RecipeError("Name a feature file or a folder of them.")
-    for word in words:
-        if not Path(word).exists():
-            raise RecipeError(f"{word} does not exist.")
-    return [Path(word) for word in words]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pathfuse.cli.store import existing, number
+from pathfuse.cli.values import existing, number
 from pathfuse.cli.words import Words
 from pathfuse.errors import PathfuseError, RecipeError, StoreError
 from pathfuse.store import SlideFeatures, open_slide, read_contents
@@ -118,7 +118,7 @@ def convert(line: Words) -> int:
         line.take("cases"),
         line.take("overwrite") is not None,
     )
-    mpp, size = number(line, "mpp"), number(line, "patch_size_level0")
+    mpp, size = (_positive(key, line.take(key)) for key in ("mpp", "patch_size_level0"))
     files = _files(line.positional)
     line.positional = []
     line.finish()
@@ -252,3 +252,7 @@ def _open_paths(
             text = f"the table says mpp {mpp:g}, the file {slide.mpp:g}, which is used"
             findings.append(Finding("error", str(path), text))
     return slides
+
+
+def _positive(key: str, value: str | None) -> float | None:
+    return None if value is None else number(key, value, lambda x: x > 0, "a number above 0")

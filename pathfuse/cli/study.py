@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.train import prepare_lightning
+from pathfuse.cli.values import number, whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
@@ -98,10 +99,10 @@ def _drawn(found: Study, said: dict[str, str]) -> DrawnSplits:
     from pathfuse.study.file import DrawnSplits
 
     before = found.splits if isinstance(found.splits, DrawnSplits) else DrawnSplits()
-    folds = _whole("folds", said.get("folds", str(before.folds)))
-    repeats = _whole("repeats", said.get("repeats", str(before.repeats)))
+    folds = whole("folds", said.get("folds", str(before.folds)))
+    repeats = whole("repeats", said.get("repeats", str(before.repeats)))
     return replace(
-        before, folds=folds, repeats=repeats, seed=_whole("split_seed", said.get("split_seed", str(before.seed)))
+        before, folds=folds, repeats=repeats, seed=whole("split_seed", said.get("split_seed", str(before.seed)))
     )
 
 
@@ -113,16 +114,11 @@ def _recipe_options(line: Words) -> list[tuple[str, str]]:
 def _how(line: Words) -> HowToRun:
     from pathfuse.study.run import HowToRun, check_how
 
-    jobs, gpus = _whole("jobs", line.take("jobs") or "1"), line.take("gpus") or "0"
-    try:
-        share = float(gpus)
-    except ValueError as error:
-        raise RecipeError(f"--gpus {gpus}: expected a number, for example 0.25.") from error
     how = HowToRun(
-        jobs=jobs,
+        jobs=whole("jobs", line.take("jobs") or "1"),
         engine=line.take("engine") or "local",  # type: ignore[arg-type]  # checked below
         address=line.take("address"),
-        gpus=share,
+        gpus=number("gpus", line.take("gpus") or "0", what="a number, for example 0.25"),
         shard=line.take("shard"),
         dry_run=line.take("dry-run") is not None,
     )
@@ -131,16 +127,10 @@ def _how(line: Words) -> HowToRun:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    seeds = tuple(_whole("seeds", word) for word in text.split(","))
+    seeds = tuple(whole("seeds", word) for word in text.split(","))
     if len(set(seeds)) < len(seeds):
         raise RecipeError(f"--seeds {text}: each seed once.")
     return seeds
-
-
-def _whole(key: str, value: str) -> int:
-    if not value.strip().isdecimal():
-        raise RecipeError(f"--{key} {value}: expected a whole number.")
-    return int(value)
 
 
 def _list() -> int:

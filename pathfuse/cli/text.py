@@ -74,7 +74,7 @@ COMMANDS = {
     "explain": Command(
         "pathfuse.cli.explain:explain",
         "pathfuse explain RUN [--data.root DIR | --data.cases FILE] [--explainer NAME] [--out DIR]",
-        "where a run looked, as overlays and figures",
+        "where a run looked, as pictures, tables and figures",
     ),
     "recipes": Command(
         "pathfuse.cli.listing:recipes",
