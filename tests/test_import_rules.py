@@ -32,7 +32,7 @@ MAY = {
     "store": {"core"},
     "extract": {"core", "slides", "store", "data", "registry", "training", "ray_cluster", "locks"},
     "evaluate": {"core"},
-    "explain": {"core", "data", "evaluate"},
+    "explain": {"core", "data", "evaluate", "charts"},
     "charts": set(),
     "report": {"charts", "evaluate", "recipes", "registry"},
     "testing": {"core", "registry"},

@@ -116,10 +116,10 @@ def legend_beside(axes: Axes, title: str | None = None) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), title=title, alignment="left", borderaxespad=0.3)
 
 
-def label(text: object) -> str:
+def label(text: object, longest: int = LONGEST) -> str:
     """A name as it is written in a chart: one line, printable, not longer than fits."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def svg(drawn: Figure, title: str, description: str) -> str:

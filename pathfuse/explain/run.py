@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Collection, Iterable, Sequence, Sized
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from pathfuse.core import Batch, Explainer, Model
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.explain.entries import case_entries, file_name, finite
 from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
 from pathfuse.explain.overlay import overlay, write_png
 from pathfuse.explain.truth import Truth, auc_of, mean_score, random_map
@@ -77,7 +76,7 @@ def explain_cases(
         full = _logits(model, moved)
         maps = explainer.explain(model, moved, full.argmax(1))
         _add_drop(found, model, moved, full, maps, maskings)
-        _add_cases(found, moved, full, maps, classes)
+        found.cases += case_entries(moved, full, maps, classes)
         _draw(found, moved, maps, out, pictures)
         if truth is not None:
             _add_truth(found, moved, maps, truth, seed)
@@ -118,42 +117,14 @@ def _add_drop(
         found.masked[masking.name].append(_logits(model, masked(batch, maps, masking))[seen].cpu())
 
 
-def _add_cases(found: _Found, batch: Batch, full: Tensor, maps: dict[str, Tensor], classes: Sequence[str]) -> None:
-    probability = full.softmax(1).cpu()
-    for row, case_id in enumerate(batch.case_ids):
-        target, predicted = int(batch.target[row]), int(probability[row].argmax())
-        found.cases.append(
-            {
-                "case_id": case_id,
-                "patient_id": batch.patient_ids[row],
-                "target": classes[target] if target >= 0 else None,
-                "explained": classes[predicted],
-                "probability": float(probability[row, predicted]),
-                "stains": [modality for modality in maps if batch.present[modality][row]],
-                "pictures": {},
-            }
-        )
-
-
 def _draw(found: _Found, batch: Batch, maps: dict[str, Tensor], out: Path, pictures: Collection[str] | None) -> None:
     for row, entry in enumerate(found.cases[-len(batch) :]):
         if pictures is not None and entry["case_id"] not in pictures:
             continue
         for modality in entry["stains"]:
-            name = _file_name(entry["case_id"], modality, found.files)
+            name = file_name(entry["case_id"], modality, found.files)
             write_png(out / name, overlay(batch.image(modality)[row], maps[modality][row]))
             entry["pictures"][modality] = name
-
-
-def _file_name(case_id: str, modality: str, taken: set[str]) -> str:
-    # A case id may be any text; two that differ in forbidden signs only must not share a file.
-    stem, number = re.sub(r"[^\w.+-]", "_", f"{case_id}_{modality}"), 1
-    name = f"{stem}.png"
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}.png"
-    taken.add(name)
-    return name
 
 
 def _add_truth(found: _Found, batch: Batch, maps: dict[str, Tensor], truth: Truth, seed: int) -> None:
@@ -176,13 +147,8 @@ def _summary(found: _Found, explainer: Explainer, seed: int) -> dict[str, Any]:
         drops = {
             name: drop_in_accuracy(full, torch.cat(logits).double(), target) for name, logits in found.masked.items()
         }
-        summary["drop_in_accuracy"] = {name: _finite(asdict(drop)) for name, drop in drops.items()}
+        summary["drop_in_accuracy"] = {name: finite(asdict(drop)) for name, drop in drops.items()}
     if found.truth:
         scores = {modality: mean_score(scores) for modality, scores in found.truth.items()}
-        summary["truth"] = {modality: _finite(asdict(score)) for modality, score in scores.items()}
+        summary["truth"] = {modality: finite(asdict(score)) for modality, score in scores.items()}
     return {**summary, "cases": found.cases}
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN; a figure that cannot be computed is null."""
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in figures.items()}

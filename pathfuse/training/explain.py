@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from pathfuse.core import Batch, Explainer
-from pathfuse.errors import RunError
+from pathfuse.errors import RecipeError, RunError
+from pathfuse.explain.bags import explain_bags
+from pathfuse.explain.patch_truth import patch_truth_beside
 from pathfuse.explain.run import explain_cases
 from pathfuse.explain.truth import truth_beside
 from pathfuse.registry import EXPLAINERS
 from pathfuse.training.evaluate import trained_task
+from pathfuse.training.in_bags import predict_in_bags
 from pathfuse.training.plan import Plan
 from pathfuse.training.stage import StageParser
 from pathfuse.training.trust import trusted_imports
@@ -43,7 +47,7 @@ def make_explainer(name: str, options: dict[str, str]) -> Explainer:
 def explain_run(
     plan: Plan,
     checkpoint: Path,
-    explainer: Explainer,
+    explainer: Explainer | None,
     part: str,
     out: Path,
     pictures: Collection[str] | None,
@@ -51,8 +55,20 @@ def explain_run(
 ) -> dict[str, Any]:
     """Explains the cases of one part as the run was trained to see them, and prints the figures.
 
+    Images are explained by an explainer, bags by the attention of the model itself.
+
+    Args:
+        plan: the recipe.
+        checkpoint: its weights.
+        explainer: makes maps of images; None is Grad-CAM, and what bags need.
+        part: train, val, test or all.
+        out: where files go.
+        pictures: ids of the cases that get pictures; None takes all.
+        console: where progress and figures are shown.
+
     Raises:
         RunError: if the part has no case, or a wanted case is not in it.
+        RecipeError: if bags are to be explained by an explainer.
     """
     data = plan.data_of(plan.last)
     task = trained_task(plan, checkpoint)
@@ -61,22 +77,46 @@ def explain_run(
     if missing or not cases:
         absent = f"{missing[0]} is not" if missing else "no case is"
         raise RunError(f"{absent} in the part {part!r} of the data. Choose another --part.")
+    of_bags = any(task.spec[stain].kind != "image" for stain in task.model.reads)
+    if of_bags and explainer is not None:
+        raise RecipeError(
+            f"--explainer {type(explainer).__name__} makes maps of single images, and this run reads bags, whose "
+            "attention is shown. Leave --explainer out."
+        )
     data.setup("predict")
-    loader = data.predict_dataloader()
-    given = task.given or list(task.model.reads)
-    source = data.origin()
-    summary = explain_cases(
-        task.model.eval(),
-        _Shown(loader, cases, given),
-        explainer,
-        out,
-        classes=task.spec.classes,
-        pictures=pictures,
-        truth=truth_beside(source) if source else None,
-        seed=plan.stages[plan.last].seed,
-        console=console,
-    )
-    console.print(figures(summary))
+    shown = _Shown(data.predict_dataloader(), cases, task.given or list(task.model.reads))
+    source, seed = data.origin(), plan.stages[plan.last].seed
+    model = task.model.eval()
+    if of_bags:
+        size = task.eval_bag_size
+        summary = explain_bags(
+            model,
+            shown,
+            out,
+            classes=task.spec.classes,
+            pictures=pictures,
+            truth=patch_truth_beside(source) if source else None,
+            predict=partial(predict_in_bags, model, patches=size) if size else None,
+            seed=seed,
+            console=console,
+        )
+    else:
+        summary = explain_cases(
+            model,
+            shown,
+            explainer or make_explainer("GradCAM", {}),
+            out,
+            classes=task.spec.classes,
+            pictures=pictures,
+            truth=truth_beside(source) if source else None,
+            seed=seed,
+            console=console,
+        )
+    table = figures(summary)
+    if table.row_count:
+        console.print(table)
+    for note in summary.get("notes", []):
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
     console.print(f"{len(summary['cases'])} cases explained: {out}", highlight=False, soft_wrap=True)
     return summary
 
@@ -100,9 +140,10 @@ def figures(summary: dict[str, Any]) -> Table:
     for name, drop in summary.get("drop_in_accuracy", {}).items():
         table.add_row(f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
         table.add_row(f"average drop, {name} mask (%)", _text(drop["average_drop"]))
+    chance = "random weights" if summary["explainer"] == "attention" else "a random map"
     for stain, score in summary.get("truth", {}).items():
         table.add_row(f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
-        table.add_row(f"AUC of a random map, {stain}", _text(score["random_auc"]))
+        table.add_row(f"AUC of {chance}, {stain}", _text(score["random_auc"]))
     return table
 
 

@@ -1,0 +1,99 @@
+"""The attention of a model on bags, slide by slide: what weight every patch got, and where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata  # type: ignore[import-untyped]
+from torch import Tensor
+
+from pathfuse.core import Bags, Batch, SlideInfo
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SlideAttention:
+    """One slide of a case, in one stain.
+
+    Attributes:
+        case_id: the case.
+        stain: the modality.
+        slide: its name, spacing and patch size.
+        weight: (N,) of its patches, as the model gave them.
+        percentile: (N,) percent of the patches of the case's stain, on all its slides, with a lower weight; above 0,
+            below 100.
+        places: (N, 2) top-left (x, y) in level-0 pixels; None if unknown.
+    """
+
+    case_id: str
+    stain: str
+    slide: SlideInfo
+    weight: NDArray[np.floating]
+    percentile: Numbers
+    places: NDArray[np.int64] | None
+
+    @property
+    def edge(self) -> float:
+        """Edge of a patch in level-0 pixels: as stated, or else the smallest step between known places."""
+        if self.slide.patch_size_level0 or self.places is None:
+            return self.slide.patch_size_level0 or 1.0
+        steps = [np.diff(np.unique(self.places[:, axis])) for axis in (0, 1)]
+        return float(min((step.min() for step in steps if len(step)), default=1))
+
+
+def patch_attention(batch: Batch, attention: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Per stain that has bags, the weight (T,) of every patch; other weights of a fusion block are left out."""
+    found = {}
+    for stain, weight in attention.items():
+        bags = batch.x.get(stain)
+        if isinstance(bags, Bags) and weight.shape == bags.values.shape[:1]:
+            found[stain] = weight.detach().float().cpu()
+    return found
+
+
+def by_slide(batch: Batch, stain: str, weight: Tensor) -> Iterator[tuple[SlideAttention, ...]]:
+    """Per case of a batch, its slides of one stain; empty where the stain is absent.
+
+    Args:
+        batch: B cases.
+        stain: a modality with bags.
+        weight: (T,) of its patches.
+    """
+    bags = batch.x[stain]
+    assert isinstance(bags, Bags)
+    offsets, present = bags.offsets.tolist(), batch.present[stain].tolist()
+    for row, case_id in enumerate(batch.case_ids):
+        rows = slice(offsets[row], offsets[row + 1])
+        if not present[row] or rows.start == rows.stop:
+            yield ()
+            continue
+        slides = bags.slides[row] if bags.slides else ()
+        owner = None if bags.slide is None else bags.slide[rows].cpu().numpy()
+        places = None if bags.coords is None else bags.coords[rows].cpu().numpy()
+        if owner is None or not slides:
+            # Several slides that nobody tells apart: a place on one of them would be a guess.
+            places = None if len(slides) > 1 else places
+            slides = slides if len(slides) == 1 else (SlideInfo(case_id),)
+            owner = np.zeros(rows.stop - rows.start, dtype=np.int64)
+        yield _split(case_id, stain, slides, weight[rows].numpy(), owner, places)
+
+
+def _split(
+    case_id: str,
+    stain: str,
+    slides: tuple[SlideInfo, ...],
+    weight: NDArray[np.floating],
+    owner: NDArray[np.int64],
+    places: NDArray[np.int64] | None,
+) -> tuple[SlideAttention, ...]:
+    percentile = 100 * (rankdata(weight) - 0.5) / len(weight)  # equal weights share the mean of their ranks
+    own = [(slide, owner == number) for number, slide in enumerate(slides)]
+    return tuple(
+        SlideAttention(case_id, stain, slide, weight[mine], percentile[mine], None if places is None else places[mine])
+        for slide, mine in own
+        if mine.any()
+    )

@@ -1,0 +1,58 @@
+"""What `explain.json` says about a case, and what its files are called."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from pathfuse.core import Batch
+
+
+def case_entries(batch: Batch, logits: Tensor, stains: Iterable[str], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Per case its target, what is explained, and which of the stains it has.
+
+    Args:
+        batch: B cases.
+        logits: (B, C).
+        stains: those that something can be shown of.
+        classes: label names in the order of the class indices.
+    """
+    probability, shown = logits.softmax(1).cpu(), list(stains)
+    entries: list[dict[str, Any]] = []
+    for row, case_id in enumerate(batch.case_ids):
+        target, predicted = int(batch.target[row]), int(probability[row].argmax())
+        entries.append(
+            {
+                "case_id": case_id,
+                "patient_id": batch.patient_ids[row],
+                "target": classes[target] if target >= 0 else None,
+                "explained": classes[predicted],
+                "probability": float(probability[row, predicted]),
+                "stains": [stain for stain in shown if batch.present[stain][row]],
+                "pictures": {},
+            }
+        )
+    return entries
+
+
+def file_name(name: str, modality: str, taken: set[str], ending: str = "png") -> str:
+    """A file name that nothing else has; it is added to `taken`."""
+    # A case id may be any text; two that differ in forbidden signs only must not share a file.
+    stem, number = re.sub(r"[^\w.+-]", "_", f"{name}_{modality}"), 1
+    file = f"{stem}.{ending}"
+    while file in taken:
+        number += 1
+        file = f"{stem}-{number}.{ending}"
+    taken.add(file)
+    return file
+
+
+def finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN; a figure that cannot be computed is null."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in figures.items()
+    }

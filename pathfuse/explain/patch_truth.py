@@ -1,0 +1,63 @@
+"""Where it is known which patches carry the signal: does the attention find them?"""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
+from pathfuse.data.demo.bags import TRUTH
+from pathfuse.errors import CaseTableError
+from pathfuse.explain.attention import SlideAttention
+
+PatchTruth = dict[tuple[str, str], dict[tuple[str, int, int], bool]]
+"""Case id and stain to slide id and place to whether that patch carries the signal."""
+
+
+def patch_truth_beside(table: Path) -> PatchTruth | None:
+    """The rows of `truth/patches.csv` beside a case table, as the demo bags have it; None if it is not there.
+
+    Args:
+        table: the case table, or the folder that holds it.
+
+    Raises:
+        CaseTableError: if that file has other columns.
+    """
+    path = (table if table.is_dir() else table.parent) / TRUTH
+    if not path.is_file():
+        return None
+    truth: PatchTruth = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            try:
+                place = (row["slide_id"], int(row["x"]), int(row["y"]))
+                truth.setdefault((row["case_id"], row["modality"]), {})[place] = bool(int(row["signal"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise CaseTableError(
+                    f"{path} line {number}: needs case_id, modality, slide_id, and x, y, signal as whole numbers. "
+                    "Correct it, or move it away."
+                ) from error
+    return truth
+
+
+def attention_auc(slides: Sequence[SlideAttention], truth: PatchTruth, seed: int) -> tuple[float, float] | None:
+    """The area under the ROC curve of the weights of a case and stain, and that of random weights.
+
+    None where the truth does not know the patches, or all or none of them carry the signal.
+    """
+    known = truth.get((slides[0].case_id, slides[0].stain), {})
+    planted, weight = [], []
+    for one in slides:
+        for (x, y), own in zip([] if one.places is None else one.places.tolist(), one.weight.tolist(), strict=False):
+            signal = known.get((one.slide.slide_id, x, y))
+            if signal is not None:
+                planted.append(signal)
+                weight.append(own)
+    if not planted or all(planted) or not any(planted):
+        return None
+    chance = np.random.default_rng([seed, zlib.crc32(slides[0].case_id.encode())]).random(len(planted))
+    return float(roc_auc_score(planted, weight)), float(roc_auc_score(planted, chance))
