@@ -1,0 +1,111 @@
+"""`pathfuse explain` on runs that read bags, through the command line."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import pathfuse
+from pathfuse.cli import main
+from pathfuse.data.bags import PairedBags
+from pathfuse.data.demo.bags import DemoBags, write_bags
+from tests.conftest import PROJECT_ROOT
+from tests.recipes.bag_tables import write_bag_table
+
+# With what makes each small.
+RECIPES = {
+    "attention_mil": [],
+    "wsmcl": ["--model.encoder.width=16", "--model.encoder.heads=2"],
+    "clam": [],
+    "transmil": ["--model.fusion.dim=16", "--model.fusion.heads=2", "--model.fusion.landmarks=4"],
+}
+OF_TORCHMIL = ("clam", "transmil")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    options = DemoBags(patients=12, grid=3, missing={"ihc": 0.3})
+    return write_bags(tmp_path_factory.mktemp("cohort") / "bags", options)
+
+
+def fit(recipe, out, *words):
+    file = PROJECT_ROOT / "recipes" / f"{recipe}.yaml"
+    few = ["--trainer.max_epochs=1", "--data.num_workers=0", "--data.missing=allow"]
+    assert main(["fit", "--recipe", str(file), "--out", str(out), *few, *words]) == 0
+    return out
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
+    if recipe in OF_TORCHMIL:
+        pytest.importorskip("torchmil", reason="needs pathfuse[torchmil]")
+    run = fit(recipe, tmp_path / "run", f"--data.root={cohort.parent}", *RECIPES[recipe])
+    capsys.readouterr()
+    one = rows_of(run / "splits.csv")[-1]["case_id"]
+    assert main(["explain", str(run), "--part", "all", "--cases", one, "--out", str(tmp_path / "maps")]) == 0
+    said = capsys.readouterr().out
+    assert "AUC against the truth, he" in said and "AUC of random weights, he" in said and "12 cases explained" in said
+    summary = json.loads((tmp_path / "maps" / "explain.json").read_text())
+    assert 0 <= summary["truth"]["he"]["auc"] <= 1
+
+    data = PairedBags(root=str(cohort.parent), missing="allow", num_workers=0)
+    model = pathfuse.load(run)
+    for batch in data.predict_dataloader():
+        if one not in batch.case_ids:
+            continue
+        with torch.no_grad():
+            attention = model.fuse(batch).attention
+        row = batch.case_ids.index(one)
+        for stain in summary["cases"][[case["case_id"] for case in summary["cases"]].index(one)]["tables"]:
+            bags = batch.x[stain]
+            mine = slice(int(bags.offsets[row]), int(bags.offsets[row + 1]))
+            table = rows_of(tmp_path / "maps" / "attention" / f"{one}_{stain}.csv")
+            written = np.array([line["weight"] for line in table], np.float32)
+            assert np.allclose(written, attention[stain][mine].numpy(), atol=1e-6)
+            slides = [bags.slides[row][number].slide_id for number in bags.slide[mine].tolist()]
+            assert [line["slide_id"] for line in table] == slides
+            assert {f"{slide}_{stain}.png" for slide in slides} == {
+                path.name for path in (tmp_path / "maps").glob(f"{one}*_{stain}.png")
+            }
+
+
+def test_an_explainer_of_images_is_refused_in_one_line(cohort, tmp_path, capsys):
+    run = fit("attention_mil", tmp_path / "run", f"--data.root={cohort.parent}")
+    assert main(["explain", str(run), "--explainer", "GradCAM"]) != 0
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "--explainer GradCAM makes maps of single images" in error and "Leave --explainer out." in error
+
+
+def test_a_run_tested_in_bags_shows_whole_slides_and_what_it_predicts(cohort, tmp_path):
+    run = fit("attention_mil", tmp_path / "run", f"--data.root={cohort.parent}", "--model.eval_bag_size=4")
+    assert main(["explain", str(run), "--part", "all", "--out", str(tmp_path / "maps")]) == 0
+    assert main(["predict", str(run), "--out", str(tmp_path / "scores")]) == 0
+    cases = {case["case_id"]: case for case in json.loads((tmp_path / "maps" / "explain.json").read_text())["cases"]}
+    found = 0
+    for row in rows_of(tmp_path / "scores" / "predictions.csv"):
+        if row["subset"].split("+") == cases[row["case_id"]]["stains"]:
+            best = max(float(value) for key, value in row.items() if key.startswith("p_"))
+            assert cases[row["case_id"]]["probability"] == pytest.approx(best, abs=1e-5)
+            found += 1
+    assert found
+    assert any(
+        len(rows_of(tmp_path / "maps" / table)) > 4 for case in cases.values() for table in case["tables"].values()
+    )
+
+
+def test_other_cases_are_explained_too(cohort, tmp_path):
+    run = fit("attention_mil", tmp_path / "run", f"--data.root={cohort.parent}", "--data.modalities=[he, ihc]")
+    table = write_bag_table(tmp_path / "other", widths=(32, 32), slides=2)
+    words = ["--data.cases", str(table), "--cases", "c00", "--out", str(tmp_path / "maps")]
+    assert main(["explain", str(run), *words]) == 0
+    assert {path.name for path in (tmp_path / "maps").glob("*.png")} == {
+        f"c00-{slide}_{stain}.png" for slide in range(2) for stain in ("he", "ihc")
+    }
+    assert "truth" not in json.loads((tmp_path / "maps" / "explain.json").read_text())
