@@ -10,12 +10,13 @@ from rich.console import Console
 from pathfuse.cli.values import number, whole
 from pathfuse.cli.words import Words
 
-USAGE = "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]"
+USAGE = "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]"
 ABOUT = "paired statistics of runs that were tested on the same patients"
 HELP = """
-RUN                  a run folder, or a folder of the runs of all folds
+RUN                  a run folder, a folder of the runs of all folds, or STAMP's: patient-preds.csv, split-*/
 --baseline NAME      the run that all others are compared with (every pair)
 --metric NAME        a metric, also several separated by commas, or all (balanced_accuracy,auroc)
+--given STAINS       what STAMP's features were made of, such as he; its files do not say
 --draws N            cohorts of patients for the intervals (10000)
 --permutations N     exchanges of the permutation test (10000)
 --level X            of the intervals (0.95)
@@ -44,10 +45,11 @@ def compare(words: list[str]) -> int:
         level=number("level", line.take("level") or "0.95", lambda x: 0 < x < 1, "a number between 0 and 1"),
         seed=whole("seed", line.take("seed") or "0"),
     )
+    given = line.take("given")
     out, paths = Path(line.take("out") or "comparison"), [Path(word) for word in line.positional]
     line.positional = []
     line.finish()
-    runs = read_runs(paths)
+    runs = read_runs(paths, given=given)
     by_path = {str(path): run.name for path, run in zip(paths, runs, strict=True)}
     baseline = options.baseline and by_path.get(options.baseline, options.baseline)
     comparison = compare_runs(runs, replace(options, baseline=baseline))

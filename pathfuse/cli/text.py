@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "compare": Command(
         "pathfuse.cli.compare:compare",
-        "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--out DIR]",
+        "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]",
         "paired statistics of runs tested on the same patients",
     ),
     "report": Command(
@@ -98,6 +98,17 @@ COMMANDS = {
         """
 RUN                 the folder of a run, of a study, or of a comparison
 --out FILE          the page (report.html in the folder); its numbers go beside it, as FILE.json""",
+    ),
+    "export": Command(
+        "pathfuse.cli.export:export",
+        "pathfuse export RUN --to stamp --out DIR [--label NAME] [--given STAINS]",
+        "test predictions as other tools write them",
+        """
+RUN                 a run folder, or a folder of the runs of all folds with one seed
+--to stamp          patient-preds.csv, in split-<i>/ for each fold; cases of a patient are averaged
+--out DIR           where it goes, without a result already
+--label NAME        name of the label column (label)
+--given STAINS      the stains whose predictions are written, such as he+ihc, if the run has several""",
     ),
     "crossval": Command(
         "pathfuse.cli.study:crossval",

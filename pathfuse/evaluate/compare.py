@@ -17,6 +17,7 @@ from pathfuse.evaluate.delong import delong_areas, delong_test
 from pathfuse.evaluate.fold_tests import signed_rank
 from pathfuse.evaluate.multiplicity import holm
 from pathfuse.evaluate.pairing import refuse_unequal_runs
+from pathfuse.evaluate.patient_level import at_patient_level
 from pathfuse.evaluate.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.scored import Scored, Values
 from pathfuse.evaluate.strata import layers
@@ -39,7 +40,9 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     options = options or CompareOptions()
     if len(runs) < 2:
         raise RunError("A comparison needs two runs or more. Name another one.")
-    refuse_unequal_runs(runs)
+    runs, foreign = at_patient_level(runs)
+    # Ours first: a result of STAMP has no split to check the others by.
+    refuse_unequal_runs(sorted(runs, key=lambda run: run.of_stamp))
     classes, names = runs[0].classes, tuple(run.name for run in runs)
     if options.baseline is not None and options.baseline not in names:
         raise RecipeError(f"--baseline {options.baseline} is none of the runs {', '.join(names)}.")
@@ -47,6 +50,7 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     chosen = metric_names(classes) if "all" in wanted else list(dict.fromkeys(wanted))
     metrics = [metric_named(name, classes) for name in chosen]
     blocks, notes = blocks_of(runs)
+    notes += foreign
     values: list[Value] = []
     differences: list[Difference] = []
     for block in blocks:

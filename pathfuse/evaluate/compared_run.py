@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.prediction_files import PREDICTIONS, PredictionFile, SubsetPredictions, read_predictions
 from pathfuse.evaluate.scored import Index, Rows, Scored
+from pathfuse.evaluate.stamp_predictions import read_stamp_predictions, stamp_files
 
 DEPTH = 3  # folders between a cross-validated run and the runs of its folds
 PARTS = ("train", "val", "test")
@@ -52,11 +53,13 @@ class ComparedRun:
         name: what tables call it.
         path: its folder.
         folds: its models, in the order of their names.
+        of_stamp: whether it is a result of STAMP, which predicts patients and says nothing about its split.
     """
 
     name: str
     path: Path
     folds: tuple[FoldRun, ...]
+    of_stamp: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,34 +82,48 @@ class ComparedRun:
         return _joined(f"{self.name} ({subset})", tested, cross_validated=len(self.folds) > 1)
 
 
-def read_runs(paths: Sequence[Path]) -> list[ComparedRun]:
+def read_runs(paths: Sequence[Path], *, given: str | None = None) -> list[ComparedRun]:
     """Reads runs and names them after their folders, with as much of the path as tells them apart.
+
+    Args:
+        paths: folders of runs or of STAMP's results, or a `patient-preds.csv`.
+        given: the subset of stains behind STAMP's results, whose files do not say it.
 
     Raises:
         RunError: if a run lacks predictions, was edited, or is named twice.
+        RecipeError: if `given` is said and no result is of STAMP.
     """
-    places = [path.resolve() for path in paths]
+    places = [(path.parent if path.is_file() else path).resolve() for path in paths]
     twice = [path for path in paths if places.count(path.resolve()) > 1]
     if twice:
         raise RunError(f"{twice[0]} is named twice. Name each run once.")
-    return [_read(path, name) for path, name in zip(paths, _names(places), strict=True)]
+    runs = [_read(path, name, given or "") for path, name in zip(paths, _names(places), strict=True)]
+    if given and not any(run.of_stamp for run in runs):
+        raise RecipeError(f"--given {given} is about results of STAMP, and none is named.")
+    return runs
 
 
-def _read(path: Path, name: str) -> ComparedRun:
-    if not path.is_dir():
+def _read(path: Path, name: str, given: str) -> ComparedRun:
+    if not path.is_dir() and not stamp_files(path):
         raise RunError(f"{path} is no folder. Name the folder of a run.")
     # The shallowest level that has predictions: below a fold there may be tests on other cohorts.
     levels = ["/".join([*["*"] * depth, PREDICTIONS]) for depth in range(DEPTH + 1)]
     folders = next((sorted(file.parent for file in found) for level in levels if (found := list(path.glob(level)))), [])
-    if not folders:
+    foreign = [] if folders else stamp_files(path)
+    if not folders and not foreign:
         raise RunError(f"{path} has no {PREDICTIONS}. Make it with `pathfuse test {path}`.")
-    run = ComparedRun(name, path, tuple(_fold(path, folder) for folder in folders))
+    folds = [_fold(path, folder) for folder in folders] or [_split(path, file, given) for file in foreign]
+    run = ComparedRun(name, path, tuple(folds), of_stamp=not folders)
     for fold in run.folds:
         if fold.predictions.classes != run.classes:
             raise RunError(
                 f"{fold.predictions.path} has the classes {', '.join(fold.predictions.classes)}, but "
                 f"{run.folds[0].predictions.path} {', '.join(run.classes)}. Compare one task at a time."
             )
+    if not run.subsets and run.of_stamp:
+        raise RunError(
+            f"{path} names the label of no patient, so nothing can be compared. Deploy with a clinical table."
+        )
     if not run.subsets:
         raise RunError(
             f"{path} has no prediction of a labelled test case, so nothing can be compared. Test it with "
@@ -126,6 +143,11 @@ def _fold(run: Path, folder: Path) -> FoldRun:
         )
     name = "" if folder == run else folder.relative_to(run).as_posix()
     return FoldRun(name, read_predictions(file), _parts(folder / "splits.csv"), str(versions.get("split_sha256", "")))
+
+
+def _split(run: Path, file: Path, given: str) -> FoldRun:
+    name = "" if run in (file, file.parent) else file.parent.name
+    return FoldRun(name, read_stamp_predictions(file, given=given), {}, "")
 
 
 def _versions(path: Path) -> dict[str, object]:

@@ -1,0 +1,40 @@
+"""`pathfuse export RUN --to stamp`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.values import one_of
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+
+TOOLS = ("stamp",)
+
+
+def export(words: list[str]) -> int:
+    """Writes the test predictions of a run as another tool writes its own."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        command = COMMANDS["export"]
+        print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
+        return 0
+    one_of("to", line.take("to") or "nothing", TOOLS)
+    out, given = line.take("out"), line.take("given")
+    label = line.take("label")
+    if len(line.positional) != 1:
+        raise RecipeError("name one folder: of a run, or of the runs of all folds.")
+    if out is None:
+        raise RecipeError("say with --out DIR where the files go.")
+    folder = Path(line.positional.pop())
+    line.finish()
+    from pathfuse.evaluate.compared_run import read_runs
+    from pathfuse.evaluate.stamp_export import export_stamp
+
+    (run,) = read_runs([folder])
+    unlabelled = sum(fold.predictions.unlabelled for fold in run.folds)
+    for path, fold, patients in export_stamp(run, Path(out), label="label" if label is None else label, given=given):
+        print(f"{path}: {patients} patients tested by {fold}")
+    if unlabelled:
+        print(f"{unlabelled} predictions without a label are left out.")
+    return 0
