@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pathfuse.errors import RunError
+from pathfuse.evaluate.as_trained import as_trained
 from pathfuse.evaluate.compared_run import ComparedRun
 from pathfuse.evaluate.pairing import difference, refuse_unequal_cases
 from pathfuse.evaluate.scored import Scored
 
-FULLEST = "fullest"
-"""Name of the subset in which every run is given all stains it was tested with, where runs differ in that."""
+AS_TRAINED = "as trained"
+"""Name of the subset in which every run is given the stains that it was trained with, where runs differ in that."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Block:
 
 
 def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
-    """A block per subset of stains and, where the runs differ in it, one of all that each can use; and notes.
+    """A block per subset of stains and, where the runs differ in it, one of what each was trained with; and notes.
 
     Raises:
         RunError: if runs were tested on other cases, or no two on the same.
@@ -49,17 +50,17 @@ def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
         if len(having) < len(runs):
             lack = [run.name for run in runs if run.name not in having]
             notes.append(f"{subset}: no test predictions of {', '.join(lack)}.")
-    fullest = {run.name: max(run.subsets, key=lambda name: name.count("+")) for run in runs}
-    if len(set(fullest.values())) > 1:
-        scored = {run.name: run.scored(fullest[run.name]) for run in runs}
+    own = {run.name: as_trained(run.subsets, run.given) for run in runs}
+    if len(set(own.values())) > 1:
+        scored = {run.name: run.scored(own[run.name]) for run in runs}
         first = runs[0].name
         problems = [difference(first, scored[first], name, other) for name, other in scored.items()]
-        given = ", ".join(f"{name}: {subset}" for name, subset in fullest.items())
+        given = ", ".join(f"{name}: {subset}" for name, subset in own.items())
         if any(problems):
-            notes.append(f"What each run is given at most ({given}) is not compared: {next(filter(None, problems))}")
+            notes.append(f"What each run was trained with ({given}) is not compared: {next(filter(None, problems))}")
         else:
-            blocks.append(Block(FULLEST, scored))
-            notes.append(f"{FULLEST}: each run is given all it can use ({given}).")
+            blocks.append(Block(AS_TRAINED, scored))
+            notes.append(f"{AS_TRAINED}: each run is given the stains that it was trained with ({given}).")
     if any(len(run.folds) > 1 for run in runs):
         notes.append(
             "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "

@@ -29,12 +29,14 @@ class FoldRun:
         predictions: its predictions.
         parts: case to part, as in `splits.csv`; empty without that file.
         split_hash: `split_sha256` of `versions.json`; empty without it.
+        given: the stains that it was given in training; None where it was given all, or nobody says.
     """
 
     name: str
     predictions: PredictionFile
     parts: Mapping[str, str]
     split_hash: str
+    given: tuple[str, ...] | None = None
 
     def test_cases(self, subset: str) -> SubsetPredictions | None:
         """The cases that count: the test part, or all where the cases belong to no part."""
@@ -65,6 +67,11 @@ class ComparedRun:
     def classes(self) -> tuple[str, ...]:
         """Class names."""
         return self.folds[0].predictions.classes
+
+    @property
+    def given(self) -> tuple[str, ...] | None:
+        """The stains of training; None where they were all, or nobody says."""
+        return self.folds[0].given
 
     @property
     def subsets(self) -> list[str]:
@@ -142,7 +149,14 @@ def _fold(run: Path, folder: Path) -> FoldRun:
             f"predict again with `pathfuse test {folder}`."
         )
     name = "" if folder == run else folder.relative_to(run).as_posix()
-    return FoldRun(name, read_predictions(file), _parts(folder / "splits.csv"), str(versions.get("split_sha256", "")))
+    given = versions.get("given")
+    return FoldRun(
+        name,
+        read_predictions(file),
+        _parts(folder / "splits.csv"),
+        str(versions.get("split_sha256", "")),
+        tuple(map(str, given)) if isinstance(given, list) else None,
+    )
 
 
 def _split(run: Path, file: Path, given: str) -> FoldRun:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from pathfuse.errors import RunError
+from pathfuse.evaluate.as_trained import as_trained
 from pathfuse.evaluate.prediction_files import PREDICTIONS, PredictionFile, SubsetPredictions, read_predictions
 
 Rows = list[dict[str, str]]
@@ -71,8 +72,8 @@ class RunFiles:
 
     @property
     def fullest(self) -> str:
-        """The subset with most stains."""
-        return max(self.tested, key=lambda name: name.count("+"))
+        """The subset with most stains among those that the model was trained to be given."""
+        return as_trained(self.tested, self.versions.get("given"))
 
     @cached_property
     def metrics(self) -> Mapping[str, Mapping[str, float | None]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
+from pathfuse.evaluate.as_trained import as_trained
 from pathfuse.report.comparison_page import FILE, comparison_sections, read_comparison
 from pathfuse.report.page import (
     Block,
@@ -82,21 +83,31 @@ def _variants(files: RunFiles) -> Section:
             own = values.get((variant, subset, metric), [])
             record |= {metric: mean(own) if own else None, f"{metric}_sd": stdev(own) if len(own) > 1 else None}
         records.append(record)
+    stand = {
+        variant: as_trained([s for v, s in pairs if v == variant], _given(files.path / variant))
+        for variant in dict.fromkeys(variant for variant, _ in pairs)
+    }
     columns = [Column("variant", "Variant"), Column("given", "Given"), Column("runs", "Runs", "count")]
     for metric, head in SHOWN.items():
         columns += [Column(metric, head, "share"), Column(f"{metric}_sd", "sd", "share")]
     return Section("variants", "Variants", [
         Table("spread", "Mean and standard deviation over the runs of a variant", columns, records),
         Text(["Folds share training patients, so the deviation is no confidence interval."]),
-        *(_bars(metric, pairs, values) for metric in DRAWN if any(key[2] == metric for key in values)),
+        *(_bars(metric, stand, values) for metric in DRAWN if any(key[2] == metric for key in values)),
     ])  # fmt: skip
 
 
-def _bars(metric: str, pairs: Sequence[tuple[str, str]], values: dict[tuple[str, str, str], list[float]]) -> Chart:
-    fullest = {variant: max((s for v, s in pairs if v == variant), key=lambda s: s.count("+")) for variant, _ in pairs}
-    own = {variant: values.get((variant, subset, metric), []) for variant, subset in fullest.items()}
+def _given(variant: Path) -> Sequence[str] | None:
+    """The stains that the models of a variant were given in training; None where they were given all."""
+    run = next(iter(sorted(variant.glob("seed*/*/versions.json"))), None)
+    given: Sequence[str] | None = None if run is None else RunFiles(run.parent).versions.get("given")
+    return given
+
+
+def _bars(metric: str, stand: Mapping[str, str], values: dict[tuple[str, str, str], list[float]]) -> Chart:
+    own = {variant: values.get((variant, subset, metric), []) for variant, subset in stand.items()}
     drawn = bars([Bar(name, mean(v), v) for name, v in own.items() if v], y=SHOWN[metric], top=1.0)
-    title = f"{SHOWN[metric]} of the variants, given all stains they can use"
+    title = f"{SHOWN[metric]} of the variants, given all stains they were trained with"
     return Chart(f"bars_{metric}", title, svg(drawn, title, "Bars: means. Points: single runs."), own)
 
 

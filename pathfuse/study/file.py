@@ -32,7 +32,8 @@ class Variant:
         recipes: names or files, laid over each other.
         layers: layers of the recipe.
         options: command-line pairs, without dashes; `last.` stands for the last stage of the recipe.
-        subset: the stains whose predictions stand in tables and figures; empty takes the fullest combination.
+        subset: the stains whose predictions stand in tables and figures; empty takes all that the models were given in
+            training.
         axes: its place in the grid, by axis.
     """
 

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathfuse.errors import RunError
+from pathfuse.evaluate.as_trained import as_trained
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
+from pathfuse.training.run_folder import RunFolder
 
 CURVE, EXPLAINED = "curve:", "explain:"
 SELECTS = "val/loss"
@@ -27,10 +29,12 @@ class RunScores:
     Attributes:
         job: the run.
         metrics: `metrics.json` by subset of stains, names without `test/`.
+        given: the stains that its model was given in training; None where it was given all.
     """
 
     job: Job
     metrics: Mapping[str, Mapping[str, float]]
+    given: Sequence[str] | None = None
 
     def value(self, name: str, subset: str) -> float:
         """A figure of the run; NaN where it is not defined or was not made.
@@ -76,15 +80,17 @@ def read_scores(jobs: Sequence[Job]) -> list[RunScores]:
     Raises:
         RunError: if a `metrics.json` cannot be read.
     """
-    return [RunScores(job, _metrics(job.folder / "metrics.json")) for job in jobs]
+    return [
+        RunScores(job, _metrics(job.folder / "metrics.json"), RunFolder(job.folder).versions()["given"]) for job in jobs
+    ]
 
 
 def subset_of(variant: Variant, scores: Sequence[RunScores]) -> str:
-    """The subset that stands for a variant: the one that the study names, or the one with most stains."""
+    """The subset that stands for a variant: the one that the study names, or the one that it was trained for."""
     names = list(dict.fromkeys(name for run in scores for name in run.metrics))
     if variant.subset or not names:
         return variant.subset
-    return max(names, key=lambda name: name.count("+"))
+    return as_trained(names, scores[0].given)
 
 
 def _metrics(path: Path) -> dict[str, dict[str, float]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
 
 from pathfuse.data.images import Pixels
+from pathfuse.evaluate.as_trained import as_trained
 from pathfuse.files import atomic_text, replacing, write_text
 from pathfuse.training.plan import Plan
 from pathfuse.training.run_folder import RunFolder
@@ -46,7 +47,11 @@ def write_examples(plan: Plan, run: RunFolder) -> None:
     data = plan.data_of(plan.last)
     with (run.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = [(kind, row, pictures) for kind, row in chosen_cases(rows) if (pictures := data.picture(row["case_id"]))]
+    found = [
+        (kind, row, pictures)
+        for kind, row in chosen_cases(rows, run.versions()["given"])
+        if (pictures := data.picture(row["case_id"]))
+    ]
     stains = list(dict.fromkeys(stain for _, _, pictures in found for stain in pictures))
     shown = ["case_id", "patient_id", "subset", "target", "predicted", "confidence"]
     with atomic_text(run.path / f"{EXAMPLES}.csv") as file:
@@ -60,19 +65,20 @@ def write_examples(plan: Plan, run: RunFolder) -> None:
             table.writerow([kind, *(_confidence(row) if key == "confidence" else row[key] for key in shown), *files])
 
 
-def chosen_cases(rows: list[dict[str, str]]) -> Iterator[tuple[str, Row]]:
+def chosen_cases(rows: list[dict[str, str]], given: Sequence[str] | None = None) -> Iterator[tuple[str, Row]]:
     """The cases to show and why, of different patients where there are enough.
 
     Args:
         rows: of `predictions.csv`.
+        given: the stains that the model was given in training; None where it was given all.
     """
     tested = [row for row in rows if row["target"] and row["split"] in ("test", "")]
     if not tested:
         return
-    fullest = max((row["subset"] for row in tested), key=lambda name: name.count("+"))
+    subset = as_trained((row["subset"] for row in tested), given)
     # The surest first; the order of equal ones is that of their names, on every machine.
     cases = sorted(
-        (row for row in tested if row["subset"] == fullest), key=lambda row: (-float(_confidence(row)), row["case_id"])
+        (row for row in tested if row["subset"] == subset), key=lambda row: (-float(_confidence(row)), row["case_id"])
     )
     kept = [row for row in cases if row.get("abstain", "0") != "1"]
     yield from (("right", row) for row in _some(row for row in kept if row["target"] == row["predicted"]))

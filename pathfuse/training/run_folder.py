@@ -145,7 +145,7 @@ class RunFolder:
 
     def versions(self) -> dict[str, Any]:
         """The content of `versions.json`."""
-        return {"recipe_sha256": None, "cases_sha256": None, **self._json(VERSIONS)}
+        return {"recipe_sha256": None, "cases_sha256": None, "given": None, **self._json(VERSIONS)}
 
     def seal_predictions(self) -> None:
         """Adds the hash of the predictions to `versions.json`, so that a comparison notices an edited file."""
@@ -182,7 +182,9 @@ def seal_results(out: Path, checkpoint: Path, data: CaseData) -> None:
         return
     run = RunFolder(checkpoint.resolve().parent.parent.parent)
     known = (run.path / VERSIONS).is_file()
-    made_by = {"run": run.path.name, "recipe_sha256": run.versions()["recipe_sha256"]} if known else {}
+    made_by = (
+        {"run": run.path.name, **{key: run.versions()[key] for key in ("recipe_sha256", "given")}} if known else {}
+    )
     content = {
         **_software(),
         **made_by,
@@ -211,9 +213,17 @@ def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
         "plugins": {name: version(name) for name in sorted(used) if name != "this session"},
         "recipe_sha256": recipe_hash(config),
         "cases_sha256": data.fingerprint(),
+        "given": given_stains(config),
         **split_identity(data),
     }
     write_text(run.path / VERSIONS, json.dumps(content, indent=2) + "\n")
+
+
+def given_stains(config: Config) -> list[str] | None:
+    """The stains that the last stage's model is given; None where it is given all that cases have."""
+    stage = list(split_stages(config, "the recipe").values())[-1]
+    given = (stage.get("model") or {}).get("given")
+    return None if given is None else [str(stain) for stain in given]
 
 
 def split_identity(data: CaseData) -> dict[str, str | int]:

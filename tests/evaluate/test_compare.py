@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -92,12 +93,23 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path):
 def test_subsets_stand_side_by_side_and_what_each_run_can_use_is_compared(tmp_path):
     paths = [write_run(tmp_path / "he_only"), write_run(tmp_path / "both", seed=1, subsets=("he", "ihc", "he+ihc"))]
     found = of(paths, metrics=("accuracy",))
-    assert [(d.subset, d.run) for d in found.differences] == [("he", "both"), ("fullest", "both")]
-    assert {v.subset for v in found.values if v.run == "both"} == {"he", "ihc", "he+ihc", "fullest"}
+    assert [(d.subset, d.run) for d in found.differences] == [("he", "both"), ("as trained", "both")]
+    assert {v.subset for v in found.values if v.run == "both"} == {"he", "ihc", "he+ihc", "as trained"}
     assert any("he+ihc: no test predictions of he_only" in note for note in found.notes)
-    fullest = {v.run: v.value for v in found.values if v.subset == "fullest"}
+    trained = {v.run: v.value for v in found.values if v.subset == "as trained"}
     own = {(v.run, v.subset): v.value for v in found.values}
-    assert fullest == {"he_only": own["he_only", "he"], "both": own["both", "he+ihc"]}
+    assert trained == {"he_only": own["he_only", "he"], "both": own["both", "he+ihc"]}
+
+
+def test_a_model_that_learned_from_one_stain_stands_for_itself_by_that_one(tmp_path):
+    every = ("he", "ihc", "he+ihc")
+    paths = [write_run(tmp_path / name, seed=seed, subsets=every) for seed, name in enumerate(("he_only", "both"))]
+    file = paths[0] / "versions.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "given": ["he"]}))
+    found = of(paths, metrics=("accuracy",))
+    own = {(v.run, v.subset): v.value for v in found.values}
+    assert own["he_only", "as trained"] == own["he_only", "he"]
+    assert own["both", "as trained"] == own["both", "he+ihc"]
 
 
 def test_strata_hold_every_case_once(tmp_path):
