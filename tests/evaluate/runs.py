@@ -65,7 +65,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def write_versions(folder: Path, **content: str) -> None:
+def write_versions(folder: Path, **content: object) -> None:
     (folder / "versions.json").write_text(json.dumps(content))
 
 
