@@ -20,7 +20,6 @@ HEAVY = {
     "sklearn",
     "torchvision",
     "jsonargparse",
-} | {
     "matplotlib",
     "jinja2",
 }
