@@ -109,7 +109,7 @@ def _differences(
     pairs = [
         (baseline, run)
         for baseline, run in combinations(_baseline_first(list(block.scored), options.baseline), 2)
-        if options.baseline in (None, baseline)
+        if options.baseline in (None, baseline) and not block.stands_elsewhere(baseline, run)
     ]
     for metric in metrics:
         for baseline, run in pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,15 +24,21 @@ class Block:
     Attributes:
         subset: what they were given, for tables.
         scored: the cases of each run.
+        given: where runs were given different stains, what each was given.
     """
 
     subset: str
     scored: Mapping[str, Scored]
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def any(self) -> Scored:
         """The cases of one of the runs, whose ids, patients and labels are those of all."""
         return next(iter(self.scored.values()))
+
+    def stands_elsewhere(self, one: str, other: str) -> bool:
+        """Whether two runs were given the same here, so that the block of that subset compares them already."""
+        return bool(self.given) and self.given[one] == self.given[other]
 
 
 def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
@@ -59,7 +65,7 @@ def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
         if any(problems):
             notes.append(f"What each run was trained with ({given}) is not compared: {next(filter(None, problems))}")
         else:
-            blocks.append(Block(AS_TRAINED, scored))
+            blocks.append(Block(AS_TRAINED, scored, own))
             notes.append(f"{AS_TRAINED}: each run is given the stains that it was trained with ({given}).")
     if any(len(run.folds) > 1 for run in runs):
         notes.append(

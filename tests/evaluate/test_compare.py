@@ -110,6 +110,14 @@ def test_a_model_that_learned_from_one_stain_stands_for_itself_by_that_one(tmp_p
     assert own["both", "as trained"] == own["both", "he+ihc"]
 
 
+def test_a_question_is_asked_once_though_two_blocks_could_answer_it(tmp_path):
+    paths = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate(("he_only", "corr"))]
+    paths.append(write_run(tmp_path / "both", seed=2, subsets=("he+ihc",)))
+    found = of(paths, metrics=("accuracy",), baseline="he_only")
+    assert [(d.subset, d.run) for d in found.differences] == [("he", "corr"), ("as trained", "both")]
+    assert {v.run for v in found.values if v.subset == "as trained"} == {"he_only", "corr", "both"}
+
+
 def test_strata_hold_every_case_once(tmp_path):
     found = of(pair(tmp_path, patients=50))
     for run in ("weak", "strong"):
