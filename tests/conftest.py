@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from pathfuse import registry
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PATHFUSE_DATA", PROJECT_ROOT.parent / "shared" / "data"))
 CLASSES = ("0", "1+", "2+", "3+")
+
+# A shell starts what runs in its background with Ctrl-C ignored, and every child inherits that; several tests send one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data in {DATA}; set PATHFUSE_DATA")
 

@@ -138,7 +138,7 @@ def test_a_machine_that_does_not_fit_the_study_fails_its_runs(tmp_path: Path) ->
         (["--gpus", "0.5"], "--gpus is for --engine ray only"),
         (["--gpus", "-1", *ON_RAY], "--gpus -1: expected a share"),
         (["--gpus", "1.5", *ON_RAY], "--gpus 1.5: expected a share"),
-        (["--gpus", "nan", *ON_RAY], "--gpus nan: expected a share"),
+        (["--gpus", "nan", *ON_RAY], "--gpus nan: expected a number"),
         (["--engine", "slurm"], "--engine slurm is unknown"),
     ],
 )
