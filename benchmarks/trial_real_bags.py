@@ -33,7 +33,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, Stratifi
 from sklearn.preprocessing import StandardScaler
 
 from pathfuse.cli import main as pathfuse
-from pathfuse.evaluate.bootstrap import patient_interval
 
 DATA = Path(os.environ.get("PATHFUSE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 # Small cohorts: a narrow model, more decay and dropout than the recipe's, one length of training for all.
@@ -144,8 +143,18 @@ def measured(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a drawn cohort may lack a class
-        low, high = patient_interval(mean, unit.astype(str).tolist(), draws=400)
+        low, high = interval(mean, unit)
     return f"{mean(np.arange(len(target))):.2f} ({low:.2f} to {high:.2f})"
+
+
+def interval(metric: Callable[[np.ndarray], float], unit: np.ndarray, draws: int = 400) -> tuple[float, float]:
+    """The 95 % percentile interval when units, not cases, are drawn with replacement."""
+    names, owner = np.unique(unit.astype(str), return_inverse=True)
+    rows = [np.flatnonzero(owner == index) for index in range(len(names))]
+    drawn = np.random.default_rng(0).integers(0, len(rows), size=(draws, len(rows)))
+    values = np.array([metric(np.concatenate([rows[index] for index in draw])) for draw in drawn])
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def report(name: str, answers: dict[str, list[np.ndarray]], console: Console) -> None:
