@@ -22,6 +22,7 @@ from pathfuse.study.file import DrawnSplits, Study, Variant
 from pathfuse.study.jobs import Prepared
 from pathfuse.training.plan import Plan
 
+NOT_LOOKED = "near-duplicates on two sides of a fold were not looked for; folds of `pathfuse data split` name them"
 SPLITS = "splits.csv"
 LAST = "last."
 
@@ -103,7 +104,8 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile:
             site=own.site,
             stratify=own.stratify,
         )
-        return FoldFile(folds.rows, folds_text(folds.rows), folds.notes)
+        notes = (*folds.notes, *((NOT_LOOKED,) if any(case.files for case in cases) else ()))
+        return FoldFile(folds.rows, folds_text(folds.rows), notes)
     rows = tuple(read_folds(study.splits))
     if any(row.inner for row in rows):
         raise RunError(f"{study.splits} has inner folds, which a study does not train. Draw it without --nested.")
