@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,8 @@ except ImportError:  # Windows: one process per folder
     fcntl = None  # type: ignore[assignment]
 
 from pathfuse.errors import RunError
+
+PATIENCE_S = 30.0  # for work that takes a moment, such as rewriting a table
 
 
 class FileLock:
@@ -71,6 +74,25 @@ class FileLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def held(table: Path, lock: Path) -> FileLock:
+    """The lock of a table that every process rewrites in a moment; waits for the others.
+
+    Args:
+        table: for the message.
+        lock: the lock file.
+
+    Raises:
+        RunError: if another process keeps it.
+    """
+    own = FileLock(lock)
+    end = time.monotonic() + PATIENCE_S
+    while not own.acquire():
+        if time.monotonic() > end:
+            raise RunError(f"{table} is locked by another process that does not go on. Stop that process.")
+        time.sleep(0.02)
+    return own
 
 
 def _lock(file: int) -> bool:

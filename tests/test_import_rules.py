@@ -29,7 +29,7 @@ MAY = {
     "data": {"core", "slides", "store"},
     "slides": {"core"},
     "store": {"core"},
-    "extract": {"core", "slides", "store", "data", "registry", "training", "ray_cluster", "locks"},
+    "extract": {"core", "slides", "store", "data", "registry", "training", "ray_cluster", "locks", "shards"},
     "evaluate": {"core"},
     "explain": {"core", "data", "evaluate", "charts"},
     "charts": set(),
@@ -46,6 +46,7 @@ MAY = {
         "report",
         "ray_cluster",
         "locks",
+        "shards",
     },
     "recipes": set(),
 }

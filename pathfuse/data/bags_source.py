@@ -10,9 +10,8 @@ from pathfuse.data.bagged_cases import listed
 from pathfuse.data.bags_labels import Labelled, read_labels
 from pathfuse.data.cases import Case, CaseFile, CaseTable, read_cases
 from pathfuse.data.demo.bags import DemoBags, write_bags
-from pathfuse.data.demo.cohort import demo_folder
+from pathfuse.data.demo.drawn import drawn
 from pathfuse.data.labels import class_order, unknown_label
-from pathfuse.data.progress import progress_bar
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.store.folder import SlideFiles, find_files
 
@@ -43,12 +42,7 @@ def read_bag_cases(
             return read_stores(folders, Path(labels_table), label=label_column, classes=classes, mpp=mpp)
         return _unpaired(folders, labels_table, label=label_column, classes=classes, mpp=mpp)
     if root is None and cases is None:
-        with progress_bar() as bar:
-            task = bar.add_task("Drawing the demo bags", total=demo.cohort().cases)
-            path = write_bags(
-                demo_folder(demo, cache), demo, lambda done, total: bar.update(task, completed=done, total=total)
-            )
-        table = read_cases(path, classes=classes)
+        table = read_cases(drawn(demo, cache, write_bags, "bags"), classes=classes)
         return replace(table, notes=(GENERATED, *table.notes))
     path = Path(cases) if cases is not None else Path(str(root)) / TABLE
     table = read_cases(path, modalities=modalities, classes=classes)

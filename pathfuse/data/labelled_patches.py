@@ -15,7 +15,8 @@ from pathfuse.data.augment import Augment, Augmenter
 from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.cohort_data import CohortData, Part
 from pathfuse.data.dataset import PairedImages
-from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
+from pathfuse.data.demo import DemoOptions, write_cohort
+from pathfuse.data.demo.drawn import drawn
 from pathfuse.data.images import Pixels, picture_of
 from pathfuse.data.label_map import NamedMap
 from pathfuse.data.labelled_folders import read_class_folders
@@ -25,7 +26,6 @@ from pathfuse.data.loader import case_loader
 from pathfuse.data.option_checks import check_at_least, check_positive
 from pathfuse.data.parts import Parts
 from pathfuse.data.patches import GENERATED
-from pathfuse.data.progress import progress_bar
 from pathfuse.data.sampler import Item
 from pathfuse.data.source import TABLE, read_source, refuse_several
 from pathfuse.errors import PathfuseError, RecipeError
@@ -143,11 +143,7 @@ class LabelledPatches(CohortData):
     @cached_property
     def _found(self) -> LabelledSource:
         if self.root is None:
-            with progress_bar() as bar:
-                task = bar.add_task("Drawing the demo cohort", total=None)
-                folder = demo_folder(self.demo, self.cache)
-                table = write_cohort(folder, self.demo, lambda done, n: bar.update(task, completed=done, total=n))
-            return self._of_table(table.parent)
+            return self._of_table(drawn(self.demo, self.cache, write_cohort, "cohort").parent)
         root = Path(self.root).absolute()  # `.` has no name to show
         if (root / TABLE).is_file():
             return self._of_table(root)

@@ -16,15 +16,16 @@ from pathfuse.data.cache import PreparedImages, prepared_images
 from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.cohort_data import CohortData, Part
 from pathfuse.data.dataset import PairedImages
-from pathfuse.data.demo import DemoOptions, demo_folder, write_cohort
-from pathfuse.data.demo.cohort import Generated, Progress
+from pathfuse.data.demo import DemoOptions, write_cohort
+from pathfuse.data.demo.cohort import Generated
+from pathfuse.data.demo.drawn import drawn
 from pathfuse.data.images import Pixels, check_same_size, image_size, picture_of
 from pathfuse.data.label_map import NamedMap
 from pathfuse.data.loader import case_loader
 from pathfuse.data.option_checks import check_at_least, check_one_source
 from pathfuse.data.parts import Parts
 from pathfuse.data.prepare import Preparation, preparations
-from pathfuse.data.progress import available_cores, progress_bar
+from pathfuse.data.progress import available_cores
 from pathfuse.data.sampler import EpochSampler
 from pathfuse.data.source import read_source, refuse_several
 
@@ -169,13 +170,11 @@ class PairedPatches(CohortData):
         path = self.root or self.cases
         if path is not None:
             return Path(path)
-        with progress_bar() as bar:
-            task = bar.add_task("Drawing the demo cohort", total=None)
-            return self._write_demo(lambda done, total: bar.update(task, completed=done, total=total))
+        return self._drawn_demo()
 
-    def _write_demo(self, progress: Progress) -> Path:
+    def _drawn_demo(self) -> Path:
         assert isinstance(self.demo, DemoOptions)
-        return write_cohort(demo_folder(self.demo, self.cache), self.demo, progress)
+        return drawn(self.demo, self.cache, write_cohort, "cohort")
 
     def _preparations(self) -> Mapping[str, Preparation]:
         return preparations(self.modalities, self.size_px, self.normalise, self.targets)

@@ -14,7 +14,7 @@ from pathfuse.data.augment import Augment, Augmenter
 from pathfuse.data.cases import CaseTable
 from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.cohort_data import CohortData, Part
-from pathfuse.data.demo.cohort import demo_folder
+from pathfuse.data.demo.drawn import drawn
 from pathfuse.data.demo.slides import DemoSlides, write_slides
 from pathfuse.data.images import Pixels
 from pathfuse.data.label_map import NamedMap
@@ -24,7 +24,6 @@ from pathfuse.data.packed_set import CaseFacts, Sampling
 from pathfuse.data.parts import Parts
 from pathfuse.data.patches import GENERATED
 from pathfuse.data.prepare import preparations
-from pathfuse.data.progress import progress_bar
 from pathfuse.data.source import read_source
 from pathfuse.data.tiles_cohort import TileTable, place_tiles
 from pathfuse.data.tiles_dataset import TileLook, TileSet, mosaic
@@ -197,7 +196,7 @@ class SlidePatches(CohortData):
         # `missing` and `labels` are judged when it is known which slides have tissue.
         path = self.root or self.cases
         table = read_source(
-            self._demo() if path is None else Path(path),
+            drawn(self.demo, self.cache, write_slides, "slides") if path is None else Path(path),
             modalities=self.modalities,
             classes=self._own_classes(),
             labels="optional",
@@ -205,12 +204,6 @@ class SlidePatches(CohortData):
             mpp=self.mpp,
         )
         return replace(table, modalities=tuple(m for m in self.modalities if any(c.files.get(m) for c in table.cases)))
-
-    def _demo(self) -> Path:
-        with progress_bar() as bar:
-            task = bar.add_task("Drawing the demo slides", total=None)
-            folder = demo_folder(self.demo, self.cache)
-            return write_slides(folder, self.demo, lambda done, total: bar.update(task, completed=done, total=total))
 
     @cached_property
     def _look(self) -> TileLook:

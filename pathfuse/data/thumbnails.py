@@ -9,7 +9,7 @@ from typing import Literal
 from pathfuse.data.augment import Augmenter
 from pathfuse.data.cohort import Rows
 from pathfuse.data.dataset import PairedImages
-from pathfuse.data.demo.cohort import Progress, demo_folder
+from pathfuse.data.demo.drawn import drawn
 from pathfuse.data.demo.slides import DemoSlides, write_slides
 from pathfuse.data.label_map import NamedMap
 from pathfuse.data.patches import PairedPatches
@@ -139,9 +139,9 @@ class SlideThumbnails(PairedPatches):
         self.sampler = sampler
         self.demo = demo
 
-    def _write_demo(self, progress: Progress) -> Path:
+    def _drawn_demo(self) -> Path:
         assert isinstance(self.demo, DemoSlides)
-        return write_slides(demo_folder(self.demo, self.cache), self.demo, progress)
+        return drawn(self.demo, self.cache, write_slides, "slides")
 
     def _preparations(self) -> Mapping[str, Preparation]:
         usual = super()._preparations()

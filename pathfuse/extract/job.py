@@ -21,9 +21,10 @@ from pathfuse.extract.progress import ExtractProgress, summary
 from pathfuse.extract.reading import Readers
 from pathfuse.extract.run import Extraction
 from pathfuse.extract.settings import Autocast, Dtype, Settings
-from pathfuse.extract.sources import SlideSource, find_slides, shard
+from pathfuse.extract.sources import SlideSource, find_slides
 from pathfuse.extract.status import Status
 from pathfuse.ray_cluster import connected
+from pathfuse.shards import shard
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import Rule, TissueRule
 

@@ -53,18 +53,6 @@ def find_slides(words: Sequence[str], *, modality: str, mpp: float | None = None
     return [names[name] for name in sorted(names)]
 
 
-def shard(slides: Sequence[SlideSource], text: str) -> list[SlideSource]:
-    """Every n-th slide from the i-th on, for `i/n`.
-
-    Raises:
-        RecipeError: if the text is not two whole numbers with 1 <= i <= n.
-    """
-    first, _, count = text.partition("/")
-    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise RecipeError(f"--shard {text}: write i/n, for example 1/4 to 4/4.")
-    return list(slides[int(first) - 1 :: int(count)])
-
-
 def _meant(word: str, modality: str) -> Iterable[SlideSource]:
     path = Path(word)
     if path.is_file() and path.suffix.lower() == ".csv":

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import time
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from pathfuse.errors import RunError
 from pathfuse.files import atomic_text
-from pathfuse.locks import FileLock
+from pathfuse.locks import held
 
 State = Literal["done", "empty", "skipped", "failed"]
-PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def record(table: Path, status: Status) -> None:
     Raises:
         RunError: if the table cannot be written.
     """
-    with _held(table):
+    with held(table, table.with_name(".status.lock")):
         rows = read_status(table)
         if status.status == "skipped" and rows.get(status.slide, status).status in ("done", "empty"):
             return
@@ -71,13 +68,3 @@ def read_status(table: Path) -> dict[str, Status]:
 def recorded_as_done(table: Path) -> frozenset[str]:
     """The slides that the table has as done or empty; asked once, because to record is to read all of the table."""
     return frozenset(name for name, row in read_status(table).items() if row.status in ("done", "empty"))
-
-
-def _held(table: Path) -> FileLock:
-    lock = FileLock(table.with_name(".status.lock"))
-    end = time.monotonic() + PATIENCE_S
-    while not lock.acquire():
-        if time.monotonic() > end:
-            raise RunError(f"{table} is locked by another process that does not go on. Stop that process.")
-        time.sleep(0.02)
-    return lock

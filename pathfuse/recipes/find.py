@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -40,14 +41,10 @@ class RecipeFile:
 
 def recipe_files() -> list[RecipeFile]:
     """Every recipe that can be named, in search order; imports nothing."""
-    found = []
+    found: list[RecipeFile] = []
     for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
         found += _in_folder(Path(folder), folder)
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "pathfuse", entry.name)):
-        shipped = package_folder(entry.value, "recipes")
-        if shipped is not None:
-            found += _in_folder(shipped, entry.name)
-    return found
+    return [*found, *shipped_files("recipes")]
 
 
 def find_recipe(name: str) -> Path:
@@ -56,18 +53,40 @@ def find_recipe(name: str) -> Path:
     Raises:
         RecipeError: if there is none, with the nearest names; a URL is neither a name nor a file.
     """
+    return find_named(name, recipe_files(), "recipe", "`pathfuse recipes` lists all of them.")
+
+
+def shipped_files(kind: str) -> list[RecipeFile]:
+    """Every file that the packages which offer recipes hold in their folder `kind`; imports nothing."""
+    found: list[RecipeFile] = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "pathfuse", entry.name)):
+        folder = package_folder(entry.value, kind)
+        if folder is not None:
+            found += _in_folder(folder, entry.name)
+    return found
+
+
+def find_named(name: str, known: Sequence[RecipeFile], what: str, where: str) -> Path:
+    """The file behind a path, a name or `origin:name`.
+
+    Args:
+        name: what was said.
+        known: the files that can be named.
+        what: they are, for the message.
+        where: the sentence that says what lists them.
+
+    Raises:
+        RecipeError: if there is none, with the nearest names.
+    """
     if Path(name).is_file():
         return Path(name)
     wanted = name.removesuffix(".yaml")
-    known = recipe_files()
-    for recipe in known:
-        if wanted in (recipe.name, f"{recipe.origin}:{recipe.name}"):
-            return recipe.path
-    near = get_close_matches(wanted, [recipe.name for recipe in known], n=1, cutoff=0.5)
+    for file in known:
+        if wanted in (file.name, f"{file.origin}:{file.name}"):
+            return file.path
+    near = get_close_matches(wanted, [file.name for file in known], n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
-    raise RecipeError(
-        f"no recipe is called {name!r} and no such file exists.{guess} `pathfuse recipes` lists all of them."
-    )
+    raise RecipeError(f"no {what} is called {name!r} and no such file exists.{guess} {where}")
 
 
 def _in_folder(folder: Path, origin: str) -> list[RecipeFile]:

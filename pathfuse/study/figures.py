@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import isnan
@@ -20,6 +18,7 @@ from pathfuse.evaluate.fold_tests import SignedRank, signed_rank_of
 from pathfuse.evaluate.scored import Rows
 from pathfuse.evaluate.strata import BORDERS, STRATA
 from pathfuse.files import write_text
+from pathfuse.study.cells import csv_text, number_cell
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
@@ -95,15 +94,17 @@ def _bars(
     for variant in variants:
         values = _values(spec.value, variant, by_variant)
         found = spread_of(values)
-        lines.append([variant.name, spec.value, _number(found.mean), _number(found.sd), str(found.n), "", "", "", ""])
+        lines.append(
+            [variant.name, spec.value, number_cell(found.mean), number_cell(found.sd), str(found.n), "", "", "", ""]
+        )
         if found.n:
             drawn.append(Bar(variant.name, found.mean, [value for value in values if not isnan(value)]))
     tests = paired_test(spec, variants, by_variant) if spec.by else []
     for name, test in tests:
-        numbers = [str(test.folds), _number(test.p), _number(test.rank_biserial)]
+        numbers = [str(test.folds), number_cell(test.p), number_cell(test.rank_biserial)]
         lines.append(["", spec.value, "", "", "", name, *numbers])
     table = folder / f"{spec.name}.csv"
-    write_text(table, _csv(lines))
+    write_text(table, csv_text(lines))
     if not drawn:
         return [table]
     said = [
@@ -139,7 +140,7 @@ def _roc(folder: Path, spec: FigureSpec, variant: Variant, runs: Sequence[RunSco
     points = [["line", "false_positive_rate", "true_positive_rate", "auc"]]
     for key, line in lines.items():
         points += [[key, f"{x:.6f}", f"{y:.6f}", line.note] for x, y in zip(line.x, line.y, strict=True)]
-    write_text(folder / f"{name}.csv", _csv(points))
+    write_text(folder / f"{name}.csv", csv_text(points))
     return [folder / f"{name}.svg", folder / f"{name}.csv"]
 
 
@@ -167,13 +168,3 @@ def _pairs(spec: FigureSpec, one: Variant, other: Variant, by_variant: ByVariant
 def _curve(positive: np.ndarray, score: np.ndarray) -> Line:
     false, true, _ = roc_curve(positive, score)
     return Line(false.tolist(), true.tolist(), f"{auc(false, true):.3f}")
-
-
-def _csv(lines: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def _number(value: float) -> str:
-    return "" if isnan(value) else f"{value:.6f}"

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import Recipe
+from pathfuse.shards import shard
 from pathfuse.study.file import Options, Study
 
 SPLITS = "data.splits"
@@ -111,17 +111,13 @@ def jobs_of(
 
 
 def shard_of(jobs: Sequence[Job], text: str) -> list[Job]:
-    """Every n-th run from the i-th on, for `i/n`; together the shards are all runs, each once.
+    """The runs of a shard `i/n`, in the order of all.
 
     Raises:
         RecipeError: if the text is not two whole numbers with 1 <= i <= n.
     """
-    first, _, count = text.partition("/")
-    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise RecipeError(f"--shard {text}: write i/n, for example 1/4 to 4/4.")
     # By variant, so that each shard gets as many of the slow ones as another.
-    ordered = sorted(jobs, key=lambda job: (job.variant, job.seed, job.repeat, job.fold))
-    mine = set(ordered[int(first) - 1 :: int(count)])
+    mine = set(shard(sorted(jobs, key=lambda job: (job.variant, job.seed, job.repeat, job.fold)), text))
     return [job for job in jobs if job in mine]
 
 

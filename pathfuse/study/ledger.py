@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import time
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from pathfuse.errors import RunError
 from pathfuse.files import atomic_text, write_text
-from pathfuse.locks import FileLock
+from pathfuse.locks import FileLock, held
 from pathfuse.study.jobs import Job
 
 State = Literal["done", "skipped", "failed", "busy"]
-PATIENCE_S = 30.0
 MARK = "study.json"
 RUNS = "runs.csv"
 
@@ -86,7 +84,7 @@ def record(out: Path, state: RunState) -> None:
         RunError: if the table cannot be written.
     """
     table = out / RUNS
-    with _held(table):
+    with held(table, table.with_name(".runs.lock")):
         rows = read_runs_table(table)
         if state.status == "skipped" and rows.get(state.key, state).status == "done":
             return
@@ -111,13 +109,3 @@ def read_runs_table(table: Path) -> dict[tuple[str, int, int, int], RunState]:
         return {row.key: row for row in rows}
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise RunError(f"{table} cannot be read ({error}). Remove it; the next run of the study writes it.") from error
-
-
-def _held(table: Path) -> FileLock:
-    lock = FileLock(table.with_name(".runs.lock"))
-    end = time.monotonic() + PATIENCE_S
-    while not lock.acquire():
-        if time.monotonic() > end:
-            raise RunError(f"{table} is locked by another process that does not go on. Stop that process.")
-        time.sleep(0.02)
-    return lock

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
 from pathfuse.files import write_text
+from pathfuse.study.cells import csv_text, number_cell
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
@@ -29,8 +28,8 @@ def write_folds(folder: Path, study: Study, by_variant: ByVariant, expected: int
         for run in runs:
             where = [name, str(run.job.seed), str(run.job.repeat), str(run.job.fold)]
             for subset, own in run.metrics.items():
-                lines += [[*where, subset, metric, _number(value)] for metric, value in own.items()]
-    write_text(folder / "folds.csv", _csv(lines))
+                lines += [[*where, subset, metric, number_cell(value)] for metric, value in own.items()]
+    write_text(folder / "folds.csv", csv_text(lines))
     write_text(folder / "folds.md", _folds_text(study, by_variant, expected))
     return [folder / "folds.csv", folder / "folds.md"]
 
@@ -58,14 +57,16 @@ def write_table(folder: Path, spec: TableSpec, study: Study, by_variant: ByVaria
             found = spread_of([run.value(column, subset) for run in runs])
             paper = published.get(column)
             said = "" if paper is None else str(paper)
-            lines.append([variant.name, subset, column, _number(found.mean), _number(found.sd), str(found.n), said])
+            lines.append(
+                [variant.name, subset, column, number_cell(found.mean), number_cell(found.sd), str(found.n), said]
+            )
             cells.append(found.text(expected) + (f" [*published* {said}]" if said else ""))
         rows.append([variant.name, subset or "-", *cells])
     notes = [EXPLAINED, *([PUBLISHED] if spec.published else []), *([spec.note] if spec.note else [])]
     text = _page(
         spec.title, [("", ["Variant", "Given", *columns], rows)], [*notes, *lacking(study, by_variant, expected)]
     )
-    write_text(folder / f"{spec.name}.csv", _csv(lines))
+    write_text(folder / f"{spec.name}.csv", csv_text(lines))
     write_text(folder / f"{spec.name}.md", text)
     return [folder / f"{spec.name}.csv", folder / f"{spec.name}.md"]
 
@@ -125,16 +126,6 @@ def _page(
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _csv(lines: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def _number(value: float) -> str:
-    return "" if isnan(value) else f"{value:.6f}"
 
 
 def _short(value: float) -> str:

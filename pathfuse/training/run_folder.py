@@ -181,10 +181,8 @@ def seal_results(out: Path, checkpoint: Path, data: CaseData) -> None:
     if (out / VERSIONS).is_file():
         return
     run = RunFolder(checkpoint.resolve().parent.parent.parent)
-    known = (run.path / VERSIONS).is_file()
-    made_by = (
-        {"run": run.path.name, **{key: run.versions()[key] for key in ("recipe_sha256", "given")}} if known else {}
-    )
+    before = run.versions() if (run.path / VERSIONS).is_file() else None
+    made_by = {"run": run.path.name, **{key: before[key] for key in ("recipe_sha256", "given")}} if before else {}
     content = {
         **_software(),
         **made_by,
