@@ -20,8 +20,8 @@ from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Resized, 
 
 from benchmarks.harness import compare, options
 from pathfuse.core import Batch
-from pathfuse.data.demo import write_bci
-from pathfuse.data.patches import PairedPatches
+from pathfuse.data.paired_patches import PairedPatches
+from pathfuse.demo import write_bci
 
 SIZE_PX = 256
 STAINS = ("he", "ihc")

@@ -75,9 +75,9 @@ def main(words: Sequence[str] | None = None) -> int:
         report = measured("from pathfuse.report.write import write_report", f"write_report(Path({str(run)!r}))")
         size = (run / "report.html").stat().st_size / 2**20
         compare = measured(
-            "from pathfuse.evaluate.compare import compare_runs\n"
-            "from pathfuse.evaluate.compared_run import read_runs\n"
-            "from pathfuse.evaluate.comparison import CompareOptions",
+            "from pathfuse.evaluate.compare.compare import compare_runs\n"
+            "from pathfuse.evaluate.compare.run import read_runs\n"
+            "from pathfuse.evaluate.compare.found import CompareOptions",
             f"compare_runs(read_runs([Path(run) for run in {runs!r}]), "
             f"CompareOptions(draws={DRAWS}, permutations={DRAWS}))",
         )

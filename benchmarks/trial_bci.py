@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pathfuse.core import weighted_total
-from pathfuse.data.demo import write_bci
+from pathfuse.demo import write_bci
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.training.plan import Plan
 

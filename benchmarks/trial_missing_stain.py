@@ -30,8 +30,8 @@ from sklearn.metrics import roc_auc_score
 
 from pathfuse import load
 from pathfuse.cli import main as pathfuse
-from pathfuse.data.bags import PairedBags
-from pathfuse.data.demo.bags import TRUTH, DemoBags, write_bags
+from pathfuse.data.paired_bags import PairedBags
+from pathfuse.demo.bags import TRUTH, DemoBags, write_bags
 
 PATIENTS = 240
 OPTIONS = {"missing": {"he": 0.15, "ihc": 0.15}, "val_fraction": 0.0, "test_fraction": 0.4}

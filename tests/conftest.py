@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathfuse import registry
+from pathfuse.registry import table as registry
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PATHFUSE_DATA", PROJECT_ROOT.parent / "shared" / "data"))

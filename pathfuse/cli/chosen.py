@@ -54,8 +54,8 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     Raises:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
     """
+    from pathfuse.runs.folder import RunFolder
     from pathfuse.training.plan import Plan
-    from pathfuse.training.run_folder import RunFolder
 
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
     if len(line.positional) > 1:

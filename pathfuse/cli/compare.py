@@ -30,10 +30,10 @@ def compare(words: list[str]) -> int:
     if line.has("help") or not words:
         print(f"usage: {USAGE}\n\n{ABOUT}\n{HELP}")
         return 0
-    from pathfuse.evaluate.compare import compare_runs
-    from pathfuse.evaluate.compared_run import read_runs
-    from pathfuse.evaluate.comparison import CompareOptions
-    from pathfuse.evaluate.comparison_files import as_table, write_comparison
+    from pathfuse.evaluate.compare.compare import compare_runs
+    from pathfuse.evaluate.compare.files import as_table, write_comparison
+    from pathfuse.evaluate.compare.found import CompareOptions
+    from pathfuse.evaluate.compare.run import read_runs
     from pathfuse.report.write import write_comparison_report
 
     metrics = [name for value in line.take_all("metric") for name in value.split(",") if name]

@@ -47,7 +47,7 @@ def data(words: list[str]) -> int:
 
 def check(path: Path, line: Words) -> int:
     """Prints what is there and everything that is wrong; the exit status is 1 if something is."""
-    from pathfuse.data.check import check_cases
+    from pathfuse.cohort.check import check_cases
 
     groups = line.take("groups")
     line.finish()
@@ -73,7 +73,7 @@ def demo(folder: Path, line: Words) -> int:
 
 
 def _cases(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.data.demo import DemoOptions, write_cohort
+    from pathfuse.demo import DemoOptions, write_cohort
 
     patients, size = _count(line, "patients", 240), _count(line, "size_px", 64)
     extra = tuple(filter(None, (line.take("extra_stains") or "").split(",")))
@@ -82,14 +82,14 @@ def _cases(folder: Path, line: Words, seed: int) -> Write:
 
 
 def _bci(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.data.demo import write_bci
+    from pathfuse.demo import write_bci
 
     pairs, size = _count(line, "pairs", 100), _count(line, "size_px", 1024)
     return lambda progress: write_bci(folder, pairs, size_px=size, seed=seed, progress=progress)
 
 
 def _slides(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.data.demo.slides import DemoSlides, write_slides
+    from pathfuse.demo.slides import DemoSlides, write_slides
 
     options = DemoSlides(
         patients=_count(line, "patients", 240),
@@ -100,7 +100,7 @@ def _slides(folder: Path, line: Words, seed: int) -> Write:
 
 
 def _bags(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.data.demo.bags import DemoBags, write_bags
+    from pathfuse.demo.bags import DemoBags, write_bags
 
     options = DemoBags(patients=_count(line, "patients", 240), seed=seed)
     return lambda progress: write_bags(folder, options, progress)

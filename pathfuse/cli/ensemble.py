@@ -13,8 +13,8 @@ from rich.console import Console
 from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
-from pathfuse.files import write_text
 from pathfuse.recipes.compose import SOURCES
+from pathfuse.system.files import write_text
 
 if TYPE_CHECKING:
     from pathfuse.training.plan import Plan

@@ -29,8 +29,8 @@ def explain(words: list[str]) -> int:
         print(f"usage: {COMMANDS['explain'].usage}\n\n{COMMANDS['explain'].about}\n{HELP}")
         return 0
     prepare_lightning()
+    from pathfuse.runs.folder import RunFolder
     from pathfuse.training.explain import explain_run, make_explainer
-    from pathfuse.training.run_folder import RunFolder
 
     out, wanted, part = line.take("out"), line.take("cases"), line.take("part") or "test"
     if part not in ("train", "val", "test", "all"):

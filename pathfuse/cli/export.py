@@ -28,8 +28,8 @@ def export(words: list[str]) -> int:
         raise RecipeError("say with --out DIR where the files go.")
     folder = Path(line.positional.pop())
     line.finish()
-    from pathfuse.evaluate.compared_run import read_runs
-    from pathfuse.evaluate.stamp_export import export_stamp
+    from pathfuse.evaluate.compare.run import read_runs
+    from pathfuse.evaluate.stamp.write import export_stamp
 
     (run,) = read_runs([folder])
     unlabelled = sum(fold.predictions.unlabelled for fold in run.folds)

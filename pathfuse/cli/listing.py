@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pathfuse.broken import trouble
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.files import write_text
 from pathfuse.recipes import find_recipe, recipe_files
 from pathfuse.registry import REGISTRIES, components
+from pathfuse.registry.broken import trouble
+from pathfuse.system.files import write_text
 
 
 def recipes(words: list[str]) -> int:

@@ -12,9 +12,9 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
 if TYPE_CHECKING:
-    from pathfuse.data.cases import Case, CaseTable
-    from pathfuse.data.fold_draw import Splits
-    from pathfuse.data.fold_files import FoldRow
+    from pathfuse.cohort.folds.draw import Splits
+    from pathfuse.cohort.folds.file import FoldRow
+    from pathfuse.cohort.table import Case, CaseTable
 
 HELP = """
 split CASES       cross-validation folds by patient, each with its own validation part
@@ -69,9 +69,9 @@ def split(path: Path, line: Words) -> int:
 
 
 def _cohort(path: Path, groups: Path | None) -> CaseTable:
-    from pathfuse.data.cases import read_cases
-    from pathfuse.data.folders import read_folder, stain_folders
-    from pathfuse.data.source import TABLE
+    from pathfuse.cohort.pairs import read_folder, stain_folders
+    from pathfuse.cohort.source import TABLE
+    from pathfuse.cohort.table import read_cases
 
     table = path / TABLE if (path / TABLE).is_file() else path
     if table.is_dir():
@@ -84,9 +84,9 @@ def _cohort(path: Path, groups: Path | None) -> CaseTable:
 
 def _labelled(path: Path, column: str) -> CaseTable:
     """Cases without files, from a table that goes with folders of features."""
-    from pathfuse.data.bags_labels import read_labels
-    from pathfuse.data.cases import Case, CaseTable
-    from pathfuse.data.labels import class_order
+    from pathfuse.cohort.label_tables import read_labels
+    from pathfuse.cohort.labels import class_order
+    from pathfuse.cohort.table import Case, CaseTable
 
     rows, notes = read_labels(path, label=column)
     cases = tuple(Case(row.case_id, row.patient_id, row.label, row.split, labels=row.more) for row in rows)
@@ -94,7 +94,7 @@ def _labelled(path: Path, column: str) -> CaseTable:
 
 
 def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Splits:
-    from pathfuse.data.fold_draw import draw_folds
+    from pathfuse.cohort.folds.draw import draw_folds
 
     return draw_folds(
         cases,
@@ -112,11 +112,11 @@ def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Splits:
 def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Splits:
     from dataclasses import replace
 
-    from pathfuse.data.fold_check import check_folds
-    from pathfuse.data.fold_columns import read_columns
-    from pathfuse.data.fold_draw import Splits
-    from pathfuse.data.fold_files import read_folds
-    from pathfuse.data.fold_formats import read_clam, read_stamp
+    from pathfuse.cohort.folds.check import check_folds
+    from pathfuse.cohort.folds.columns import read_columns
+    from pathfuse.cohort.folds.draw import Splits
+    from pathfuse.cohort.folds.file import read_folds
+    from pathfuse.cohort.folds.formats import read_clam, read_stamp
 
     fraction, seed, val_as = _fraction(line), whole("seed", line.take("seed") or "0"), line.take("val_as") or ""
     if val_as not in ("", "test"):
@@ -134,9 +134,9 @@ def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Spl
 
 
 def _write(kind: str, out: Path, rows: Sequence[FoldRow], table: CaseTable, ids: str) -> None:
-    from pathfuse.data.fold_columns import write_columns
-    from pathfuse.data.fold_files import folds_sha256, write_folds
-    from pathfuse.data.fold_formats import write_clam, write_stamp
+    from pathfuse.cohort.folds.columns import write_columns
+    from pathfuse.cohort.folds.file import folds_sha256, write_folds
+    from pathfuse.cohort.folds.formats import write_clam, write_stamp
 
     if kind == "column" and table.origin.is_dir():
         raise RecipeError(
@@ -156,7 +156,7 @@ def _write(kind: str, out: Path, rows: Sequence[FoldRow], table: CaseTable, ids:
 
 
 def _print_leaks(cases: Sequence[Case], rows: Sequence[FoldRow], distance: int) -> None:
-    from pathfuse.data.fold_duplicates import across_sides, near_duplicates
+    from pathfuse.cohort.folds.duplicates import across_sides, near_duplicates
 
     leaks = across_sides(near_duplicates(cases, distance=distance), rows)
     if leaks:
@@ -173,8 +173,8 @@ def _print_leaks(cases: Sequence[Case], rows: Sequence[FoldRow], distance: int) 
 
 
 def _print_sizes(rows: Sequence[FoldRow]) -> None:
-    from pathfuse.data.fold_check import by_place
-    from pathfuse.data.fold_files import place_name
+    from pathfuse.cohort.folds.check import by_place
+    from pathfuse.cohort.folds.file import place_name
 
     nested = any(row.inner for row in rows)
     for place, own in by_place(rows).items():

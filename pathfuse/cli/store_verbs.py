@@ -16,12 +16,12 @@ from pathfuse.errors import PathfuseError, RecipeError, StoreError
 from pathfuse.store import SlideFeatures, open_slide, read_contents
 from pathfuse.store.check import Finding, check_cohort, check_slide
 from pathfuse.store.convert import WRITERS
-from pathfuse.store.eva_write import EvaRow, write_manifest
 from pathfuse.store.folder import find_files
+from pathfuse.store.formats.eva_write import EvaRow, write_manifest
 from pathfuse.store.repack import repack as repack_file
 
 if TYPE_CHECKING:
-    from pathfuse.data.cases import Case
+    from pathfuse.cohort.table import Case
 
 MPP_TOLERANCE = 0.02
 WIDE = 10_000  # a line per file, whatever its name: a terminal breaks long lines itself, a file needs none broken
@@ -178,7 +178,7 @@ def _refuse_filled(out: Path, overwrite: bool) -> None:
 
 
 def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]:
-    from pathfuse.data.cases import read_cases
+    from pathfuse.cohort.table import read_cases
 
     table = read_cases(cases)
     rows = []
@@ -199,8 +199,8 @@ def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]
 
 def _cohort(words: Sequence[str], labels: str | None) -> tuple[dict[str, list[SlideFeatures]], list[Finding]]:
     """The slides of every stain that can be opened, and a finding for each that cannot."""
-    from pathfuse.data.bags_source import read_stores
-    from pathfuse.data.cases import scan_cases
+    from pathfuse.cohort.table import scan_cases
+    from pathfuse.data.bags.source import read_stores
 
     findings: list[Finding] = []
     folders = _folders(words)

@@ -91,7 +91,7 @@ def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words
     if line.positional:
         raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
     if resume and not files:
-        from pathfuse.training.run_folder import RunFolder
+        from pathfuse.runs.folder import RunFolder
 
         return compose([RunFolder.open(Path(resume)).config_file], layers, line.options)
     if not files:
@@ -107,10 +107,10 @@ def _on_run(name: str, words: list[str]) -> int:
         return 0
     prepare_lightning()
     from pathfuse.cli.ensemble import on_members
+    from pathfuse.runs.folder import RunFolder
     from pathfuse.study.ensemble import members_of, unfinished_in
     from pathfuse.training import evaluate
     from pathfuse.training.ranks import is_first_rank
-    from pathfuse.training.run_folder import RunFolder
 
     work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
     out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"

@@ -10,17 +10,17 @@ from typing import Literal
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
+from pathfuse.cohort.cohort import Cohort, Rows
+from pathfuse.cohort.flow import FlowStep
+from pathfuse.cohort.folds.parts import Parts
+from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.cohort.table import CaseTable
 from pathfuse.core import Batch
-from pathfuse.data.cache import default_cache
-from pathfuse.data.cases import CaseTable
-from pathfuse.data.cohort import Cohort, Rows
-from pathfuse.data.contracts import CaseData, Folds, SplitRow
-from pathfuse.data.flow import FlowStep
-from pathfuse.data.images import Pixels
-from pathfuse.data.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.data.contract import CaseData, Folds, SplitRow
+from pathfuse.data.images.cache import default_cache
+from pathfuse.data.images.decode import Pixels
+from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.data.option_checks import check_at_least, check_modalities
-from pathfuse.data.parts import Parts
-from pathfuse.data.sampler import EpochSampler
 from pathfuse.errors import CaseTableError
 
 Part = Literal["train", "val", "test", "predict"]

@@ -10,24 +10,24 @@ from typing import Literal
 import numpy as np
 from torch.utils.data import DataLoader
 
+from pathfuse.cohort.cohort import Cohort, Rows
+from pathfuse.cohort.folds.parts import Parts
+from pathfuse.cohort.label_map import NamedMap
+from pathfuse.cohort.source import TABLE, read_source, refuse_several
 from pathfuse.core import Batch, DataSpec, ModalitySpec
-from pathfuse.data.augment import Augment, Augmenter
-from pathfuse.data.cohort import Cohort, Rows
 from pathfuse.data.cohort_data import CohortData, Part
-from pathfuse.data.dataset import PairedImages
-from pathfuse.data.demo import DemoOptions, write_cohort
-from pathfuse.data.demo.drawn import drawn
-from pathfuse.data.images import Pixels, picture_of
-from pathfuse.data.label_map import NamedMap
-from pathfuse.data.labelled_folders import read_class_folders
-from pathfuse.data.labelled_hdf5 import holds_hdf5, read_hdf5
-from pathfuse.data.labelled_images import FileImages, FittedImages, LabelledSource
-from pathfuse.data.loader import case_loader
+from pathfuse.data.images.augment import Augment, Augmenter
+from pathfuse.data.images.dataset import PairedImages
+from pathfuse.data.images.decode import Pixels, picture_of
+from pathfuse.data.labelled.folders import read_class_folders
+from pathfuse.data.labelled.hdf5 import holds_hdf5, read_hdf5
+from pathfuse.data.labelled.pixels import FileImages, FittedImages, LabelledSource
+from pathfuse.data.loading.loader import case_loader
+from pathfuse.data.loading.sampler import Item
 from pathfuse.data.option_checks import check_at_least, check_positive
-from pathfuse.data.parts import Parts
-from pathfuse.data.patches import GENERATED
-from pathfuse.data.sampler import Item
-from pathfuse.data.source import TABLE, read_source, refuse_several
+from pathfuse.data.paired_patches import GENERATED
+from pathfuse.demo import DemoOptions, write_cohort
+from pathfuse.demo.drawn import drawn
 from pathfuse.errors import PathfuseError, RecipeError
 
 # Defaults of the types that a recipe has; never changed.

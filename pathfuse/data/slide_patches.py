@@ -9,24 +9,24 @@ from typing import Literal
 
 from torch.utils.data import DataLoader
 
+from pathfuse.cohort.cohort import Cohort, Rows
+from pathfuse.cohort.folds.parts import Parts
+from pathfuse.cohort.label_map import NamedMap
+from pathfuse.cohort.source import read_source
+from pathfuse.cohort.table import CaseTable
 from pathfuse.core import Batch, DataSpec, ModalitySpec
-from pathfuse.data.augment import Augment, Augmenter
-from pathfuse.data.cases import CaseTable
-from pathfuse.data.cohort import Cohort, Rows
+from pathfuse.data.bags.packed import CaseFacts, Sampling
+from pathfuse.data.bags.tile_set import TileLook, TileSet, mosaic
+from pathfuse.data.bags.tiles_of_cases import TileTable, place_tiles
 from pathfuse.data.cohort_data import CohortData, Part
-from pathfuse.data.demo.drawn import drawn
-from pathfuse.data.demo.slides import DemoSlides, write_slides
-from pathfuse.data.images import Pixels
-from pathfuse.data.label_map import NamedMap
-from pathfuse.data.loader import case_loader
+from pathfuse.data.images.augment import Augment, Augmenter
+from pathfuse.data.images.decode import Pixels
+from pathfuse.data.images.prepare import preparations
+from pathfuse.data.loading.loader import case_loader
 from pathfuse.data.option_checks import check_at_least, check_one_source, check_positive
-from pathfuse.data.packed_set import CaseFacts, Sampling
-from pathfuse.data.parts import Parts
-from pathfuse.data.patches import GENERATED
-from pathfuse.data.prepare import preparations
-from pathfuse.data.source import read_source
-from pathfuse.data.tiles_cohort import TileTable, place_tiles
-from pathfuse.data.tiles_dataset import TileLook, TileSet, mosaic
+from pathfuse.data.paired_patches import GENERATED
+from pathfuse.demo.drawn import drawn
+from pathfuse.demo.slides import DemoSlides, write_slides
 from pathfuse.errors import RecipeError
 from pathfuse.slides.grid import PatchGrid
 

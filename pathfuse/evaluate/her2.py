@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.ranking import auroc
+from pathfuse.evaluate.compare.scored import Index, Values
+from pathfuse.evaluate.metrics.ranking import auroc
 from pathfuse.evaluate.regroup import regroup, regroup_target
-from pathfuse.evaluate.scored import Index, Values
 
 ULTRA_LOW = "ultra-low"
 EQUIVOCAL = "2+"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pathfuse.explain.attention import SlideAttention
-from pathfuse.files import atomic_text
+from pathfuse.system.files import atomic_text
 
 COLUMNS = ("slide_id", "patch", "x", "y", "patch_size_level0", "weight", "percentile")
 MOST_SQUARES = 20_000

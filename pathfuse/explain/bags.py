@@ -22,7 +22,7 @@ from pathfuse.explain.heat_map import write_heat_map
 from pathfuse.explain.patch_truth import PatchTruth, attention_auc
 from pathfuse.explain.run import make_folder
 from pathfuse.explain.truth import mean_score
-from pathfuse.files import write_text
+from pathfuse.system.files import write_text
 
 TABLES = "attention"
 NO_PLACES = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pathfuse.charts.style import figure, label, styled
 from pathfuse.explain.attention import SlideAttention
-from pathfuse.files import replacing
+from pathfuse.system.files import replacing
 
 LONGEST_PX = 1200
 """Longer edge of the raster that patches are painted on; one of a million patches still has a pixel each."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
-from pathfuse.data.demo.bags import TRUTH
+from pathfuse.demo.bags import TRUTH
 from pathfuse.errors import CaseTableError
 from pathfuse.explain.attention import SlideAttention
 

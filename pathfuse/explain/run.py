@@ -19,7 +19,7 @@ from pathfuse.explain.entries import case_entries, file_name, finite
 from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
 from pathfuse.explain.overlay import overlay, write_png
 from pathfuse.explain.truth import Truth, auc_of, mean_score, random_map
-from pathfuse.files import write_text
+from pathfuse.system.files import write_text
 
 
 @dataclass

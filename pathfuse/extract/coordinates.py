@@ -7,8 +7,8 @@ import h5py  # type: ignore[import-untyped]
 from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout, magnification_of
 from pathfuse.extract.reading import Plan
-from pathfuse.files import replacing
 from pathfuse.slides.grid import PatchGrid
+from pathfuse.system.files import replacing
 
 
 def coords_attributes(grid: PatchGrid, plan: Plan) -> dict[str, int | float]:

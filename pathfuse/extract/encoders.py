@@ -12,9 +12,9 @@ from typing import Any, cast
 import torch
 
 from pathfuse.core import Backbone
-from pathfuse.core.weights import backbone_state, read_state
 from pathfuse.errors import RecipeError, WeightsError
 from pathfuse.extract.trained import names_run, trained_backbone
+from pathfuse.nn.weights import backbone_state, read_state
 from pathfuse.registry import BACKBONES
 
 SEED = 0  # random weights are the same in every run, or no run could be resumed

@@ -12,7 +12,6 @@ from typing import Literal
 
 from rich.console import Console
 
-from pathfuse.data.progress import available_cores
 from pathfuse.errors import RecipeError
 from pathfuse.extract.embed import Embedder, choose_device
 from pathfuse.extract.encoders import LoadedEncoder, load_encoder
@@ -23,10 +22,11 @@ from pathfuse.extract.run import Extraction
 from pathfuse.extract.settings import Autocast, Dtype, Settings
 from pathfuse.extract.sources import SlideSource, find_slides
 from pathfuse.extract.status import Status
-from pathfuse.ray_cluster import connected
-from pathfuse.shards import shard
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import Rule, TissueRule
+from pathfuse.system.progress import available_cores
+from pathfuse.system.ray_cluster import connected
+from pathfuse.system.shards import shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +165,8 @@ def _here(prepared: _Prepared, console: Console) -> list[Status]:
 
 
 def _on_ray(prepared: _Prepared, ray: ModuleType, console: Console) -> list[Status]:
-    from pathfuse.extract.ray_engine import RayExtraction
-    from pathfuse.extract.ray_share import share_out
+    from pathfuse.extract.ray.engine import RayExtraction
+    from pathfuse.extract.ray.share import share_out
 
     job = prepared.job
     machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]

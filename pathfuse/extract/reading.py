@@ -17,13 +17,13 @@ from PIL import Image
 from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout
 from pathfuse.extract.sources import SlideSource
-from pathfuse.files import replacing
 from pathfuse.slides.grid import Coords, PatchGrid
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.outline import contour_picture, outlines, write_geojson
 from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
+from pathfuse.system.files import replacing
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -22,9 +22,9 @@ from pathfuse.extract.reading import Pending, Plan, Reading, plan_slide, read_pa
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record, recorded_as_done
-from pathfuse.locks import FileLock
 from pathfuse.slides.resample import Pixels
-from pathfuse.store.trident_write import trident_writer
+from pathfuse.store.formats.trident_write import trident_writer
+from pathfuse.system.locks import FileLock
 
 CHUNK = 16  # patches that one call of a reader decodes: a block of the grid
 AHEAD = 2  # chunks per reader that are decoded or under way before they are needed

@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from pathfuse.files import atomic_text
-from pathfuse.locks import held
+from pathfuse.system.files import atomic_text
+from pathfuse.system.locks import held
 
 State = Literal["done", "empty", "skipped", "failed"]
 

@@ -45,9 +45,9 @@ def trained_backbone(name: str, modality: str) -> Trained:
         RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
     """
     # Lightning and all that comes with it; extraction with any other encoder does without.
+    from pathfuse.runs.folder import RunFolder
     from pathfuse.training.evaluate import trained_task
     from pathfuse.training.load import run_plan
-    from pathfuse.training.run_folder import RunFolder
 
     folder, checkpoint = _place(name)
     run = RunFolder.open(folder)

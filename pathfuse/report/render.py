@@ -12,8 +12,8 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from pathfuse.files import write_text
 from pathfuse.report.page import Page, as_data, below, pointer, shown
+from pathfuse.system.files import write_text
 
 TEMPLATE = "page.html.j2"
 

@@ -9,7 +9,7 @@ from statistics import mean, stdev
 
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
-from pathfuse.evaluate.as_trained import as_trained
+from pathfuse.core.subsets import as_trained
 from pathfuse.report.comparison_page import FILE, comparison_sections, read_comparison
 from pathfuse.report.page import (
     Block,
@@ -26,7 +26,7 @@ from pathfuse.report.page import (
     Text,
     missing,
 )
-from pathfuse.report.run_files import Rows, RunFiles, number
+from pathfuse.runs.files import Rows, RunFiles, number
 
 RUNS, FOLDS = "runs.csv", "folds.csv"
 SHOWN = {"balanced_accuracy": "Balanced accuracy", "auroc": "AUC-ROC", "macro_f1": "Macro F1", "accuracy": "Accuracy"}

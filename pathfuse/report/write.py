@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.comparison import Comparison
-from pathfuse.evaluate.prediction_files import PREDICTIONS
-from pathfuse.files import write_text
+from pathfuse.evaluate.compare.found import Comparison
 from pathfuse.report.comparison_page import FILE, comparison_page, read_comparison
-from pathfuse.report.methods import methods
 from pathfuse.report.render import write_page
-from pathfuse.report.run_files import RunFiles
-from pathfuse.report.run_page import run_page
+from pathfuse.report.run.methods import methods
+from pathfuse.report.run.page import run_page
 from pathfuse.report.study_page import RUNS, study_page
+from pathfuse.runs.files import RunFiles
+from pathfuse.runs.predictions import PREDICTIONS
+from pathfuse.system.files import write_text
 
 PAGE, METHODS = "report.html", "methods.md"
 

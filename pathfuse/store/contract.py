@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pathfuse.errors import StoreError
-from pathfuse.store.contents import Contents, Fact
+from pathfuse.store.contents.contents import Contents, Fact
 from pathfuse.store.rows import Index, Rows
 
 

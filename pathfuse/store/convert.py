@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pathfuse.errors import StoreError
-from pathfuse.store.clam_write import write_clam
-from pathfuse.store.contents import Fact
+from pathfuse.store.contents.contents import Fact
 from pathfuse.store.contract import SlideFeatures
-from pathfuse.store.eva_write import write_eva
-from pathfuse.store.stamp_write import write_stamp
-from pathfuse.store.trident import number
-from pathfuse.store.trident_write import write_trident
+from pathfuse.store.formats.clam_write import write_clam
+from pathfuse.store.formats.eva_write import write_eva
+from pathfuse.store.formats.stamp_write import write_stamp
+from pathfuse.store.formats.trident import number
+from pathfuse.store.formats.trident_write import write_trident
 
 COORDS_FACTS = ("overlap", "level0_magnification", "target_magnification", "level0_width", "level0_height")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathfuse.errors import StoreError
+from pathfuse.store.formats.wsmcl import SUFFIXES as WSMCL_SUFFIXES
 from pathfuse.store.read import SUFFIXES
-from pathfuse.store.wsmcl import SUFFIXES as WSMCL_SUFFIXES
 
 MANIFEST = "manifest.csv"
 ONE_OF = ("h5_files", "pt_files")

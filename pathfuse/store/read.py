@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pathfuse.errors import PathfuseError, PluginError, StoreError
-from pathfuse.store import hdf5_contents, npy_contents
-from pathfuse.store.contents import Contents
+from pathfuse.store.contents import hdf5, npy
+from pathfuse.store.contents.contents import Contents
+from pathfuse.store.contents.torch import read_torch
 from pathfuse.store.contract import Match, SlideFeatures, Store
 from pathfuse.store.rows import unreadable
-from pathfuse.store.torch_contents import read_torch
 
 GROUP = "pathfuse.store"
 SUFFIXES = (".h5", ".hdf5", ".pt", ".pth", ".npy")
@@ -63,10 +63,10 @@ def read_contents(path: Path) -> Contents:
             starts = [_at(file, place) for place in USER_BLOCKS]
     except OSError as error:
         raise unreadable(path, error) from error
-    if hdf5_contents.SIGNATURE in starts:
-        return hdf5_contents.read_hdf5(path)
-    if starts[0].startswith(npy_contents.SIGNATURE):
-        return npy_contents.read_npy(path)
+    if hdf5.SIGNATURE in starts:
+        return hdf5.read_hdf5(path)
+    if starts[0].startswith(npy.SIGNATURE):
+        return npy.read_npy(path)
     # A torch file is a ZIP archive, or a pickle when it was written before torch 1.6.
     if starts[0].startswith((b"PK\x03\x04", b"\x80")):
         return read_torch(path)

@@ -8,9 +8,9 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from pathfuse.errors import StoreError
-from pathfuse.files import replacing
-from pathfuse.store.hdf5_contents import read_hdf5
+from pathfuse.store.contents.hdf5 import read_hdf5
 from pathfuse.store.rows import open_hdf5, unreadable
+from pathfuse.system.files import replacing
 
 BLOCK = 64 << 20  # bytes copied at once
 

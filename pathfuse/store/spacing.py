@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pathfuse.store.contract import SlideFeatures
-from pathfuse.store.trident import number
+from pathfuse.store.formats.trident import number
 
 TOLERANCE = 0.02
 FEW = 8  # steps from which on a grid is recognised

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.bootstrap import balanced_accuracy_interval
-from pathfuse.evaluate.calibrated_metrics import equivocal_metrics, trust_metrics
-from pathfuse.evaluate.calibration_files import Measured
-from pathfuse.evaluate.metrics import classification_metrics
-from pathfuse.evaluate.prediction_files import PREDICTIONS, read_predictions
-from pathfuse.files import write_text
+from pathfuse.evaluate.calibrate.diagrams import Measured
+from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, trust_metrics
+from pathfuse.evaluate.metrics.bootstrap import balanced_accuracy_interval
+from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.runs.predictions import PREDICTIONS, read_predictions
 from pathfuse.study.ledger import RUNS
+from pathfuse.system.files import write_text
 
 CONFIG = "config.yaml"
 MEMBERS = "members"

@@ -13,15 +13,15 @@ from sklearn.metrics import auc, roc_curve  # type: ignore[import-untyped]
 from pathfuse.charts.lines import Line, roc
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
-from pathfuse.evaluate.compared_run import read_runs
-from pathfuse.evaluate.fold_tests import SignedRank, signed_rank_of
-from pathfuse.evaluate.scored import Rows
-from pathfuse.evaluate.strata import BORDERS, STRATA
-from pathfuse.files import write_text
+from pathfuse.evaluate.compare.run import read_runs
+from pathfuse.evaluate.compare.scored import Rows
+from pathfuse.evaluate.metrics.strata import BORDERS, STRATA
+from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
 from pathfuse.study.cells import csv_text, number_cell
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
+from pathfuse.system.files import write_text
 
 ByVariant = Mapping[str, Sequence[RunScores]]
 RANGES = {"low": "below 0.75", "medium": "0.75 to 0.9", "high": "0.9 and above"}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.recipes.compose import Recipe
-from pathfuse.shards import shard
 from pathfuse.study.file import Options, Study
+from pathfuse.system.shards import shard
 
 SPLITS = "data.splits"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from pathfuse.errors import RunError
-from pathfuse.files import atomic_text, write_text
-from pathfuse.locks import FileLock, held
 from pathfuse.study.jobs import Job
+from pathfuse.system.files import atomic_text, write_text
+from pathfuse.system.locks import FileLock, held
 
 State = Literal["done", "skipped", "failed", "busy"]
 MARK = "study.json"

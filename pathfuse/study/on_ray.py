@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pathfuse.errors import RunError
-from pathfuse.ray_cluster import connected
 from pathfuse.study.jobs import Job
 from pathfuse.study.ledger import RunState
 from pathfuse.study.worker import do_job
+from pathfuse.system.ray_cluster import connected
 
 
 @dataclass(frozen=True)

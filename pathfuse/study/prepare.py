@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathfuse.data.cases import Case
+from pathfuse.cohort.folds.check import check_folds
+from pathfuse.cohort.folds.draw import draw_folds
+from pathfuse.cohort.folds.file import FoldRow, folds_text, read_folds
+from pathfuse.cohort.table import Case
 from pathfuse.data.cohort_data import CohortData
-from pathfuse.data.contracts import CaseData
-from pathfuse.data.fold_check import check_folds
-from pathfuse.data.fold_draw import draw_folds
-from pathfuse.data.fold_files import FoldRow, folds_text, read_folds
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
-from pathfuse.files import write_text
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.recipes.compose import DEMO, Config, read_yaml
 from pathfuse.study.file import DrawnSplits, Study, Variant
 from pathfuse.study.jobs import Prepared
+from pathfuse.system.files import write_text
 from pathfuse.training.plan import Plan
 
 NOT_LOOKED = "near-duplicates on two sides of a fold were not looked for; folds of `pathfuse data split` name them"

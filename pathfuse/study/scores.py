@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pathfuse.core.subsets import as_trained
 from pathfuse.errors import RunError
-from pathfuse.evaluate.as_trained import as_trained
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
-from pathfuse.training.run_folder import RunFolder
 
 CURVE, EXPLAINED = "curve:", "explain:"
 SELECTS = "val/loss"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
-from pathfuse.files import write_text
 from pathfuse.study.cells import csv_text, number_cell
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
+from pathfuse.system.files import write_text
 
 ByVariant = Mapping[str, Sequence[RunScores]]
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "mcc")

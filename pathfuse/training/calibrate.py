@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pathfuse.evaluate.calibrators import CALIBRATION, FEWEST, Calibrators, usable
-from pathfuse.evaluate.prediction_files import SubsetPredictions
+from pathfuse.evaluate.calibrate.file import CALIBRATION, FEWEST, Calibrators, usable
+from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.predictions import SubsetPredictions
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan
-from pathfuse.training.run_folder import RunFolder
 from pathfuse.training.task import Task
 
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pathfuse.errors import RunError
-from pathfuse.files import atomic_text
-from pathfuse.training.run_folder import BEST, LAST
+from pathfuse.runs.folder import BEST, LAST
+from pathfuse.system.files import atomic_text
 
 
 def checkpoints(folder: Path, monitor: str | None) -> list[Callback]:

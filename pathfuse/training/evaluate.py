@@ -10,25 +10,25 @@ import numpy as np
 from rich.console import Console
 
 from pathfuse.core import weights_follow
-from pathfuse.data.contracts import CaseData
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
-from pathfuse.evaluate.bootstrap import balanced_accuracy_interval
-from pathfuse.evaluate.calibrated import Calibrator
-from pathfuse.evaluate.calibrated_metrics import equivocal_metrics, promise_metrics, trust_metrics
-from pathfuse.evaluate.calibration_files import (
+from pathfuse.evaluate.calibrate.calibrator import Calibrator
+from pathfuse.evaluate.calibrate.diagrams import (
     RELIABILITY,
     RISK_COVERAGE,
     Measured,
     write_reliability,
     write_risk_coverage,
 )
-from pathfuse.evaluate.calibrators import Calibrators
-from pathfuse.evaluate.metrics import classification_metrics
+from pathfuse.evaluate.calibrate.file import Calibrators
+from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
+from pathfuse.evaluate.metrics.bootstrap import balanced_accuracy_interval
+from pathfuse.evaluate.metrics.metrics import classification_metrics
 from pathfuse.evaluate.table import summary
-from pathfuse.files import write_text
+from pathfuse.runs.folder import seal_results
+from pathfuse.system.files import write_text
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.predictions import Predictions, write_predictions
-from pathfuse.training.run_folder import seal_results
 from pathfuse.training.task import Task
 
 Metrics = dict[str, dict[str, float]]

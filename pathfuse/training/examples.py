@@ -10,11 +10,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from pathfuse.data.images import Pixels
-from pathfuse.evaluate.as_trained import as_trained
-from pathfuse.files import atomic_text, replacing, write_text
+from pathfuse.core.subsets import as_trained
+from pathfuse.data.images.decode import Pixels
+from pathfuse.runs.folder import RunFolder
+from pathfuse.system.files import atomic_text, replacing, write_text
 from pathfuse.training.plan import Plan
-from pathfuse.training.run_folder import RunFolder
 
 COHORT, EXAMPLES = "cohort.json", "examples"
 EACH = 4  # cases of a kind

@@ -10,8 +10,9 @@ import yaml
 from rich.console import Console
 
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.files import write_text
 from pathfuse.recipes import Recipe
+from pathfuse.runs.folder import RunFolder, recipe_hash, write_versions
+from pathfuse.system.files import write_text
 from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
 from pathfuse.training.evaluate import test_cases
@@ -19,7 +20,6 @@ from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.ranks import is_first_rank
 from pathfuse.training.reported import report_run
-from pathfuse.training.run_folder import RunFolder, recipe_hash, write_versions
 from pathfuse.training.split_stamp import SplitStamp
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.

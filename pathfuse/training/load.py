@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pathfuse.core import Model
 from pathfuse.recipes import compose
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.plan import Plan
-from pathfuse.training.run_folder import RunFolder
 
 
 def load(run: str | Path) -> Model:

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from pathfuse.core import DataSpec, Model
-from pathfuse.data.contracts import CaseData
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
 from pathfuse.recipes.compose import SHARED, Config
 from pathfuse.registry import import_named_in
-from pathfuse.training.run_folder import RunFolder
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.stage import StageCLI
 from pathfuse.training.task import Task
 from pathfuse.training.trust import trusted_imports

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, distributed
 
 from pathfuse.core import Batch, Prediction
-from pathfuse.evaluate.calibrated import SEPARATOR, Calibrator
-from pathfuse.evaluate.calibrators import Calibrators
-from pathfuse.evaluate.prediction_files import SubsetPredictions
-from pathfuse.evaluate.scored import Rows
-from pathfuse.files import atomic_text
+from pathfuse.evaluate.calibrate.calibrator import SEPARATOR, Calibrator
+from pathfuse.evaluate.calibrate.file import Calibrators
+from pathfuse.evaluate.compare.scored import Rows
+from pathfuse.runs.predictions import SubsetPredictions
+from pathfuse.system.files import atomic_text
 
 
 @dataclass(frozen=True)

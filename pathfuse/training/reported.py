@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.examples import write_cohort, write_examples
 from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan
-from pathfuse.training.run_folder import RunFolder
 from pathfuse.training.weights_used import write_weights
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from pathfuse.data.contracts import CaseData
+from pathfuse.data.contract import CaseData
 
 SPLITS = "splits.csv"
 FOLDER = "checkpoints"

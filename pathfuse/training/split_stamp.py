@@ -6,8 +6,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from pathfuse.data.contracts import CaseData
-from pathfuse.training.run_folder import split_identity
+from pathfuse.data.contract import CaseData
+from pathfuse.runs.folder import split_identity
 
 KEY = "pathfuse_split"
 

@@ -23,7 +23,7 @@ from lightning.pytorch.cli import (
 )
 
 from pathfuse.core import DataSpec, Model, stage_loader
-from pathfuse.data.contracts import CaseData
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.recipes.compose import Config
 from pathfuse.training.callbacks import WholeFiles

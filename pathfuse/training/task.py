@@ -30,7 +30,7 @@ from pathfuse.core import (
     weighted_total,
 )
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.metrics import classification_metrics
+from pathfuse.evaluate.metrics.metrics import classification_metrics
 from pathfuse.training.in_bags import predict_in_bags
 from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import yaml
 
-from pathfuse.core.weights import WeightsNote
-from pathfuse.files import write_text
+from pathfuse.nn.weights import WeightsNote
 from pathfuse.registry import components
-from pathfuse.training.run_folder import RunFolder
+from pathfuse.runs.folder import RunFolder
+from pathfuse.system.files import write_text
 
 WEIGHTS = "weights.json"
 

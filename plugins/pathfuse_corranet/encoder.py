@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Encoder, Tokens, TokenSpec
-from pathfuse.core.weights import TORCHVISION, WeightsNote, weights_note
 from pathfuse.errors import RecipeError
+from pathfuse.nn.weights import TORCHVISION, WeightsNote, weights_note
 from pathfuse_corranet.norm import NormAct, Runs, slope_of
 from pathfuse_corranet.stem import ResNetStem
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
-from pathfuse.core.options import check_counts
-from pathfuse.core.products import linear
-from pathfuse_mil.join import How
-from pathfuse_mil.packed import ROWS, Bag, segment_softmax, segment_sum
+from pathfuse.nn.join import How
+from pathfuse.nn.options import check_counts
+from pathfuse.nn.packed import ROWS, Bag, segment_softmax, segment_sum
+from pathfuse.nn.products import linear
 from pathfuse_mil.pool import NestedFusion, PoolFusion
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, Fusion, Tokens, TokenSpec
-from pathfuse.core.options import check_counts, check_shares
-from pathfuse.core.products import linear
 from pathfuse.errors import RecipeError
+from pathfuse.nn.join import How, joined, joined_dim, joint_spec
+from pathfuse.nn.options import check_counts, check_shares
+from pathfuse.nn.packed import ROWS, Bag, readable_token, segment_softmax, segment_sum
+from pathfuse.nn.products import linear
 from pathfuse_mil.attention import GatedAttention
-from pathfuse_mil.join import How, joined, joined_dim, joint_spec
-from pathfuse_mil.packed import ROWS, Bag, readable_token, segment_softmax, segment_sum
 from pathfuse_mil.pool import NestedFusion
 
 

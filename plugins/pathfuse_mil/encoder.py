@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pathfuse.core import Backbone, Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
-from pathfuse.core.options import check_counts, check_once, check_shares
 from pathfuse.core.spec import Kind
 from pathfuse.errors import RecipeError
-from pathfuse_mil.packed import Bag, readable
+from pathfuse.nn.options import check_counts, check_once, check_shares
+from pathfuse.nn.packed import Bag, readable
 from pathfuse_mil.projection import Projection
 
 

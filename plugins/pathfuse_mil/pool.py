@@ -11,8 +11,8 @@ from torch import Tensor
 
 from pathfuse.core import Batch, DataSpec, Fused, Fusion, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse_mil.join import How, joined, joined_dim, joint_spec, vectors
-from pathfuse_mil.packed import Bag, readable_token, segment_max, segment_mean
+from pathfuse.nn.join import How, joined, joined_dim, joint_spec, vectors
+from pathfuse.nn.packed import Bag, readable_token, segment_max, segment_mean
 
 NestedFusion = Callable[[dict[str, TokenSpec], DataSpec], Fusion]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pathfuse.core.products import linear
-from pathfuse_mil.packed import ROWS
+from pathfuse.nn.packed import ROWS
+from pathfuse.nn.products import linear
 
 
 class Projection(nn.Module):

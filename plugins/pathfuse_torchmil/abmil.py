@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
-from pathfuse.core.options import check_counts
+from pathfuse.nn.options import check_counts
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 

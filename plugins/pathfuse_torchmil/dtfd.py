@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
-from pathfuse.core.options import check_counts
+from pathfuse.nn.options import check_counts
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 

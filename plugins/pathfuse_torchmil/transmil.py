@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
-from pathfuse.core.options import check_counts, check_shares
 from pathfuse.errors import RecipeError
+from pathfuse.nn.options import check_counts, check_shares
 from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
 from pathfuse_torchmil.library import torchmil_class
 

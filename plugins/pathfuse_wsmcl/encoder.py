@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
-from pathfuse.core.options import check_counts, check_once, check_shares
-from pathfuse.core.products import linear
 from pathfuse.errors import RecipeError
+from pathfuse.nn.options import check_counts, check_once, check_shares
+from pathfuse.nn.products import linear
 from pathfuse_wsmcl.attention import NystromAttention, Score
 from pathfuse_wsmcl.streaming import Stream
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec, Head, Prediction
-from pathfuse.core.options import check_shares
 from pathfuse.errors import RecipeError
+from pathfuse.nn.options import check_shares
 
 
 class StainHeads(Head):

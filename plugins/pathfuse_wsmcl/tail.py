@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import DataSpec, Fused, FusedSpec, Fusion, Tokens, TokenSpec
-from pathfuse.core.options import check_counts
 from pathfuse.errors import RecipeError
+from pathfuse.nn.options import check_counts
 
 Part = Literal["add", "multiply", "concatenate"]
 PARTS: tuple[Part, ...] = ("add", "multiply", "concatenate")

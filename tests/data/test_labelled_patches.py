@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from pathfuse.core import Batch
-from pathfuse.data.augment import Augment
-from pathfuse.data.demo import DemoOptions
+from pathfuse.data.images.augment import Augment
 from pathfuse.data.labelled_patches import LabelledPatches
+from pathfuse.demo import DemoOptions
 from pathfuse.errors import CaseTableError, ImageError, RecipeError, StoreError
 
 NAME = "camelyonpatch_level_2_split"

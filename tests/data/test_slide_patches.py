@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from pathfuse.core import Batch
-from pathfuse.data.augment import Augment
-from pathfuse.data.demo.slides import DemoSlides
+from pathfuse.data.bags.tiles import tiles_of_grid
+from pathfuse.data.images.augment import Augment
 from pathfuse.data.slide_patches import SlidePatches
-from pathfuse.data.tiles import tiles_of_grid
+from pathfuse.demo.slides import DemoSlides
 from pathfuse.errors import CaseTableError, ImageError, PathfuseError, RecipeError, StoreError
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.macenko import Macenko
@@ -143,7 +143,7 @@ def test_places_on_a_grid_are_found_once_and_found_again_when_the_cache_is_damag
     assert len(files) == 7
     files[0].write_bytes(b"half")
     assert everything(data(cohort, stores=None)).x["he"].coords.equal(first.x["he"].coords)
-    monkeypatch.setattr("pathfuse.data.tiles.tissue_mask", None)  # would be called if anything were looked for
+    monkeypatch.setattr("pathfuse.data.bags.tiles.tissue_mask", None)  # would be called if anything were looked for
     assert everything(data(cohort, stores=None)).x["he"].coords.equal(first.x["he"].coords)
 
 

@@ -22,9 +22,9 @@ import pytest
 import timm
 
 import pathfuse.cli
-from pathfuse import registry
 from pathfuse.cli import main
-from pathfuse.data.demo import write_bci
+from pathfuse.demo import write_bci
+from pathfuse.registry import table as registry
 from tests.conftest import PROJECT_ROOT
 from tests.docs.pages import PAGES, Block, blocks
 from tests.store.foreign import clam, features, grid, trident

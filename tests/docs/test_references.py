@@ -19,9 +19,9 @@ _CAMEL = re.compile(r"[A-Z][a-z]+[A-Z]\w*|[A-Z]{2,}[a-z]+\w*")
 _MODULES = (
     "pathfuse.core",
     "pathfuse.errors",
-    "pathfuse.data.contracts",
-    "pathfuse.data.demo",
-    "pathfuse.data.augment",
+    "pathfuse.data.contract",
+    "pathfuse.demo",
+    "pathfuse.data.images.augment",
     "pathfuse.testing",
     "pathfuse.registry",
     "torch.optim",

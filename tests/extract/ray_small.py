@@ -14,8 +14,8 @@ from types import ModuleType
 import pytest
 from torch import Tensor
 
-from pathfuse.ray_cluster import connected
 from pathfuse.registry import BACKBONES
+from pathfuse.system.ray_cluster import connected
 from tests.conftest import PROJECT_ROOT
 from tests.extract.small import DELAY, QuadrantMeans
 

@@ -13,9 +13,9 @@ from pathfuse.errors import ImageError, RecipeError, RunError, StoreError
 from pathfuse.extract import reading
 from pathfuse.extract import run as run_module
 from pathfuse.extract.reading import Readers
-from pathfuse.locks import FileLock
 from pathfuse.slides.slide import Slide
 from pathfuse.store import open_slide as open_features
+from pathfuse.system.locks import FileLock
 from tests.conftest import DATA, needs_data
 from tests.extract.small import expected, run, write_slides
 from tests.slides.drawing import finished, glass, section, write_pyramid

@@ -5,8 +5,8 @@ import pytest
 from pathfuse.errors import RecipeError
 from pathfuse.extract.layout import Layout, folder_name, magnification_of
 from pathfuse.extract.sources import find_slides
-from pathfuse.shards import shard
 from pathfuse.slides.grid import PatchGrid
+from pathfuse.system.shards import shard
 
 
 def touch(*paths: Path) -> None:

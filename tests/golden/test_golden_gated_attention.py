@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from pathfuse.core import DataSpec, Tokens, TokenSpec
+from pathfuse.nn.packed import segment_softmax
 from pathfuse_mil.attention import AttentionFusion
-from pathfuse_mil.packed import segment_softmax
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 VARIANTS = pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pathfuse.evaluate.mec import mean_effective_confidence, strata_accuracy, strata_sizes, stratum
+from pathfuse.evaluate.metrics.mec import mean_effective_confidence, strata_accuracy, strata_sizes, stratum
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 READINGS = {

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from pathfuse.evaluate.counts import confusion_matrix
-from pathfuse.evaluate.metrics import classification_metrics
-from pathfuse.evaluate.ranking import auroc
+from pathfuse.evaluate.metrics.counts import confusion_matrix
+from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.evaluate.metrics.ranking import auroc
 from pathfuse.evaluate.regroup import regroup, regroup_target
 from tests.golden.vectors import assert_near, golden
 

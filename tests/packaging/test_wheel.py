@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pathfuse import registry
+from pathfuse.registry import table as registry
 from tests.conftest import PROJECT_ROOT
 
 PLUGINS = sorted(path.name for path in (PROJECT_ROOT / "plugins").glob("pathfuse_*"))

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from pathfuse.cli import main
 from pathfuse.core import Bags, Batch
-from pathfuse.data.bags import PairedBags
+from pathfuse.data.paired_bags import PairedBags
 from pathfuse.errors import PathfuseError
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.training.plan import Plan
@@ -203,7 +203,7 @@ class SelectedPatches(Callback):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:.*LeafSpec.*deprecated:FutureWarning",  # Lightning 2.6 with torch 2.15, as in tests/data/test_bags.py
+    "ignore:.*LeafSpec.*deprecated:FutureWarning",  # torch 2.15, see tests/data/test_paired_bags.py
     "ignore:.*does not have many workers",
     "ignore:.*AMP with fp16 is not supported on CPU",
 )

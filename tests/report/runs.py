@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pathfuse.evaluate.calibrated_metrics import promise_metrics, trust_metrics
-from pathfuse.evaluate.calibration_files import Measured, write_reliability, write_risk_coverage
-from pathfuse.evaluate.calibrators import Calibrators
-from pathfuse.evaluate.metrics import classification_metrics
-from pathfuse.evaluate.prediction_files import read_predictions
+from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, write_risk_coverage
+from pathfuse.evaluate.calibrate.file import Calibrators
+from pathfuse.evaluate.calibrate.metrics import promise_metrics, trust_metrics
+from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.runs.predictions import read_predictions
 from tests.evaluate.runs import CLASSES, write_run
 
 CONFIG = """# small, resolved
 data:
-  class_path: pathfuse.data.patches.PairedPatches
+  class_path: pathfuse.data.paired_patches.PairedPatches
   init_args: {batch_size: 16}
 trainer: {max_epochs: 3}
 seed: 7

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pathfuse.evaluate.compare import compare_runs
-from pathfuse.evaluate.compared_run import read_runs
-from pathfuse.evaluate.comparison import CompareOptions
+from pathfuse.evaluate.compare.compare import compare_runs
+from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.write import write_comparison_report, write_report
 from tests.evaluate.runs import write_run
 from tests.report.runs import write_study, write_whole_run

@@ -14,15 +14,15 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pathfuse.cli import main
-from pathfuse.evaluate.compare import compare_runs
-from pathfuse.evaluate.compared_run import read_runs
-from pathfuse.evaluate.comparison import CompareOptions
-from pathfuse.evaluate.prediction_files import read_predictions
+from pathfuse.evaluate.compare.compare import compare_runs
+from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.comparison_page import comparison_page, read_comparison
-from pathfuse.report.methods import methods
 from pathfuse.report.page import NOTHING, as_data, shown
-from pathfuse.report.run_files import RunFiles
+from pathfuse.report.run.methods import methods
 from pathfuse.report.write import write_comparison_report, write_report
+from pathfuse.runs.files import RunFiles
+from pathfuse.runs.predictions import read_predictions
 from tests.evaluate.runs import edit, write_run
 from tests.report.reading import at, beside, read
 from tests.report.runs import VERSIONS, write_study, write_whole_run

@@ -108,12 +108,12 @@ DETOURS = (
 
 # Functions of trusted modules that would do as they are told.
 FUNCTIONS: dict[str, dict[str, Any]] = {
-    "pathfuse.files.write_text": {"path": "CANARY", "text": "x"},
-    "pathfuse.files.atomic_text": {"path": "CANARY"},
+    "pathfuse.system.files.write_text": {"path": "CANARY", "text": "x"},
+    "pathfuse.system.files.atomic_text": {"path": "CANARY"},
     "pathfuse.cli.main": {"argv": ["recipes", "copy", "corranet", "CANARY"]},
     "pathfuse.cli.run": {"name": "recipes", "words": ["copy", "corranet", "CANARY"]},
-    "pathfuse.data.demo.write_cohort": {"folder": "CANARY"},
-    "pathfuse.training.run_folder.RunFolder.create": {"path": "CANARY"},
+    "pathfuse.demo.write_cohort": {"folder": "CANARY"},
+    "pathfuse.runs.folder.RunFolder.create": {"path": "CANARY"},
     "pathfuse.load": {"run": "CANARY"},
     "torch.nn.functional.relu": {"input": 1},
 }
@@ -188,7 +188,7 @@ def test_what_is_no_class_path_is_refused(path: object, plain: dict[str, Any], r
         "--model.head=os.system",
         "--model.head.class_path=os.system",
         '--model.head={"class_path": "os.system", "init_args": {"command": "touch CANARY"}}',
-        '--model.head={"class_path": "pathfuse.files.write_text", "init_args": {"path": "CANARY", "text": "x"}}',
+        '--model.head={"class_path": "pathfuse.system.files.write_text", "init_args": {"path": "CANARY", "text": "x"}}',
         "--model.encoder.backbone=subprocess.Popen",
         "--model.objective=builtins.eval",
         "--model.head.help=evil.Head",

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from pathfuse.errors import StoreError
-from pathfuse.files import replacing
 from pathfuse.store import open_slide
 from pathfuse.store.convert import WRITERS
-from pathfuse.store.eva_write import EvaRow, write_manifest
-from pathfuse.store.trident_write import trident_writer, write_trident
+from pathfuse.store.formats.eva_write import EvaRow, write_manifest
+from pathfuse.store.formats.trident_write import trident_writer, write_trident
+from pathfuse.system.files import replacing
 from tests.store import foreign
 
 VALUES = foreign.features(9, 5)

@@ -8,8 +8,8 @@ import torch
 
 import pathfuse
 from pathfuse.cli import main
-from pathfuse.data.bags import PairedBags
-from pathfuse.data.demo.bags import DemoBags, write_bags
+from pathfuse.data.paired_bags import PairedBags
+from pathfuse.demo.bags import DemoBags, write_bags
 from tests.conftest import PROJECT_ROOT
 
 TINY = ["--data.demo.patients=12", "--trainer.max_epochs=1"]

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from pathfuse.cli import main
-from pathfuse.evaluate.calibrators import CALIBRATION, ENOUGH, Calibrators
-from pathfuse.evaluate.prediction_files import read_predictions
+from pathfuse.evaluate.calibrate.file import CALIBRATION, ENOUGH, Calibrators
+from pathfuse.runs.predictions import read_predictions
 from pathfuse.training.predictions import Predictions, write_predictions
 from tests.conftest import CLASSES
 

@@ -9,8 +9,8 @@ import torch
 
 import pathfuse
 from pathfuse.cli import main
-from pathfuse.data.bags import PairedBags
-from pathfuse.data.demo.bags import DemoBags, write_bags
+from pathfuse.data.paired_bags import PairedBags
+from pathfuse.demo.bags import DemoBags, write_bags
 from tests.conftest import PROJECT_ROOT
 from tests.recipes.bag_tables import write_bag_table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pathfuse.core.weights import weights_note
+from pathfuse.nn.weights import weights_note
 from pathfuse.training.examples import EACH, chosen_cases
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_timm.backbone import TimmBackbone

@@ -123,7 +123,7 @@ def test_half_precision_in_pieces_equals_the_full_form(monkeypatch):
     full = {name: Tokens(token.values.float(), token.present, token.lengths) for name, token in half.items()}
     expected = fusion(full).embedding
     monkeypatch.setattr(cross_module, "ROWS", 7)
-    monkeypatch.setattr("pathfuse_mil.packed.ROWS", 7)
+    monkeypatch.setattr("pathfuse.nn.packed.ROWS", 7)
     with torch.no_grad():
         assert_close(fusion(half).embedding, expected, atol=1e-5, rtol=0)
 

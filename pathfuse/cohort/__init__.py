@@ -1,0 +1,1 @@
+"""Who is in a cohort: cases, patients, labels, parts and folds."""

@@ -1,0 +1,142 @@
+"""Looks at a cohort before training: everything that is wrong, and what is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathfuse.cohort.pairs import SUFFIXES, scan_folder, stain_folders
+from pathfuse.cohort.source import TABLE
+from pathfuse.cohort.table import PARTS, Case, CaseTable, scan_cases
+from pathfuse.data.images.decode import check_same_size, decode
+from pathfuse.errors import ImageError
+from pathfuse.system.progress import available_cores, progress_bar
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `pathfuse data check` shows.
+
+    Attributes:
+        origin: the file or folder.
+        problems: one line for everything that is wrong.
+        notes: what is not wrong but should be known.
+        cases: number of cases.
+        patients: number of patients.
+        classes: per class (empty: no label), cases in each part (empty: no part).
+        modalities: cases that have a stain.
+        subsets: cases by the stains they have, for example `he+ihc`.
+    """
+
+    origin: Path
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    cases: int
+    patients: int
+    classes: dict[str, dict[str, int]]
+    modalities: dict[str, int]
+    subsets: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the cohort can be used as it is."""
+        return not self.problems
+
+    def lines(self) -> list[str]:
+        """The report as plain text, problems last."""
+        parts = [part for part in (*PARTS, "") if any(row.get(part) for row in self.classes.values())]
+        rows = [
+            f"label {label or 'unknown'}: "
+            + ", ".join(f"{row[part]} {part or 'without a part'}" for part in parts if row.get(part))
+            for label, row in self.classes.items()
+        ]
+        stains = [f"{name}: {count} cases" for name, count in self.modalities.items()]
+        subsets = [
+            f"only {name}: {count}" if "+" not in name else f"{name}: {count}" for name, count in self.subsets.items()
+        ]
+        head = f"{self.origin}: {self.cases} cases of {self.patients} patients"
+        verdict = f"{len(self.problems)} problems:" if self.problems else "No problems."
+        return [head, *rows, *stains, "by availability: " + ", ".join(subsets), *self.notes, verdict, *self.problems]
+
+
+def check_cases(
+    path: Path | str,
+    *,
+    modalities: Sequence[str] | None = None,
+    groups: Path | None = None,
+    classes: Sequence[str] | None = None,
+    images: bool = True,
+    threads: int | None = None,
+) -> CheckReport:
+    """Checks a case table, a folder with `cases.csv`, or a folder of pairs, and goes on after every problem.
+
+    Args:
+        path: the table or folder.
+        modalities: stains to look at; None looks at all.
+        groups: CSV `file,group` for a folder of pairs.
+        classes: class names; None derives them.
+        images: also decode every image and compare the sizes of partners.
+        threads: images decoded at a time; None is one per core.
+
+    Raises:
+        CaseTableError: if the source cannot be read at all.
+    """
+    table, problems = _scan(Path(path), modalities, groups, classes)
+    if images:
+        problems = [*problems, *_unusable(table.cases, threads or available_cores())]
+    by_class: dict[str, dict[str, int]] = {}
+    for case in table.cases:
+        row = by_class.setdefault(case.label, {})
+        row[case.split] = row.get(case.split, 0) + 1
+    order = [name for name in (*table.classes, *sorted(by_class)) if name in by_class]
+    subsets = Counter("+".join(m for m in table.modalities if case.files.get(m)) or "nothing" for case in table.cases)
+    return CheckReport(
+        table.origin,
+        tuple(problems),
+        table.notes,
+        len(table.cases),
+        len({case.patient_id for case in table.cases}),
+        {name: by_class[name] for name in dict.fromkeys(order)},
+        {m: sum(bool(case.files.get(m)) for case in table.cases) for m in table.modalities},
+        dict(sorted(subsets.items())),
+    )
+
+
+def _scan(
+    path: Path, modalities: Sequence[str] | None, groups: Path | None, classes: Sequence[str] | None
+) -> tuple[CaseTable, list[str]]:
+    table = path / TABLE if (path / TABLE).is_file() else path
+    if not table.is_dir():
+        return scan_cases(table, modalities=modalities, classes=classes)
+    return scan_folder(
+        table, modalities=modalities or stain_folders(table), groups=groups, classes=classes, labels="optional"
+    )
+
+
+def _unusable(cases: Sequence[Case], threads: int) -> Iterator[str]:
+    with ThreadPoolExecutor(threads) as pool, progress_bar() as bar:
+        for problems in bar.track(pool.map(_look_at, cases), total=len(cases), description="Decoding images"):
+            yield from problems
+
+
+def _look_at(case: Case) -> list[str]:
+    """What is wrong with the images of a case; slides and feature files are left to those who read them."""
+    paths = [file.path for files in case.files.values() for file in files if file.path.suffix.lower() in SUFFIXES]
+    problems = [problem for path in paths if path.exists() for problem in _decodes(path)]
+    if not problems and all(path.exists() for path in paths) and all(len(files) == 1 for files in case.files.values()):
+        try:
+            check_same_size(paths)
+        except ImageError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _decodes(path: Path) -> list[str]:
+    try:
+        decode(path)
+    except ImageError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,1 @@
+"""Parts and folds by patient: drawn, read, written and checked."""

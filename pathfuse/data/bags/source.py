@@ -1,0 +1,146 @@
+"""Where bags come from: a case table, a folder of features per stain with labels beside it, or the demo cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pathfuse.cohort.label_tables import Labelled, read_labels
+from pathfuse.cohort.labels import class_order, unknown_label
+from pathfuse.cohort.table import Case, CaseFile, CaseTable, read_cases
+from pathfuse.data.bags.usable import listed
+from pathfuse.demo.bags import DemoBags, write_bags
+from pathfuse.demo.drawn import drawn
+from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.store.folder import SlideFiles, find_files
+
+TABLE = "cases.csv"
+GENERATED = (
+    "The bags are generated (demo cohort): statistics of drawn patches stand in for an encoder's features, and no "
+    "number here says anything about patients."
+)
+
+
+def read_bag_cases(
+    *,
+    root: str | None,
+    cases: str | None,
+    stores: Mapping[str, str] | None,
+    labels_table: str | Mapping[str, str] | None,
+    label_column: str,
+    modalities: Sequence[str],
+    classes: Sequence[str] | None,
+    mpp: float | None,
+    demo: DemoBags,
+    cache: Path,
+) -> CaseTable:
+    """The cases of whatever source is given, see the options of `PairedBags`."""
+    if stores is not None and labels_table is not None:
+        folders = {m: Path(folder) for m, folder in stores.items() if m in modalities}
+        if isinstance(labels_table, str):
+            return read_stores(folders, Path(labels_table), label=label_column, classes=classes, mpp=mpp)
+        return _unpaired(folders, labels_table, label=label_column, classes=classes, mpp=mpp)
+    if root is None and cases is None:
+        table = read_cases(drawn(demo, cache, write_bags, "bags"), classes=classes)
+        return replace(table, notes=(GENERATED, *table.notes))
+    path = Path(cases) if cases is not None else Path(str(root)) / TABLE
+    table = read_cases(path, modalities=modalities, classes=classes)
+    return replace(table, cases=tuple(replace(case, files=_with_mpp(case, mpp)) for case in table.cases))
+
+
+def _with_mpp(case: Case, mpp: float | None) -> dict[str, tuple[CaseFile, ...]]:
+    return {m: tuple(f if f.mpp else replace(f, mpp=mpp) for f in files) for m, files in case.files.items()}
+
+
+def _unpaired(
+    folders: Mapping[str, Path],
+    labels: Mapping[str, str],
+    *,
+    label: str,
+    classes: Sequence[str] | None,
+    mpp: float | None,
+) -> CaseTable:
+    """Cohorts that have one stain each. Their cases get the stain's name in front: 17 of one is not 17 of another."""
+    lost = [modality for modality in folders if modality not in labels]
+    if lost:
+        raise RecipeError(f"data.labels_table names no table for {lost[0]}. Name one for every stain of data.stores.")
+    tables = {
+        m: read_stores({m: folder}, Path(labels[m]), label=label, classes=classes, mpp=mpp)
+        for m, folder in folders.items()
+    }
+    cases = tuple(
+        replace(case, case_id=f"{m}-{case.case_id}", patient_id=f"{m}-{case.patient_id}")
+        for m, table in tables.items()
+        for case in table.cases
+    )
+    known = tuple(classes) if classes else class_order(case.label for case in cases)
+    notes = tuple(note for table in tables.values() for note in table.notes)
+    return CaseTable(next(iter(tables.values())).origin, cases, tuple(folders), known, notes)
+
+
+def read_stores(
+    folders: Mapping[str, Path],
+    labels: Path,
+    *,
+    label: str = "label",
+    classes: Sequence[str] | None = None,
+    mpp: float | None = None,
+) -> CaseTable:
+    """The cases of a label table with the feature files of their slides; a case without any file is left out.
+
+    A slide is looked up by the names the table gives it, or else by the name of the case, in the folder of every stain:
+    as `<name>`, or as `<name>_<STAIN>` with or without `_train`, `_val`, `_test`. A case never takes a file whose name
+    only begins like it.
+
+    Args:
+        folders: per stain, the folder of its feature files.
+        labels: the table; see `read_labels`.
+        label: its column of labels.
+        classes: class names; None derives them.
+        mpp: micrometres per level-0 pixel of all slides, where the files do not say.
+
+    Raises:
+        CaseTableError: if the table is wrong, or no case has a file.
+        StoreError: if a folder has no feature file.
+    """
+    if not folders:
+        raise RecipeError("data.stores is empty; name a folder for each stain.")
+    found = {modality: find_files(folder) for modality, folder in folders.items()}
+    rows, notes = read_labels(labels, label=label, stains=list(folders))
+    known = tuple(classes) if classes else class_order(row.label for row in rows)
+    cases: list[Case] = []
+    lost: list[str] = []
+    for row in rows:
+        if row.label and row.label not in known:
+            raise CaseTableError(f"{labels.name} line {row.line}: {unknown_label(row.label, known)}")
+        files = {m: tuple(CaseFile(path, mpp) for path in paths) for m, paths in _files_of(row, found, lost).items()}
+        cases.append(Case(row.case_id, row.patient_id, row.label, row.split, files=files, labels=row.more))
+    if not any(case.files for case in cases):
+        names = ", ".join(str(folder) for folder in folders.values())
+        raise CaseTableError(
+            f"{labels.name}: no case has a file in {names}; the first is {cases[0].case_id}. Files are named after "
+            "the case or the slide; name the slides in a column slide_id if they are not."
+        )
+    if lost:
+        notes.append(f"{len(lost)} slides of {labels.name} have no features: {listed(lost)}.")
+    return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
+
+
+def _files_of(row: Labelled, found: Mapping[str, SlideFiles], lost: list[str]) -> dict[str, tuple[Path, ...]]:
+    """Per stain, the files of a case; what the table promises and no folder holds is added to `lost`."""
+    files: dict[str, tuple[Path, ...]] = {}
+    seen: set[str] = set()
+    for modality, folder in found.items():
+        if row.stains and not row.stains.get(modality, False):
+            continue
+        for name in row.slides or [row.case_id]:
+            paths = folder.get(name, modality)
+            if paths:
+                files[modality] = (*files.get(modality, ()), *paths)
+                seen.add(name)
+            elif row.stains:
+                lost.append(f"{name} ({modality})")
+    if not row.stains:
+        lost += [name for name in row.slides or [row.case_id] if name not in seen]
+    return files

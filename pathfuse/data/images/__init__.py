@@ -1,0 +1,1 @@
+"""Images from files to a batch: decode, prepare, cache, augment."""

@@ -1,0 +1,110 @@
+"""Turns an image file into what the cache keeps: decoded, stain-normalised, square, at the wanted size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pathfuse.data.images.decode import Pixels, decode
+from pathfuse.errors import ImageError, RecipeError
+from pathfuse.slides.macenko import Macenko
+
+VERSION = 1
+"""Raise it whenever the same file and settings would give other pixels: cached images are named by it."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Decode, Macenko, cut to the central square, resize.
+
+    Args:
+        size_px: edge of the result.
+        stain: the stain normalisation; None leaves colours alone.
+    """
+
+    size_px: int
+    stain: Macenko | None = None
+
+    def __call__(self, path: Path) -> Pixels:
+        """The prepared image, (3, size_px, size_px) uint8.
+
+        Raises:
+            ImageError: if the file cannot be decoded.
+        """
+        pixels = decode(path)  # (H, W, 3)
+        if self.stain is not None:
+            pixels = self.stain(pixels)
+        return fitted(pixels, self.size_px)
+
+    def settings(self) -> str:
+        """All that the result depends on besides the file, as text."""
+        stain = None if self.stain is None else asdict(self.stain)
+        return json.dumps({"version": VERSION, "size_px": self.size_px, "stain": stain}, default=plain)
+
+
+def preparations(
+    modalities: Sequence[str], size_px: int, normalise: Sequence[str], targets: Mapping[str, str]
+) -> dict[str, Preparation]:
+    """The preparation of every stain.
+
+    Args:
+        modalities: the stains.
+        size_px: edge of the result.
+        normalise: stains that are normalised; H&E to the usual reference or its target, others to their target.
+        targets: per stain, an image whose colours are the reference.
+
+    Raises:
+        RecipeError: if a name is no stain, or a stain other than H&E has no target.
+        ImageError: if a target does not show two stains.
+    """
+    for key, names in (("normalise", normalise), ("targets", targets)):
+        for name in names:
+            if name not in modalities and name != "he":  # `he` is the default and means nothing without H&E
+                raise RecipeError(f"data.{key} names {name!r}, but the stains are {', '.join(modalities)}. Correct it.")
+    return {m: Preparation(size_px, _stain(m, targets.get(m)) if m in normalise else None) for m in modalities}
+
+
+def _stain(modality: str, target: str | None) -> Macenko:
+    if target is not None:
+        found = Macenko().fit(decode(Path(target)))
+        if found is None:
+            raise ImageError(f"{target} does not show two stains and cannot be a target. Choose a field with tissue.")
+        return Macenko(target=found)
+    if modality != "he":
+        raise RecipeError(
+            f"data.normalise names {modality!r}: the usual reference is for H&E and would repaint it. Name an image "
+            f"with the wanted colours in data.targets.{modality}, or leave it out."
+        )
+    return Macenko()
+
+
+def fitted(pixels: Pixels, size_px: int) -> Pixels:
+    """The central square of an image (H, W, 3) at a size, (3, size_px, size_px)."""
+    return np.ascontiguousarray(_resized(_square(pixels), size_px).transpose(2, 0, 1))
+
+
+def _square(pixels: Pixels) -> Pixels:
+    height, width, _ = pixels.shape
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    return pixels[top : top + edge, left : left + edge]
+
+
+def _resized(pixels: Pixels, size_px: int) -> Pixels:
+    if pixels.shape[0] == size_px:
+        return pixels
+    # Area averaging keeps the mean of every region; it has no meaning when enlarging.
+    how = Image.Resampling.BOX if pixels.shape[0] > size_px else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize((size_px, size_px), how))
+
+
+def plain(value: object) -> object:
+    """Arrays as lists, for JSON."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} in the settings of a preparation")

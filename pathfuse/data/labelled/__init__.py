@@ -1,0 +1,1 @@
+"""Patches with a class each, from folders and HDF5."""

@@ -1,0 +1,130 @@
+"""Where the pixels of labelled patches are: a file each, or rows of HDF5 files; read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pathfuse.cohort.table import CaseTable
+from pathfuse.data.images.dataset import ImageRows
+from pathfuse.data.images.decode import Pixels, decode, image_size
+from pathfuse.data.images.prepare import fitted
+from pathfuse.store.rows import HDF5, Stamp, refuse_changed, unreadable
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Patches that are image files.
+
+    Attributes:
+        paths: the files, a row each.
+    """
+
+    paths: Sequence[Path]
+
+    def read(self, row: int) -> Pixels:
+        """One patch, (H, W, 3).
+
+        Raises:
+            ImageError: if the file cannot be decoded.
+        """
+        return decode(self.paths[row])
+
+    def edge_px(self) -> int:
+        """The shorter edge of the first patch."""
+        return min(image_size(self.paths[0]))
+
+
+@dataclass(frozen=True)
+class Hdf5Block:
+    """The patches of one HDF5 file: dataset `x` (N, H, W, 3), bytes.
+
+    Attributes:
+        path: the file.
+        stamp: size and time when its header was read.
+        shape: of the dataset.
+        offset: where its bytes begin, if they lie in one piece; None reads through HDF5.
+    """
+
+    path: Path
+    stamp: Stamp
+    shape: tuple[int, int, int, int]
+    offset: int | None
+
+    def read(self, row: int) -> Pixels:
+        """One patch, (H, W, 3).
+
+        Raises:
+            StoreError: if the file changed, was cut off or removed.
+        """
+        refuse_changed(self.path, self.stamp)
+        try:
+            if self.offset is not None:
+                _, height, width, depth = self.shape
+                size = height * width * depth
+                flat = np.fromfile(self.path, np.uint8, size, offset=self.offset + row * size)
+                return flat.reshape(height, width, depth)
+            pixels: Pixels = HDF5.get(str(self.path), self.stamp)["x"][row]
+            return pixels
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise unreadable(self.path, error) from error
+
+
+@dataclass(frozen=True)
+class Hdf5Images:
+    """Patches that are rows of HDF5 files, one file after the other.
+
+    Attributes:
+        blocks: the files.
+    """
+
+    blocks: Sequence[Hdf5Block]
+
+    def read(self, row: int) -> Pixels:
+        """One patch, (H, W, 3).
+
+        Raises:
+            StoreError: if its file changed, was cut off or removed.
+        """
+        for block in self.blocks:
+            if row < block.shape[0]:
+                return block.read(row)
+            row -= block.shape[0]
+        raise IndexError("there is no such patch")
+
+    def edge_px(self) -> int:
+        """The shorter edge of the first patch."""
+        return min(self.blocks[0].shape[1:3])
+
+
+@dataclass(frozen=True)
+class LabelledSource:
+    """Labelled patches as they were found.
+
+    Attributes:
+        table: a case per patch.
+        images: their pixels, in the order of the table.
+    """
+
+    table: CaseTable
+    images: FileImages | Hdf5Images
+
+
+@dataclass(frozen=True)
+class FittedImages(ImageRows):
+    """Patches cut square and resized, for a dataset.
+
+    Attributes:
+        images: the patches as stored.
+        size_px: edge of the result.
+    """
+
+    images: FileImages | Hdf5Images
+    size_px: int
+
+    def __getitem__(self, row: int) -> Pixels:
+        """One patch, (3, size_px, size_px)."""
+        return fitted(self.images.read(row), self.size_px)

@@ -1,0 +1,1 @@
+"""Loaders and the order of cases."""

@@ -1,0 +1,61 @@
+"""The data loader of every data module: batches come whole from the data set, and errors come as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from pathfuse.core import Batch
+from pathfuse.data.loading.sampler import EpochSampler
+from pathfuse.errors import PathfuseError
+
+
+class CaseLoader(DataLoader[Batch]):
+    """A data loader that raises what a worker found wrong, as the one line it is."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, PathfuseError):
+                raise batch
+            yield batch
+
+
+def case_loader(
+    data: Dataset[Batch] | Dataset[Batch | PathfuseError],
+    sampler: EpochSampler,
+    *,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+    drop_last: bool = False,
+    persistent: bool = True,
+) -> CaseLoader:
+    """Loads batches of a data set that gathers a whole batch at once.
+
+    Args:
+        data: makes a batch from a list of items; an error instead of a batch is raised here.
+        sampler: gives out the items.
+        batch_size: cases per batch.
+        num_workers: processes that load, no more than there are batches; 0 loads in this one.
+        seed: of the processes.
+        drop_last: leave an incomplete last batch out.
+        persistent: keep the processes from epoch to epoch.
+    """
+    workers = min(num_workers, -(-len(sampler) // batch_size))
+    return CaseLoader(
+        data,  # type: ignore[arg-type]  # errors among the batches are raised
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=_as_is,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=drop_last,
+        persistent_workers=persistent and workers > 0,
+        generator=torch.Generator().manual_seed(seed),  # the global one must not depend on the loader
+    )
+
+
+def _as_is(batch: object) -> object:
+    return batch

@@ -1,0 +1,24 @@
+"""The built-in demo cohort: generated patients with co-registered H&E and IHC, no download, no licence.
+
+Each patient is a set of parameters and a key (`patient.py`); the key's random fields (`fields.py`) are the tissue at
+every place of the slide and at every magnification (`tissue.py`), and sections of it take up stain (`sections.py`).
+"""
+
+from pathfuse.demo.bci import write_bci
+from pathfuse.demo.case import DemoCase, make_case
+from pathfuse.demo.cohort import demo_folder, write_cohort
+from pathfuse.demo.options import GENERATOR_VERSION, SCORES, DemoOptions
+from pathfuse.demo.patient import DemoPatient, make_patient
+
+__all__ = [
+    "GENERATOR_VERSION",
+    "SCORES",
+    "DemoCase",
+    "DemoOptions",
+    "DemoPatient",
+    "demo_folder",
+    "make_case",
+    "make_patient",
+    "write_bci",
+    "write_cohort",
+]

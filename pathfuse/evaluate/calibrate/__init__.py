@@ -1,0 +1,1 @@
+"""Calibration, abstention and prediction sets, chosen on the validation part."""

@@ -1,0 +1,1 @@
+"""Comparison of runs over the patients that they share."""

@@ -1,0 +1,109 @@
+"""Which runs are compared on which cases: a block per subset of stains, and what stands against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pathfuse.core.subsets import as_trained
+from pathfuse.errors import RunError
+from pathfuse.evaluate.compare.pairing import difference, refuse_unequal_cases
+from pathfuse.evaluate.compare.run import ComparedRun
+from pathfuse.evaluate.compare.scored import Scored
+
+AS_TRAINED = "as trained"
+"""Name of the subset in which every run is given the stains that it was trained with, where runs differ in that."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs that were tested on the same cases.
+
+    Attributes:
+        subset: what they were given, for tables.
+        scored: the cases of each run.
+        given: where runs were given different stains, what each was given.
+    """
+
+    subset: str
+    scored: Mapping[str, Scored]
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def any(self) -> Scored:
+        """The cases of one of the runs, whose ids, patients and labels are those of all."""
+        return next(iter(self.scored.values()))
+
+    def stands_elsewhere(self, one: str, other: str) -> bool:
+        """Whether two runs were given the same here, so that the block of that subset compares them already."""
+        return bool(self.given) and self.given[one] == self.given[other]
+
+
+def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
+    """A block per subset of stains and, where the runs differ in it, one of what each was trained with; and notes.
+
+    Raises:
+        RunError: if runs were tested on other cases, or no two on the same.
+    """
+    blocks, notes = [], []
+    subsets = list(dict.fromkeys(name for run in runs for name in run.subsets))
+    for subset in subsets:
+        having = {run.name: run.scored(subset) for run in runs if subset in run.subsets}
+        refuse_unequal_cases(subset, list(having), list(having.values()))
+        blocks.append(Block(subset, having))
+        if len(having) < len(runs):
+            lack = [run.name for run in runs if run.name not in having]
+            notes.append(f"{subset}: no test predictions of {', '.join(lack)}.")
+    own = {run.name: as_trained(run.subsets, run.given) for run in runs}
+    if len(set(own.values())) > 1:
+        scored = {run.name: run.scored(own[run.name]) for run in runs}
+        first = runs[0].name
+        problems = [difference(first, scored[first], name, other) for name, other in scored.items()]
+        given = ", ".join(f"{name}: {subset}" for name, subset in own.items())
+        if any(problems):
+            notes.append(f"What each run was trained with ({given}) is not compared: {next(filter(None, problems))}")
+        else:
+            blocks.append(Block(AS_TRAINED, scored, own))
+            notes.append(f"{AS_TRAINED}: each run is given the stains that it was trained with ({given}).")
+    if any(len(run.folds) > 1 for run in runs):
+        notes.append(
+            "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "
+            "each other; the signed-rank test takes every fold by itself."
+        )
+    if any(_repeated(scored) for block in blocks for scored in block.scored.values()):
+        notes.append(
+            "The folds were drawn several times, so a patient is in several of them: the p of the signed-rank test is "
+            "too small. The permutation test counts every patient once."
+        )
+    if not any(len(block.scored) > 1 for block in blocks):
+        raise RunError(
+            f"The runs have no test cases in common: {' '.join(notes)} Test them on one cohort with the same stains."
+        )
+    return blocks, notes
+
+
+def _repeated(scored: Scored) -> bool:
+    """Whether different folds share cases."""
+    sizes = {fold: len(rows) for fold, rows in scored.folds}
+    return sum(sizes.values()) > len(scored.case_ids)
+
+
+def refuse_too_little(block: Block, classes: Sequence[str]) -> None:
+    """Checks that there is anything to compare by.
+
+    Raises:
+        RunError: for a single patient or a single class.
+    """
+    patients, labels = set(block.any.patient_ids), np.unique(block.any.target)
+    if len(patients) < 2:
+        raise RunError(
+            f"{block.subset}: the only test patient is {block.any.patient_ids[0]}. Intervals and tests are drawn over "
+            "patients; test on more of them."
+        )
+    if len(labels) < 2:
+        raise RunError(
+            f"{block.subset}: all {len(block.any.target)} test cases are {classes[labels[0]]}. Test on two classes "
+            "or more."
+        )

@@ -1,0 +1,235 @@
+"""What a comparison needs of a run: its test predictions, its split, and the folds it consists of."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pathfuse.errors import RecipeError, RunError
+from pathfuse.evaluate.compare.scored import Index, Rows, Scored
+from pathfuse.evaluate.stamp.read import read_stamp_predictions, stamp_files
+from pathfuse.runs.predictions import PREDICTIONS, PredictionFile, SubsetPredictions, read_predictions
+
+DEPTH = 3  # folders between a cross-validated run and the runs of its folds
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """One trained and tested model.
+
+    Attributes:
+        name: the folder below the run; empty for a run that is one model.
+        predictions: its predictions.
+        parts: case to part, as in `splits.csv`; empty without that file.
+        split_hash: `split_sha256` of `versions.json`; empty without it.
+        given: the stains that it was given in training; None where it was given all, or nobody says.
+    """
+
+    name: str
+    predictions: PredictionFile
+    parts: Mapping[str, str]
+    split_hash: str
+    given: tuple[str, ...] | None = None
+
+    def test_cases(self, subset: str) -> SubsetPredictions | None:
+        """The cases that count: the test part, or all where the cases belong to no part."""
+        found = self.predictions.subsets.get(subset)
+        if found is None or not any(found.parts):
+            return found
+        tested = found.of_part("test")
+        return tested if tested.case_ids else None
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run, or all fold models of a cross-validation.
+
+    Attributes:
+        name: what tables call it.
+        path: its folder.
+        folds: its models, in the order of their names.
+        of_stamp: whether it is a result of STAMP, which predicts patients and says nothing about its split.
+    """
+
+    name: str
+    path: Path
+    folds: tuple[FoldRun, ...]
+    of_stamp: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return self.folds[0].predictions.classes
+
+    @property
+    def given(self) -> tuple[str, ...] | None:
+        """The stains of training; None where they were all, or nobody says."""
+        return self.folds[0].given
+
+    @property
+    def subsets(self) -> list[str]:
+        """Subsets of stains that some test case was given, in the order of the file."""
+        names = [name for fold in self.folds for name in fold.predictions.subsets if fold.test_cases(name)]
+        return list(dict.fromkeys(names))
+
+    def scored(self, subset: str) -> Scored:
+        """The test cases of a subset over all folds; every case must be predicted equally often.
+
+        Raises:
+            RunError: if it is not.
+        """
+        tested = [(fold.name, own) for fold in self.folds if (own := fold.test_cases(subset))]
+        return _joined(f"{self.name} ({subset})", tested, cross_validated=len(self.folds) > 1)
+
+
+def read_runs(paths: Sequence[Path], *, given: str | None = None) -> list[ComparedRun]:
+    """Reads runs and names them after their folders, with as much of the path as tells them apart.
+
+    Args:
+        paths: folders of runs or of STAMP's results, or a `patient-preds.csv`.
+        given: the subset of stains behind STAMP's results, whose files do not say it.
+
+    Raises:
+        RunError: if a run lacks predictions, was edited, or is named twice.
+        RecipeError: if `given` is said and no result is of STAMP.
+    """
+    places = [(path.parent if path.is_file() else path).resolve() for path in paths]
+    twice = [path for path in paths if places.count(path.resolve()) > 1]
+    if twice:
+        raise RunError(f"{twice[0]} is named twice. Name each run once.")
+    runs = [_read(path, name, given or "") for path, name in zip(paths, _names(places), strict=True)]
+    if given and not any(run.of_stamp for run in runs):
+        raise RecipeError(f"--given {given} is about results of STAMP, and none is named.")
+    return runs
+
+
+def _read(path: Path, name: str, given: str) -> ComparedRun:
+    if not path.is_dir() and not stamp_files(path):
+        raise RunError(f"{path} is no folder. Name the folder of a run.")
+    # The shallowest level that has predictions: below a fold there may be tests on other cohorts.
+    levels = ["/".join([*["*"] * depth, PREDICTIONS]) for depth in range(DEPTH + 1)]
+    folders = next((sorted(file.parent for file in found) for level in levels if (found := list(path.glob(level)))), [])
+    foreign = [] if folders else stamp_files(path)
+    if not folders and not foreign:
+        raise RunError(f"{path} has no {PREDICTIONS}. Make it with `pathfuse test {path}`.")
+    folds = [_fold(path, folder) for folder in folders] or [_split(path, file, given) for file in foreign]
+    run = ComparedRun(name, path, tuple(folds), of_stamp=not folders)
+    for fold in run.folds:
+        if fold.predictions.classes != run.classes:
+            raise RunError(
+                f"{fold.predictions.path} has the classes {', '.join(fold.predictions.classes)}, but "
+                f"{run.folds[0].predictions.path} {', '.join(run.classes)}. Compare one task at a time."
+            )
+    if not run.subsets and run.of_stamp:
+        raise RunError(
+            f"{path} names the label of no patient, so nothing can be compared. Deploy with a clinical table."
+        )
+    if not run.subsets:
+        raise RunError(
+            f"{path} has no prediction of a labelled test case, so nothing can be compared. Test it with "
+            f"`pathfuse test {path}`."
+        )
+    return run
+
+
+def _fold(run: Path, folder: Path) -> FoldRun:
+    versions = _versions(folder / "versions.json")
+    file = folder / PREDICTIONS
+    wanted = versions.get("predictions_sha256")
+    if wanted and hashlib.sha256(file.read_bytes()).hexdigest() != wanted:
+        raise RunError(
+            f"{file} is not the file that the run wrote: its SHA-256 differs from versions.json. Restore it, or "
+            f"predict again with `pathfuse test {folder}`."
+        )
+    name = "" if folder == run else folder.relative_to(run).as_posix()
+    given = versions.get("given")
+    return FoldRun(
+        name,
+        read_predictions(file),
+        _parts(folder / "splits.csv"),
+        str(versions.get("split_sha256", "")),
+        tuple(map(str, given)) if isinstance(given, list) else None,
+    )
+
+
+def _split(run: Path, file: Path, given: str) -> FoldRun:
+    name = "" if run in (file, file.parent) else file.parent.name
+    return FoldRun(name, read_stamp_predictions(file, given=given), {}, "")
+
+
+def _versions(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}). Restore it from the run.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _parts(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows, 2):
+        if not row.get("case_id") or row.get("split") not in PARTS:
+            raise RunError(f"{path} line {number}: expected a case_id and one of {', '.join(PARTS)}. Restore the file.")
+    return {row["case_id"]: row["split"] for row in rows}
+
+
+def _names(places: Sequence[Path]) -> list[str]:
+    for depth in range(1, max((len(place.parts) for place in places), default=0) + 1):
+        names = ["/".join(place.parts[-depth:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [str(place) for place in places]
+
+
+def _joined(what: str, tested: Sequence[tuple[str, SubsetPredictions]], *, cross_validated: bool) -> Scored:
+    where: dict[str, list[tuple[int, int]]] = {}
+    patients: dict[str, str] = {}
+    for fold, (_, own) in enumerate(tested):
+        for row, (case, patient) in enumerate(zip(own.case_ids, own.patient_ids, strict=True)):
+            where.setdefault(case, []).append((fold, row))
+            if patients.setdefault(case, patient) != patient:
+                raise RunError(
+                    f"{what}: case {case} belongs to patient {patients[case]} and to {patient}. Check folds."
+                )
+    cases = sorted(where)
+    times = {case: len(where[case]) for case in cases}
+    often, seldom = max(cases, key=lambda case: times[case]), min(cases, key=lambda case: times[case])
+    if times[often] != times[seldom]:
+        raise RunError(
+            f"{what}: case {often} was tested {times[often]} times, but case {seldom} {times[seldom]} times. Finish "
+            "all folds, and compare only runs in which every case is tested equally often."
+        )
+    starts = np.cumsum([0, *(len(own.case_ids) for _, own in tested)])
+    stacked = tested[0][1].rows
+    for _, own in tested[1:]:
+        stacked = Rows.cat(stacked, own.rows)
+    passes = tuple(
+        stacked.take(np.array([starts[where[case][turn][0]] + where[case][turn][1] for case in cases], dtype=np.int64))
+        for turn in range(times[often])
+    )
+    folds = tuple(_folds(tested)) if cross_validated else ()
+    owners = tuple(patients[case] for case in cases)
+    return Scored(tuple(cases), owners, passes, folds, all(own.learned for _, own in tested))
+
+
+def _folds(tested: Sequence[tuple[str, SubsetPredictions]]) -> Iterator[tuple[str, Rows]]:
+    """Every model's cases under the name of the fold; models of several seeds that test the same cases share it."""
+    names: dict[frozenset[str], str] = {}
+    for name, own in tested:
+        yield names.setdefault(frozenset(own.case_ids), name), own.rows.take(_sorted(own))
+
+
+def _sorted(own: SubsetPredictions) -> Index:
+    return np.argsort(np.asarray(own.case_ids, dtype=str), kind="stable").astype(np.int64)

@@ -1,0 +1,1 @@
+"""Predictions as STAMP's statistics read and write them."""

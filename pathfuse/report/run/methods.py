@@ -1,0 +1,201 @@
+"""A methods paragraph from what a run folder says: data, model, training, statistics, versions, papers."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pathfuse.errors import PluginError
+from pathfuse.registry import components
+from pathfuse.report.run.scores import DRAWS
+from pathfuse.runs.files import RunFiles
+
+_SOURCE = re.compile(r"^Source: (.*?)(?=^\s*$|^\w+:|\Z)", re.MULTILINE | re.DOTALL)
+_PAPER = re.compile(r"\b(19|20)\d\d\b")
+
+
+class Paper(NamedTuple):
+    """A paper that a component implements."""
+
+    component: str
+    source: str
+
+
+class Part(NamedTuple):
+    """A class of the recipe with its options."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+def papers(config: Mapping[str, Any]) -> list[Paper]:
+    """What the components of a recipe say they implement; only what is registered is imported."""
+    known = {component.class_path: component for component in components()}
+    found: dict[str, Paper] = {}
+    for part in parts_of(config):
+        component = known.get(part.name) or next((c for c in known.values() if c.name == part.name), None)
+        if component is None or component.name in found:
+            continue
+        try:
+            text = inspect.getdoc(component.load()) or ""
+        except PluginError:  # a report needs no plug-in
+            continue
+        source = _SOURCE.search(text)
+        if source and _PAPER.search(source[1]):
+            found[component.name] = Paper(component.name, " ".join(source[1].split()).rstrip("."))
+    return list(found.values())
+
+
+def parts_of(value: object) -> Iterator[Part]:
+    """Every class that a recipe names, from the outside in."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            yield Part(value["class_path"], value.get("init_args") or {})
+        for one in value.values():
+            yield from parts_of(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from parts_of(one)
+
+
+def methods(run: RunFiles) -> str:
+    """The text of `methods.md`: paragraphs to start from, with what only the authors know in square brackets."""
+    paragraphs = [
+        f"# Methods, from run {run.path.resolve().name}",
+        "Written by pathfuse from the run folder. Check every sentence, and fill in what stands in [square brackets].",
+        f"**Data.** {_data(run)}",
+        f"**Model.** {_model(run)}",
+        f"**Training.** {_training(run)}",
+        f"**Statistics.** {_statistics(run)}",
+        f"**Software.** {_software(run)}",
+    ]
+    cited = papers(run.config)
+    if cited:
+        paragraphs.append("**References of the components.**")
+        paragraphs.append("\n".join(f"- {paper.component}: {paper.source}." for paper in cited))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _data(run: RunFiles) -> str:
+    rows = run.rows("splits.csv")
+    if rows:
+        cases, patients = len(rows), len({row["patient_id"] for row in rows})
+    else:  # a test on other cases
+        owners = {k: v for s in run.tested.values() for k, v in zip(s.case_ids, s.patient_ids, strict=True)}
+        cases, patients = len(owners), len(set(owners.values()))
+    said = [f"The cohort has {cases} cases of {patients} patients [who, where, when, ethics]."]
+    flow = [step for step in run.json("cohort.json").get("flow") or [] if isinstance(step, dict)]
+    said += [f"{step['cases']} cases were {step['step']}." for step in flow if step.get("kind") == "left out"]
+    counts = [
+        f"{name} {len(own)} cases of {len({row['patient_id'] for row in own})} patients"
+        for part, name in (("train", "training"), ("val", "validation"), ("test", "test"))
+        if (own := [row for row in rows if row["split"] == part])
+    ]
+    if counts:
+        shared = "; no patient is in two parts" if _disjoint(rows) else "; SOME PATIENTS ARE IN TWO PARTS"
+        fold = f" They are {run.fold}." if run.fold else ""
+        said.append(f"Parts: {', '.join(counts)}{shared}.{fold}")
+    classes = ", ".join(run.predictions.classes)
+    notes = run.json("cohort.json").get("notes") or []
+    return " ".join([*said, f"Classes: {classes}.", *(str(note) for note in notes if "generated" in str(note))])
+
+
+def _disjoint(rows: list[dict[str, str]]) -> bool:
+    placed: dict[str, set[str]] = {}
+    for row in rows:
+        placed.setdefault(row["patient_id"], set()).add(row["split"])
+    return all(len(parts) == 1 for parts in placed.values())
+
+
+def _model(run: RunFiles) -> str:
+    stages = run.config.get("stages") or {}
+    said = [] if stages else ["[The recipe is not in the folder.]"]
+    for stage, own in stages.items():
+        model = own.get("model") or {}
+        slots = {slot: part for slot in ("encoder", "fusion", "head", "objective") if (part := _first(model.get(slot)))}
+        inside = [part.name.rpartition(".")[2] for slot in slots for part in list(parts_of(model[slot]))[1:]]
+        listed = ", ".join(f"{slot} {part.name.rpartition('.')[2]}" for slot, part in slots.items())
+        built = f", built from {', '.join(dict.fromkeys(inside))}" if inside else ""
+        said.append(f"Stage {stage}: {listed}{built}.")
+    for one in run.json("weights.json").get("weights") or []:
+        said.append(
+            f"{one.get('component')} ({one.get('network')}) began with {one.get('weights')} weights, licence: "
+            f"{one.get('licence')}."
+        )
+    return " ".join(said)
+
+
+def _training(run: RunFiles) -> str:
+    config, said = run.config, list[str]()
+    if not config:
+        return "[How the model was trained is not in the folder.]"
+    shared = config.get("trainer") or {}
+    data = (config.get("data") or {}).get("init_args") or {}
+    for stage, own in (config.get("stages") or {}).items():
+        trainer = {**shared, **(own.get("trainer") or {})}
+        optimiser = _first(own.get("optimizer") or config.get("optimizer"))
+        epochs = len(run.rows(f"curves/{stage}.csv")) or trainer.get("max_epochs")
+        how = f" with {optimiser.name.rpartition('.')[2]}" if optimiser else ""
+        rate = f", learning rate {optimiser.options['lr']:g}" if optimiser and "lr" in optimiser.options else ""
+        weights = (own.get("model") or {}).get("loss_weights") or {}
+        loss = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        said.append(f"Stage {stage} was trained for {epochs} epochs{how}{rate}" + (f"; loss: {loss}." if loss else "."))
+    if data.get("batch_size"):
+        said.append(f"Batches had {data['batch_size']} cases.")
+    seeded = f"Seed {config['seed']}." if "seed" in config else ""
+    return " ".join([*said, _selection(run), seeded]).strip()
+
+
+def _selection(run: RunFiles) -> str:
+    """By what the epoch was chosen, as `pathfuse fit` does it."""
+    held_out = [row for row in run.rows("splits.csv") if row["split"] == "val"]
+    stages = list((run.config.get("stages") or {}).values())
+    earlier = " Earlier stages kept the epoch of least validation loss." if held_out and len(stages) > 1 else ""
+    if not any(row["label"] for row in held_out):
+        return f"The last epoch was taken.{earlier}"
+    given = ((stages[-1].get("model") or {}) if stages else {}).get("select_on")
+    part = f"the validation part, given {given}," if given else "the validation part"
+    return f"The epoch of highest balanced accuracy on {part} was taken; the test part was not looked at.{earlier}"
+
+
+def _statistics(run: RunFiles) -> str:
+    said = []
+    if run.tested:
+        metrics = run.metrics.get(run.fullest, {})
+        value = metrics.get("test/balanced_accuracy")
+        low, high = metrics.get("test/balanced_accuracy_low"), metrics.get("test/balanced_accuracy_high")
+        if value is not None:
+            limits = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
+            said.append(f"Balanced accuracy on the test part, given {run.fullest}, was {value:.3f}{limits}.")
+    said.append(
+        f"Intervals are percentiles of {DRAWS} cohorts of patients drawn with replacement. ROC and precision-recall "
+        "areas are those of one class against the rest and, where one number is given, their plain mean."
+    )
+    if run.json("calibration.json"):
+        said.append(
+            "Temperature, abstention threshold and prediction sets were chosen on the validation part alone (Guo et "
+            "al. 2017; Geifman and El-Yaniv 2017)."
+        )
+    return " ".join(said)
+
+
+def _software(run: RunFiles) -> str:
+    own = run.versions
+    plugins = own.get("plugins") if isinstance(own.get("plugins"), dict) else {}
+    listed = [f"{name} {own[name]}" for name in ("pathfuse", "torch", "lightning") if own.get(name)]
+    listed += [f"{name} {version}" for name, version in (plugins or {}).items() if name != "pathfuse"]
+    listed += [f"Python {own['python']}"] if own.get("python") else []
+    hashes = [
+        f"{key.removesuffix('_sha256')} {str(own[key])[:16]}"
+        for key in ("recipe_sha256", "cases_sha256", "split_sha256", "splits_sha256", "predictions_sha256")
+        if own.get(key)
+    ]
+    hashes += [f"metrics {run.metrics_sha256[:16]}"] if run.metrics else []
+    said = f"{', '.join(listed)}." if listed else "[Versions are not in the folder.]"
+    return said + (f" SHA-256, first 16 digits: {', '.join(hashes)}." if hashes else "")
+
+
+def _first(value: object) -> Part | None:
+    return next(parts_of(value), None)

@@ -1,0 +1,77 @@
+"""Where a run comes from: versions, hashes, weights with their licences, the recipe, the papers behind it."""
+
+from __future__ import annotations
+
+from pathfuse.report.page import Block, Column, Facts, Raw, Record, Section, Source, Table, Text, missing
+from pathfuse.report.run.methods import Paper, papers
+from pathfuse.runs.files import RunFiles
+
+HASHES = {
+    "recipe_sha256": "Recipe (SHA-256)",
+    "cases_sha256": "Cases (SHA-256)",
+    "split_sha256": "Parts (SHA-256)",
+    "splits_sha256": "File of folds (SHA-256)",
+    "predictions_sha256": "Predictions (SHA-256)",
+}
+
+
+def weights_section(run: RunFiles) -> Section:
+    """The weights that training began with, and under which licence they are."""
+    found = run.json("weights.json").get("weights") or []
+    records: list[Record] = [
+        {key: str(one.get(key, "")) for key in ("stage", "component", "network", "weights", "licence")}
+        for one in found
+        if isinstance(one, dict)
+    ]
+    if not records:
+        return Section(
+            "weights", "Weights and licences", [missing("The folder has no weights.json: nothing is known.")]
+        )
+    columns = [Column("component", "Component"), Column("stage", "Stage"), Column("network", "Network")]
+    columns += [Column("weights", "Began with"), Column("licence", "Licence")]
+    return Section("weights", "Weights and licences", [
+        Table("weights", "Weights that training began with", columns, records),
+    ])  # fmt: skip
+
+
+def provenance_section(run: RunFiles) -> Section:
+    """Versions, hashes, papers and the whole recipe."""
+    versions = run.versions
+    blocks: list[Block] = []
+    if versions:
+        blocks.append(_versions(run))
+    else:
+        blocks.append(missing("The folder has no versions.json."))
+    cited = papers(run.config)
+    if cited:
+        blocks.append(Text(["The components of this run implement:"]))
+        blocks.append(Text([_cited(paper) for paper in cited], points=True))
+    if run.config:
+        blocks.append(Source("The whole recipe, resolved", run.text("config.yaml")))
+    return Section("provenance", "Provenance", blocks)
+
+
+def _versions(run: RunFiles) -> Facts:
+    own = run.versions
+    columns, record = [], dict[str, Raw]()
+    for key in ("pathfuse", "torch", "lightning", "python"):
+        if key in own:
+            columns.append(Column(key, key))
+            record[key] = str(own[key])
+    plugins = own.get("plugins") if isinstance(own.get("plugins"), dict) else {}
+    for name, version in (plugins or {}).items():
+        if name not in record:
+            columns.append(Column(str(name), f"plug-in {name}"))
+            record[str(name)] = str(version)
+    for key, head in HASHES.items():
+        if own.get(key):
+            columns.append(Column(key, head))
+            record[key] = str(own[key])
+    if run.metrics:
+        columns.append(Column("metrics_sha256", "Metrics (SHA-256)"))
+        record["metrics_sha256"] = run.metrics_sha256
+    return Facts("versions", columns, record)
+
+
+def _cited(paper: Paper) -> str:
+    return f"{paper.component}: {paper.source}"

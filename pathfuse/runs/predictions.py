@@ -1,0 +1,159 @@
+"""Reads `predictions.csv` back, strictly: a comparison is only as good as the files it stands on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from pathfuse.errors import RunError
+from pathfuse.evaluate.compare.scored import Rows
+
+PREDICTIONS = "predictions.csv"
+KEYS = ("case_id", "patient_id", "split", "subset", "target", "predicted", "confidence")
+SUM_TOLERANCE = 1e-4  # ours are exact; somebody else may write few digits
+
+
+@dataclass(frozen=True)
+class SubsetPredictions:
+    """The labelled cases of one file that were given one subset of stains.
+
+    Attributes:
+        case_ids: the cases.
+        patient_ids: their patients.
+        parts: `train`, `val` or `test` of every case; empty where it belongs to no part.
+        rows: what was predicted.
+        learned: whether the confidence was learned.
+    """
+
+    case_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    parts: tuple[str, ...]
+    rows: Rows
+    learned: bool
+
+    def of_part(self, part: str) -> SubsetPredictions:
+        """Only the cases of a part."""
+        keep = [row for row, own in enumerate(self.parts) if own == part]
+        return SubsetPredictions(
+            tuple(self.case_ids[row] for row in keep),
+            tuple(self.patient_ids[row] for row in keep),
+            tuple(self.parts[row] for row in keep),
+            self.rows.take(np.array(keep, dtype=np.int64)),
+            self.learned,
+        )
+
+
+@dataclass(frozen=True)
+class PredictionFile:
+    """One `predictions.csv`.
+
+    Attributes:
+        path: the file.
+        classes: class names, in the order of the columns.
+        subsets: labelled cases by subset of stains, for example `he+ihc`.
+        unlabelled: rows without a known label, which no metric can use.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    subsets: Mapping[str, SubsetPredictions]
+    unlabelled: int
+
+
+def read_predictions(path: Path) -> PredictionFile:
+    """Reads and checks a file of predictions.
+
+    Raises:
+        RunError: naming file, line and what is wrong there.
+    """
+    header, lines = _lines(path)
+    classes = tuple(name[2:] for name in header if name.startswith("p_"))
+    seen: dict[tuple[str, str], int] = {}
+    grouped: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    unlabelled = 0
+    for number, row in lines:
+        before = seen.setdefault((row["subset"], row["case_id"]), number)
+        if before != number:
+            raise _wrong(path, number, f"case {row['case_id']} with {row['subset']} is already in line {before}")
+        grouped.setdefault(row["subset"], [])
+        if row["target"]:
+            grouped[row["subset"]].append((number, row))
+        else:
+            unlabelled += 1
+    subsets = {name: _subset(path, classes, rows) for name, rows in grouped.items() if rows}
+    return PredictionFile(path, classes, subsets, unlabelled)
+
+
+def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            found = [(reader.line_num, cells) for cells in reader if cells]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read ({error}). Predict again with `pathfuse test`.") from error
+    missing = [name for name in KEYS if name not in header]
+    if missing or sum(name.startswith("p_") for name in header) < 2:
+        lack = f"column {missing[0]}" if missing else "two columns p_<class>"
+        raise RunError(f"{path} line 1: {lack} is missing. Predict again with `pathfuse test`.")
+    if not found:
+        raise RunError(f"{path} holds no prediction. Predict again with `pathfuse test`.")
+    for number, cells in found:
+        if len(cells) != len(header):
+            raise _wrong(path, number, f"{len(cells)} cells, but the header has {len(header)}")
+    return header, [(number, dict(zip(header, cells, strict=True))) for number, cells in found]
+
+
+def _subset(path: Path, classes: tuple[str, ...], lines: list[tuple[int, dict[str, str]]]) -> SubsetPredictions:
+    prob = np.array([_distribution(path, number, row, classes) for number, row in lines])
+    learned = all(row["confidence"] for _, row in lines)
+    sure = [_number(path, n, row, "confidence") for n, row in lines] if learned else prob.max(1).tolist()
+    for (number, _), value in zip(lines, sure, strict=True):
+        if not 0 <= value <= 1:
+            raise _wrong(path, number, f"confidence {value:g} is outside 0 to 1")
+    rows = Rows(
+        prob,
+        np.array([_class(path, number, row, "predicted", classes) for number, row in lines], dtype=np.int64),
+        np.array([_class(path, number, row, "target", classes) for number, row in lines], dtype=np.int64),
+        np.array(sure),
+    )
+    cells = [row for _, row in lines]
+    return SubsetPredictions(
+        tuple(row["case_id"] for row in cells),
+        tuple(row["patient_id"] for row in cells),
+        tuple(row["split"] for row in cells),
+        rows,
+        learned,
+    )
+
+
+def _distribution(path: Path, number: int, row: dict[str, str], classes: tuple[str, ...]) -> list[float]:
+    values = [_number(path, number, row, f"p_{name}") for name in classes]
+    if any(value < 0 for value in values) or abs(sum(values) - 1) > SUM_TOLERANCE:
+        raise _wrong(path, number, f"the probabilities of case {row['case_id']} sum to {sum(values):.4f}, not 1")
+    return values
+
+
+def _number(path: Path, number: int, row: dict[str, str], column: str) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise _wrong(path, number, f"{column} of case {row['case_id']} is {row[column]!r}, no finite number")
+    return value
+
+
+def _class(path: Path, number: int, row: dict[str, str], column: str, classes: tuple[str, ...]) -> int:
+    if row[column] not in classes:
+        raise _wrong(path, number, f"{column} {row[column]!r} is none of {', '.join(classes)}")
+    return classes.index(row[column])
+
+
+def _wrong(path: Path, number: int, what: str) -> RunError:
+    return RunError(f"{path} line {number}: {what}. Predict again with `pathfuse test`, and leave the file as it is.")

@@ -1,0 +1,1 @@
+"""Contents of feature files: HDF5, tensors, NumPy."""

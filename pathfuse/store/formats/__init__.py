@@ -1,0 +1,1 @@
+"""Formats of feature files, read and written."""

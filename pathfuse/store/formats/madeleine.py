@@ -1,0 +1,28 @@
+"""MADELEINE's features: one array and nothing else."""
+
+from __future__ import annotations
+
+from pathfuse.store.contents.contents import Contents
+from pathfuse.store.contract import Match, SlideFeatures, Store
+
+
+class MadeleineStore(Store):
+    """Reads MADELEINE `<slide>_<STAIN>[_<split>].h5`: `features` alone, (N, D), (1, N, D) or one patch as (D,).
+
+    Which stain and slide it is, says the cohort's table; see `stores` of `PairedBags`.
+
+    Source: MADELEINE 2025-02.
+    """
+
+    source_format = "madeleine"
+
+    def match(self, contents: Contents) -> Match:
+        """An HDF5 file with `features` and nothing else."""
+        alone = contents.kind == "hdf5" and set(contents.arrays) == {"features"} and not contents.attributes
+        return Match.POSSIBLE if alone else Match.NO
+
+    def read(self, contents: Contents) -> SlideFeatures:
+        """The slide."""
+        lacks = {"coords": "array coords"}
+        rows = contents.rows("features")
+        return SlideFeatures(contents.path, contents.path.stem, rows, self.source_format, lacks=lacks)

@@ -1,0 +1,37 @@
+"""Features without any format: a bare array, or arrays with the usual names and no unit."""
+
+from __future__ import annotations
+
+from pathfuse.store.contents.contents import Contents
+from pathfuse.store.contract import Match, SlideFeatures, Store
+
+KEYS = ("", "features", "feats")
+
+
+class TensorStore(Store):
+    """Reads a bare (N, D) array: `.npy`, a torch tensor, or `features` in a dictionary or HDF5 file.
+
+    The last resort: coordinates beside the features have no unit here, so they count as unknown.
+    """
+
+    source_format = "tensor"
+
+    def match(self, contents: Contents) -> Match:
+        """Any file with an array of a usual name."""
+        return Match.FALLBACK if not contents.listed and any(key in contents.arrays for key in KEYS) else Match.NO
+
+    def read(self, contents: Contents) -> SlideFeatures:
+        """The slide."""
+        key = next(key for key in KEYS if key in contents.arrays)
+        there = "coords" in contents.arrays
+        lacks = {"coords": "the unit of coords" if there else "array coords"}
+        encoder = contents.attributes.get("encoder")
+        return SlideFeatures(
+            contents.path,
+            contents.path.stem,
+            contents.rows(key),
+            self.source_format,
+            encoder=None if encoder is None else str(encoder),
+            lacks=lacks,
+            facts=contents.attributes,
+        )

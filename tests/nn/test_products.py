@@ -1,0 +1,54 @@
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from pathfuse.nn.products import linear, product, products
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_product_of_any_layout_is_the_matrix_product(dtype):
+    wide = torch.randn(7, 30).to(dtype)
+    right = torch.randn(10, 5).to(dtype)
+    for b in (right, right.clone().mT.contiguous().mT, torch.randn(10, 40).to(dtype)[:, 3:8]):
+        assert_close(product(wide[:, 10:20], b), wide[:, 10:20] @ b)
+    assert_close(product(right.mT, right), right.mT @ right)
+
+
+def test_empty_products():
+    assert product(torch.zeros(0, 3), torch.zeros(3, 2)).shape == (0, 2)
+    assert product(torch.zeros(2, 0), torch.zeros(0, 2)).eq(0).all()
+    assert product(torch.zeros(2, 3), torch.zeros(3, 0)).shape == (2, 0)
+
+
+def leaves(*shapes):
+    return [torch.randn(*shape, requires_grad=True) for shape in shapes]
+
+
+def same_gradients(one, two, inputs):
+    assert_close(one, two)
+    weights = torch.randn_like(one)
+    for mine, theirs in zip(*(torch.autograd.grad((each * weights).sum(), inputs) for each in (one, two)), strict=True):
+        assert_close(mine, theirs)
+
+
+def test_linear_layer_and_its_gradient():
+    values, weight, bias = leaves((6, 4), (3, 4), (3,))
+    same_gradients(linear(values, weight, bias), F.linear(values, weight, bias), [values, weight, bias])
+    same_gradients(linear(values, weight), F.linear(values, weight), [values, weight])
+
+
+def test_products_of_heads_and_their_gradient():
+    a, b = leaves((2, 5, 4), (2, 4, 3))
+    same_gradients(products(a, b), a @ b, [a, b])
+
+
+def test_under_autocast_the_result_may_stay_exact():
+    values, weight, bias = leaves((6, 64), (3, 64), (3,))
+    with torch.autocast("cpu", torch.bfloat16):
+        exact, cheap = linear(values, weight, bias, forward=torch.float32), linear(values, weight, bias)
+    assert exact.dtype == torch.float32 and cheap.dtype == torch.bfloat16
+    assert_close(exact, F.linear(values, weight, bias))
+    exact.sum().backward()
+    assert weight.grad.dtype == torch.float32
+    assert_close(weight.grad, values.detach().sum(0).expand(3, -1), rtol=0.05, atol=0.1)
