@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pathfuse.cohort.flow import FlowStep, part_steps, table_step
+from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.cohort.table import Case
-from pathfuse.data.contract import SplitRow
 from pathfuse.errors import CaseTableError
 
 Rows = npt.NDArray[np.int64]

@@ -14,9 +14,10 @@ from pathfuse.cohort.cohort import Cohort, Rows
 from pathfuse.cohort.flow import FlowStep
 from pathfuse.cohort.folds.parts import Parts
 from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.cohort.split_rows import Folds, SplitRow
 from pathfuse.cohort.table import CaseTable
 from pathfuse.core import Batch
-from pathfuse.data.contract import CaseData, Folds, SplitRow
+from pathfuse.data.contract import CaseData
 from pathfuse.data.images.cache import default_cache
 from pathfuse.data.images.decode import Pixels
 from pathfuse.data.loading.sampler import EpochSampler

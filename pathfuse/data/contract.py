@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from lightning.pytorch import LightningDataModule
 
 from pathfuse.cohort.flow import FlowStep, part_steps
+from pathfuse.cohort.split_rows import Folds, SplitRow
 from pathfuse.core import DataSpec
 from pathfuse.data.images.decode import Pixels
-
-
-class SplitRow(NamedTuple):
-    """One line of `splits.csv`; `split` is `train`, `val` or `test`, `label` is empty where unknown."""
-
-    case_id: str
-    patient_id: str
-    split: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Folds:
-    """The fold of a file that the parts come from; `sha256` is that of the file.
-
-    Attributes:
-        file: name of the file, without its folder.
-        sha256: of its contents, as `pathfuse data split` prints it.
-        repeat: which repeat of it.
-        fold: which fold of that repeat.
-    """
-
-    file: str
-    sha256: str
-    repeat: int
-    fold: int
 
 
 class CaseData(LightningDataModule, ABC):

@@ -17,7 +17,8 @@ import torch
 import yaml
 
 from pathfuse.core import DataSpec
-from pathfuse.data.contract import CaseData, SplitRow
+from pathfuse.data.contract import CaseData
+from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RunError
 from pathfuse.system.files import atomic_text, write_text
 from pathfuse.recipes.compose import Config, read_yaml, split_stages

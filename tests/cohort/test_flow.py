@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pathfuse.cohort.flow import FlowStep
+from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.core import DataSpec
-from pathfuse.data.contract import CaseData, SplitRow
+from pathfuse.data.contract import CaseData
 from pathfuse.data.images.decode import picture_of
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches

@@ -11,8 +11,8 @@ from typing import Literal
 from pathfuse.cohort.folds.check import refuse_overlap
 from pathfuse.cohort.folds.draw_parts import describe_parts, draw_parts
 from pathfuse.cohort.folds.file import FoldRow, apply_folds, folds_sha256, place_name, read_folds
+from pathfuse.cohort.split_rows import Folds
 from pathfuse.cohort.table import Case
-from pathfuse.data.contract import Folds
 from pathfuse.errors import RecipeError
 
 

@@ -5,9 +5,9 @@ from torch.testing import assert_close
 
 from pathfuse.core import Backbone, Bags, Batch, DataSpec, FusedSpec, Fusion, ModalitySpec, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
+from pathfuse.nn import packed as packed_module
 from pathfuse.nn.packed import segment_max, segment_mean, segment_softmax, segment_sum
 from pathfuse_mil import attention as attention_module
-from pathfuse_mil import packed as packed_module
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder, PatchEncoder
 from pathfuse_mil.pool import MaxPool, MeanPool
