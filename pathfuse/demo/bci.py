@@ -8,8 +8,9 @@ from PIL import Image
 
 from pathfuse.demo.case import make_case
 from pathfuse.demo.cohort import Progress, save_png
-from pathfuse.demo.options import DemoOptions
+from pathfuse.demo.options import DemoCohort
 from pathfuse.demo.patient import make_patient
+from pathfuse.demo.pictures import PatchPictures
 from pathfuse.demo.publish import published, taken
 from pathfuse.errors import RecipeError
 from pathfuse.system.progress import in_threads
@@ -49,20 +50,14 @@ def write_bci(
         raise taken(folder)
     # Whole blocks of four scores: two show every score in both parts, five make a test part of a fifth.
     patients = max(8, min(20, 4 * -(-pairs // 4)), 4 * -(-pairs // (4 * _PAIRS_PER_PATIENT)))
-    options = DemoOptions(
-        patients=patients,
-        cases_per_patient=-(-pairs // patients),
-        size_px=size_px // 2,
-        mpp=2 * BCI_MPP,
-        val_fraction=0.0,
-        test_fraction=0.2,
-        seed=seed,
-    )
-    names = _names(options, pairs)
+    who = DemoCohort(patients=patients, val_fraction=0.0, test_fraction=0.2, seed=seed)
+    pictures = PatchPictures(-(-pairs // patients), size_px // 2, 2 * BCI_MPP)
+    names = _names(who, pairs)
     with published(folder, lambda: False) as building:
 
         def make(pair: int) -> None:
-            case = make_case(options, _case_of(options, pair))
+            number, owner = divmod(pair, patients)  # pairs go round the patients: a few already show every score
+            case = make_case(who, pictures, owner * pictures.cases_per_patient + number)
             for modality, top in (("he", "HE"), ("ihc", "IHC")):
                 image = Image.fromarray(case.images[modality]).resize((size_px, size_px), Image.Resampling.BICUBIC)
                 save_png(building / top / names[pair], image)
@@ -73,18 +68,12 @@ def write_bci(
     return folder
 
 
-def _case_of(options: DemoOptions, pair: int) -> int:
-    """Pairs go round the patients: a few pairs already show every score."""
-    number, patient = divmod(pair, options.patients)
-    return patient * options.cases_per_patient + number
-
-
-def _names(options: DemoOptions, pairs: int) -> list[str]:
-    patients = [make_patient(options, index) for index in range(options.patients)]
+def _names(who: DemoCohort, pairs: int) -> list[str]:
+    patients = [make_patient(who, index) for index in range(who.patients)]
     count = {"train": 0, "test": 0}
     names = []
     for pair in range(pairs):
-        owner = patients[pair % options.patients]
+        owner = patients[pair % who.patients]
         names.append(f"{owner.split}/{count[owner.split]:05d}_{owner.split}_{owner.score}.png")
         count[owner.split] += 1
     return names

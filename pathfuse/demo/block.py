@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pathfuse.demo.case import case_name, kept_stains
-from pathfuse.demo.options import DemoOptions
+from pathfuse.demo.options import DemoCohort
 from pathfuse.demo.patient import DemoPatient, make_patient
 
 Row = tuple[object, ...]
@@ -39,11 +39,11 @@ class DemoBlock:
         return (self.case_id, owner.patient_id, stain, path.as_posix(), self.label, owner.split, owner.site, mpp)
 
 
-def make_block(cohort: DemoOptions, index: int, stream: str) -> DemoBlock:
+def make_block(who: DemoCohort, cases_per_patient: int, index: int, stream: str) -> DemoBlock:
     """The block at a position of a cohort; a function of the options, the position and the stream's name alone."""
-    owner, number = divmod(index, cohort.cases_per_patient)
-    patient = make_patient(cohort, owner)
-    rng = np.random.default_rng([cohort.seed, zlib.crc32(stream.encode()), index])
-    stains = tuple(cohort.modalities[place] for place in kept_stains(cohort, rng))
+    owner, number = divmod(index, cases_per_patient)
+    patient = make_patient(who, owner)
+    rng = np.random.default_rng([who.seed, zlib.crc32(stream.encode()), index])
+    stains = tuple(who.modalities[place] for place in kept_stains(who, rng))
     label = patient.score if patient.labelled else ""
     return DemoBlock(case_name(patient, number), patient, label, stains, rng)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
-import os
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from pathfuse.demo.case import DemoCase, make_case
-from pathfuse.demo.options import DemoOptions
+from pathfuse.demo.clinical import CLINICAL, write_clinical
+from pathfuse.demo.options import GENERATOR_VERSION, DemoCohort
+from pathfuse.demo.pictures import BagPictures, PatchPictures, SlidePictures
 from pathfuse.demo.publish import published, taken
+from pathfuse.errors import RecipeError
 from pathfuse.system.progress import in_threads
 
 COLUMNS = ("case_id", "patient_id", "modality", "path", "label", "split", "site", "mpp")
@@ -21,31 +26,43 @@ TABLE, OPTIONS = "cases.csv", "options.json"
 Progress = Callable[[int, int], None]
 _R = TypeVar("_R")
 
-
-class Generated(Protocol):
-    """Options that name a generated cohort."""
-
-    def to_json(self) -> str:
-        """The options and the version of the generator, as written into the cohort folder."""
-
-    def digest(self) -> str:
-        """A short name of the cohort."""
+Pictures = PatchPictures | SlidePictures | BagPictures
+KINDS: dict[type, str] = {PatchPictures: "patches", SlidePictures: "slides", BagPictures: "bags"}
+VERSIONS = {"slides": 1, "bags": 2}
+"""Raise one whenever a file of an existing cohort of that kind would change: cached cohorts are named by it."""
 
 
-def demo_folder(options: Generated, cache_dir: Path | str | None = None) -> Path:
-    """Where a demo cohort lives: a name from its options and the generator's version. Makes nothing.
+def to_json(who: DemoCohort, pictures: Pictures) -> str:
+    """The options and the versions of the generators, as written into the folder of a cohort."""
+    versions = {
+        "generator": GENERATOR_VERSION,
+        **({kind: VERSIONS[kind]} if (kind := KINDS[type(pictures)]) in VERSIONS else {}),
+    }
+    return (
+        json.dumps(
+            {**versions, "kind": KINDS[type(pictures)], "who": asdict(who), "pictures": asdict(pictures)},
+            indent=2,
+            sort_keys=True,
+        )
+        + "\n"
+    )
+
+
+def demo_folder(who: DemoCohort, pictures: Pictures, cache: Path) -> Path:
+    """Where a demo cohort lives: a name from its options and the generators' versions. Makes nothing.
 
     Args:
-        options: the cohort.
-        cache_dir: folder of all cohorts; None is `pathfuse` in the user's cache (`$XDG_CACHE_HOME`, else `~/.cache`).
+        who: the patients.
+        pictures: what is drawn of them.
+        cache: folder of all cohorts.
     """
-    if cache_dir is None:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        cache_dir = Path(base) / "pathfuse"
-    return Path(cache_dir) / f"demo-{options.digest()}"
+    digest = hashlib.sha256(to_json(who, pictures).encode()).hexdigest()[:12]
+    return cache / f"demo-{KINDS[type(pictures)]}-{digest}"
 
 
-def write_cohort(folder: Path | str, options: DemoOptions, progress: Progress | None = None) -> Path:
+def write_patches(
+    folder: Path | str, who: DemoCohort, pictures: PatchPictures, progress: Progress | None = None
+) -> Path:
     """Writes a cohort and returns its `cases.csv`; a finished cohort of the same options is used as it is.
 
     The folder appears when everything in it is written. Beside the table it holds `images/<stain>/<case>.png`,
@@ -53,32 +70,34 @@ def write_cohort(folder: Path | str, options: DemoOptions, progress: Progress | 
 
     Args:
         folder: where; the folder must be absent, empty, or this cohort.
-        options: what.
+        who: the patients.
+        pictures: what is drawn of them.
         progress: is told the finished and the total number of cases.
 
     Raises:
         CaseTableError: if the folder holds something else or cannot be written.
     """
-    return write_once(folder, options, lambda building: _write(building, options, progress))
+    return write_once(folder, who, pictures, lambda building: _write(building, who, pictures, progress))
 
 
-def write_once(folder: Path | str, options: Generated, write: Callable[[Path], None]) -> Path:
+def write_once(folder: Path | str, who: DemoCohort, pictures: Pictures, write: Callable[[Path], None]) -> Path:
     """The `cases.csv` of a generated cohort; `write` makes it in an empty folder unless it is there already.
 
     Args:
         folder: where; the folder must be absent, empty, or this cohort.
-        options: what; they are written beside the table.
+        who: the patients.
+        pictures: what is drawn of them; both are written beside the table.
         write: writes everything but the options, the table among it.
 
     Raises:
         CaseTableError: if the folder holds something else or cannot be written.
     """
     folder = Path(folder).absolute()
-    table = folder / TABLE
+    table, text = folder / TABLE, to_json(who, pictures)
 
     def complete() -> bool:
         marker = folder / OPTIONS
-        return table.is_file() and marker.is_file() and marker.read_text(encoding="utf-8") == options.to_json()
+        return table.is_file() and marker.is_file() and marker.read_text(encoding="utf-8") == text
 
     if complete():
         return table
@@ -86,33 +105,38 @@ def write_once(folder: Path | str, options: Generated, write: Callable[[Path], N
         raise taken(folder)
     with published(folder, complete) as building:
         write(building)
-        (building / OPTIONS).write_text(options.to_json(), encoding="utf-8")
+        write_clinical(building / CLINICAL, who)
+        (building / OPTIONS).write_text(text, encoding="utf-8")
     return table
 
 
-def _write(folder: Path, options: DemoOptions, progress: Progress | None) -> None:
+def _write(folder: Path, who: DemoCohort, pictures: PatchPictures, progress: Progress | None) -> None:
     rows: list[tuple[object, ...]] = []
 
     def make(index: int) -> list[tuple[object, ...]]:
-        return _write_case(folder, options, make_case(options, index))
+        return _write_case(folder, pictures.mpp, make_case(who, pictures, index))
 
-    for new in each_case(make, options.cases, progress):
+    for new in each_case(make, who.patients * pictures.cases_per_patient, progress):
         rows += new
     write_table(folder / TABLE, COLUMNS, rows)
 
 
-def _write_case(folder: Path, options: DemoOptions, case: DemoCase) -> list[tuple[object, ...]]:
+def _write_case(folder: Path, mpp: float, case: DemoCase) -> list[tuple[object, ...]]:
     owner = case.patient
     rows: list[tuple[object, ...]] = []
     for name, image in case.images.items():
         path = Path("images", name, f"{case.case_id}.png")
         save_png(folder / path, Image.fromarray(image))
-        rows.append(
-            (case.case_id, owner.patient_id, name, path.as_posix(), case.label, owner.split, owner.site, options.mpp)
-        )
+        rows.append((case.case_id, owner.patient_id, name, path.as_posix(), case.label, owner.split, owner.site, mpp))
     for name, mask in case.truth.items():
         save_png(folder / "truth" / name / f"{case.case_id}.png", Image.fromarray(mask.astype(np.uint8) * 255))
     return rows
+
+
+def refuse_extra_stains(who: DemoCohort, what: str) -> None:
+    """Refuses patients with further stains, where only H&E and HER2 IHC are drawn."""
+    if who.extra_stains:
+        raise RecipeError(f"demo cohort: {what} are drawn of he and ihc, not of {who.extra_stains[0]}; remove it.")
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> None:

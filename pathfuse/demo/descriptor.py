@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pathfuse.demo.fields import Floats
+from pathfuse.demo.histology.fields import Floats
 
 NAME = "demo_statistics"
 DIM = 32

@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from pathfuse.demo.case import make_case
-from pathfuse.demo.options import SCORES, DemoOptions
+from pathfuse.demo.options import SCORES, DemoCohort
+from pathfuse.demo.pictures import PatchPictures
 
 _GAP, _CAPTION, _SIDE = 6, 24, 44
 _TITLES = {"he": "H&E", "ihc": "IHC"}
@@ -22,8 +23,10 @@ def pairs_figure(path: Path | str, *, size_px: int = 240, mpp: float = 0.5, seed
         mpp: micrometres per pixel.
         seed: seed of the cohort.
     """
-    options = DemoOptions(patients=len(SCORES), cases_per_patient=1, size_px=size_px, mpp=mpp, seed=seed)
-    cases = sorted((make_case(options, index) for index in range(options.cases)), key=lambda case: case.patient.level)
+    who, pictures = DemoCohort(patients=len(SCORES), seed=seed), PatchPictures(1, size_px, mpp)
+    cases = sorted(
+        (make_case(who, pictures, index) for index in range(who.patients)), key=lambda case: case.patient.level
+    )
     step = size_px + _GAP
     sheet = Image.new("RGB", (_SIDE + step * len(cases), _CAPTION + step * len(_TITLES)), "white")
     draw = ImageDraw.Draw(sheet)

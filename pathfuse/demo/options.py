@@ -1,12 +1,10 @@
-"""What a demo cohort is made of."""
+"""Options of the demo cohort: who its patients are."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from pathfuse.errors import RecipeError
 
@@ -18,51 +16,40 @@ GENERATOR_VERSION = 2
 
 
 @dataclass(frozen=True)
-class DemoOptions:
-    """A generated cohort; equal options give equal files on every machine.
+class DemoCohort:
+    """Generated patients; equal options give equal patients on every machine, whatever is drawn of them.
 
     Args:
         patients: number of patients; the four scores come equally often. From 12 on every part has every score.
-        cases_per_patient: co-registered patches of each patient.
-        size_px: edge of the square images in pixels.
-        mpp: micrometres per pixel of the images.
-        extra_stains: names of further stains; each is a nuclear marker such as `ki67`.
+        extra_stains: names of further stains, where patches are drawn; each is a nuclear marker such as `ki67`.
         missing: per stain, the fraction of cases that lack it; a case always keeps one stain.
-        labelled: fraction of the training patients whose label is known; the other parts always have theirs.
+        labelled_patients: how many training patients have a label, spread equally over the scores; null labels all.
+            The other parts always have theirs.
         val_fraction: fraction of the patients in the validation part.
         test_fraction: fraction of the patients in the test part.
-        shift_px: largest shift of every further stain against H&E along each axis, in pixels.
-        rotation_deg: largest rotation of every further stain against H&E.
         sites: number of sites; patients are spread over them.
         site_effect: how far sites differ in colour, strength and sharpness; 0 is not at all, 1 clearly visible.
         seed: another seed makes other patients.
     """
 
     patients: int = 240
-    cases_per_patient: int = 4
-    size_px: int = 64
-    mpp: float = 1.0
     extra_stains: tuple[str, ...] = ()
     missing: Mapping[str, float] = field(default_factory=dict)
-    labelled: float = 1.0
+    labelled_patients: int | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.25
-    shift_px: float = 0.0
-    rotation_deg: float = 0.0
     sites: int = 1
     site_effect: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("patients", self.patients, 1)
-        _at_least("cases_per_patient", self.cases_per_patient, 1)
-        _at_least("size_px", self.size_px, 8)
-        _at_least("sites", self.sites, 1)
-        for name in ("shift_px", "rotation_deg", "site_effect", "seed"):
-            _at_least(name, getattr(self, name), 0)
-        if not 0.05 <= self.mpp <= 4:
-            raise RecipeError(f"demo cohort: mpp is {self.mpp}; cells can be drawn from 0.05 to 4 µm per pixel.")
-        for name in ("labelled", "val_fraction", "test_fraction"):
+        at_least("patients", self.patients, 1)
+        at_least("sites", self.sites, 1)
+        for name in ("site_effect", "seed"):
+            at_least(name, getattr(self, name), 0)
+        if self.labelled_patients is not None:
+            at_least("labelled_patients", self.labelled_patients, 0)
+        for name in ("val_fraction", "test_fraction"):
             _fraction(name, getattr(self, name))
         if self.val_fraction + self.test_fraction >= 1:
             raise RecipeError("demo cohort: val_fraction + test_fraction leave no patient to train on; lower them.")
@@ -83,26 +70,9 @@ class DemoOptions:
         """Names of the stains, H&E first."""
         return ("he", "ihc", *self.extra_stains)
 
-    @property
-    def cases(self) -> int:
-        """Number of cases of the cohort."""
-        return self.patients * self.cases_per_patient
 
-    def to_json(self) -> str:
-        """The options and the version of the generator, as written into the cohort folder."""
-        return json.dumps({"generator": GENERATOR_VERSION, **asdict(self)}, indent=2, sort_keys=True) + "\n"
-
-    def digest(self) -> str:
-        """Twelve hex digits that name the cohort."""
-        return digest_of(self.to_json())
-
-
-def digest_of(text: str) -> str:
-    """Twelve hex digits that name a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _at_least(name: str, value: float, least: int) -> None:
+def at_least(name: str, value: float, least: int) -> None:
+    """Refuses a number of the demo cohort below the least."""
     if not value >= least:
         raise RecipeError(f"demo cohort: {name} is {value}; give at least {least}.")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pathfuse.demo.options import SCORES, DemoOptions
-from pathfuse.demo.stains import COUNTERSTAIN, DAB, EOSIN, HAEMATOXYLIN, Staining, vary_vector
+from pathfuse.demo.histology.stains import COUNTERSTAIN, DAB, EOSIN, HAEMATOXYLIN, Staining, vary_vector
+from pathfuse.demo.options import SCORES, DemoCohort
 
 SEVERITY = 0.96
 """Correlation of the nuclear grade with the HER2 level over patients. The rest is the patient's own."""
@@ -101,13 +101,13 @@ class DemoPatient:
         return SCORES[self.level]
 
 
-def make_patient(options: DemoOptions, index: int) -> DemoPatient:
+def make_patient(who: DemoCohort, index: int) -> DemoPatient:
     """The patient at a position of the cohort, drawn from the seed and the position alone."""
-    rng = _rng(options, "patient", index)
+    rng = _rng(who, "patient", index)
     key = int(rng.integers(0, 2**63))
-    level = _level(options, index)
-    site = int(rng.integers(options.sites))
-    split, labelled = _part(options, index)
+    level = _level(who, index)
+    site = int(rng.integers(who.sites))
+    split, labelled = _part(who, index)
     return DemoPatient(
         index=index,
         patient_id=f"P{index:04d}",
@@ -116,37 +116,38 @@ def make_patient(options: DemoOptions, index: int) -> DemoPatient:
         site=f"S{site + 1}",
         labelled=labelled,
         key=key,
-        morphology=_morphology(level, _rng(options, "morphology", index)),
-        membrane=_membrane(level, _rng(options, "membrane", index)),
-        markers={name: _marker(level, _rng(options, f"marker {name}", index)) for name in options.extra_stains},
-        stainings={name: _staining(options, name, index, site) for name in options.modalities},
+        morphology=_morphology(level, _rng(who, "morphology", index)),
+        membrane=_membrane(level, _rng(who, "membrane", index)),
+        markers={name: _marker(level, _rng(who, f"marker {name}", index)) for name in who.extra_stains},
+        stainings={name: _staining(who, name, index, site) for name in who.modalities},
     )
 
 
-def _rng(options: DemoOptions, purpose: str, index: int) -> np.random.Generator:
+def _rng(who: DemoCohort, purpose: str, index: int) -> np.random.Generator:
     # The purpose is part of the seed: a new draw for one thing leaves all others as they were.
-    return np.random.default_rng([options.seed, zlib.crc32(purpose.encode()), index])
+    return np.random.default_rng([who.seed, zlib.crc32(purpose.encode()), index])
 
 
-def _level(options: DemoOptions, index: int) -> int:
-    order = _rng(options, "level", index // 4).permutation(4)
+def _level(who: DemoCohort, index: int) -> int:
+    order = _rng(who, "level", index // 4).permutation(4)
     return int(order[index % 4])
 
 
-def _part(options: DemoOptions, index: int) -> tuple[str, bool]:
+def _part(who: DemoCohort, index: int) -> tuple[str, bool]:
     """The part a patient belongs to, and whether the label is known.
 
     Four patients, one per score, stay together: every part has all scores. Three such blocks make three parts.
     """
-    blocks = -(-options.patients // 4)
-    place = int(_rng(options, "split", 0).permutation(blocks)[index // 4])
-    test = max(1, round(options.test_fraction * blocks)) if options.test_fraction and blocks > 1 else 0
-    val = max(1, round(options.val_fraction * blocks)) if options.val_fraction and blocks > 2 else 0
+    blocks = -(-who.patients // 4)
+    place = int(_rng(who, "split", 0).permutation(blocks)[index // 4])
+    test = max(1, round(who.test_fraction * blocks)) if who.test_fraction and blocks > 1 else 0
+    val = max(1, round(who.val_fraction * blocks)) if who.val_fraction and blocks > 2 else 0
     if place < test:
         return "test", True
     if place < test + val:
         return "val", True
-    return "train", place - test - val < round(options.labelled * (blocks - test - val))
+    rank = 4 * (place - test - val) + index % 4  # among the training patients
+    return "train", who.labelled_patients is None or rank < who.labelled_patients
 
 
 def _morphology(level: int, rng: np.random.Generator) -> Morphology:
@@ -186,12 +187,12 @@ def _marker(level: int, rng: np.random.Generator) -> float:
     return float(1 / (1 + np.exp(-odds)))
 
 
-def _staining(options: DemoOptions, modality: str, index: int, site: int) -> Staining:
+def _staining(who: DemoCohort, modality: str, index: int, site: int) -> Staining:
     names = (HAEMATOXYLIN, EOSIN) if modality == "he" else (COUNTERSTAIN, DAB)
     strengths = np.array([1.25, 1.0] if modality == "he" else [0.9, 1.0])
-    shift = _rng(options, f"site {modality}", site)
-    own = _rng(options, f"staining {modality}", index)
-    effect = options.site_effect
+    shift = _rng(who, f"site {modality}", site)
+    own = _rng(who, f"staining {modality}", index)
+    effect = who.site_effect
     vectors = np.stack([vary_vector(vector, 0.06 * effect, shift) for vector in names])
     vectors = np.stack([vary_vector(tuple(vector), 0.03 if modality == "he" else 0.018, own) for vector in vectors])
     strengths = strengths * np.exp(shift.normal(0, 0.25 * effect, 2)) * np.exp(own.normal(0, 0.16, 2))

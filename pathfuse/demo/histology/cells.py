@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pathfuse.demo.fields import Floats, uniform
+from pathfuse.demo.histology.fields import Floats, uniform
 
 _ROW = np.float32(0.88)  # rows are closer than columns, and every other one is shifted by half a cell: nearly hexagonal
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pathfuse.demo.cells import Cells, cells_at
-from pathfuse.demo.fields import Floats, Window, normal, smooth, smooth_at
+from pathfuse.demo.histology.cells import Cells, cells_at
+from pathfuse.demo.histology.fields import Floats, Window, normal, smooth, smooth_at
 from pathfuse.demo.patient import DemoPatient, Morphology
 
 # Channels of the patient's random fields; cells own a block from their number on.

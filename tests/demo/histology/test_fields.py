@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pathfuse.demo.fields import Window, normal, smooth, smooth_at, uniform
+from pathfuse.demo.histology.fields import Window, normal, smooth, smooth_at, uniform
 
 
 def test_a_lattice_point_has_its_number_whatever_is_asked_with_it():

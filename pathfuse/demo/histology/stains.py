@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pathfuse.demo.fields import Floats
+from pathfuse.demo.histology.fields import Floats
 
 HAEMATOXYLIN = (0.62, 0.71, 0.34)
 EOSIN = (0.16, 0.85, 0.50)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pathfuse.demo import DemoOptions, make_case, make_patient
-from pathfuse.demo.stains import DAB, HAEMATOXYLIN, Staining, vary_vector
+from pathfuse.demo.histology.stains import DAB, HAEMATOXYLIN, Staining, vary_vector
 
 STAINING = Staining(np.array([HAEMATOXYLIN, DAB]), np.array([1.2, 0.8]), np.array([240.0, 238.0, 244.0]), blur_um=0.3)
 A, B = np.random.default_rng(0).uniform(0, 1.5, (2, 2, 9, 9)).astype(np.float32)

@@ -1,7 +1,7 @@
 import numpy as np
 
-from pathfuse.demo.cells import cells_at
-from pathfuse.demo.fields import Window
+from pathfuse.demo.histology.cells import cells_at
+from pathfuse.demo.histology.fields import Window
 
 X, Y = Window(700.0, 400.0, 60, 0.8).points()
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
-from pathfuse.demo.fields import Floats, Window, normal, smooth
+from pathfuse.demo.histology.fields import Floats, Window, normal, smooth
+from pathfuse.demo.histology.tissue import Tissue
 from pathfuse.demo.patient import DemoPatient
-from pathfuse.demo.tissue import Tissue
 
 VISIBLE = 0.08
 """DAB concentration from which a membrane counts as stained."""

@@ -1,0 +1,1 @@
+"""Tissue of a generated patient: random fields, cells, stained sections."""
