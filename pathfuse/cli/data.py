@@ -47,7 +47,7 @@ def data(words: list[str]) -> int:
 
 def check(path: Path, line: Words) -> int:
     """Prints what is there and everything that is wrong; the exit status is 1 if something is."""
-    from pathfuse.cohort.check import check_cases
+    from pathfuse.data.check import check_cases
 
     groups = line.take("groups")
     line.finish()

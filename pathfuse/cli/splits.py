@@ -71,7 +71,7 @@ def split(path: Path, line: Words) -> int:
 def _cohort(path: Path, groups: Path | None) -> CaseTable:
     from pathfuse.cohort.pairs import read_folder, stain_folders
     from pathfuse.cohort.source import TABLE
-    from pathfuse.cohort.table import read_cases
+    from pathfuse.cohort.read import read_cases
 
     table = path / TABLE if (path / TABLE).is_file() else path
     if table.is_dir():

@@ -178,7 +178,7 @@ def _refuse_filled(out: Path, overwrite: bool) -> None:
 
 
 def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]:
-    from pathfuse.cohort.table import read_cases
+    from pathfuse.cohort.read import read_cases
 
     table = read_cases(cases)
     rows = []
@@ -199,7 +199,7 @@ def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]
 
 def _cohort(words: Sequence[str], labels: str | None) -> tuple[dict[str, list[SlideFeatures]], list[Finding]]:
     """The slides of every stain that can be opened, and a finding for each that cannot."""
-    from pathfuse.cohort.table import scan_cases
+    from pathfuse.cohort.read import scan_cases
     from pathfuse.data.bags.source import read_stores
 
     findings: list[Finding] = []

@@ -1,89 +1,262 @@
-"""A case table whose cases all have a part: what every data module says about its cases."""
+"""The cohort: cases with patient, label, site and part, and per modality their files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+from pathfuse.cohort.folds.parts import Parts
+from pathfuse.cohort.generated import GENERATED, draw, patients_of
+from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.cohort.new_cases import for_new_cases
+from pathfuse.cohort.presence import with_modalities
+from pathfuse.cohort.read import read_cases
+from pathfuse.cohort.sources import read_source
+from pathfuse.cohort.split_rows import Folds
+from pathfuse.cohort.stores import read_unpaired
+from pathfuse.cohort.table import Case, CaseTable
+from pathfuse.demo.cohort import Pictures
+from pathfuse.demo.options import DemoCohort
+from pathfuse.errors import CaseTableError, RecipeError
 
-from pathfuse.cohort.flow import FlowStep, part_steps, table_step
-from pathfuse.cohort.split_rows import SplitRow
-from pathfuse.cohort.table import Case
-from pathfuse.errors import CaseTableError
 
-Rows = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cohort:
-    """Cases with their parts.
+    """Who: the cases of a recipe, whatever a data module makes of them.
 
-    Attributes:
-        origin: file or folder they were read from.
-        cases: in table order; every one has a part.
-        classes: class names; the position is the class index.
-        notes: what to read before trusting a number.
-        flow: what was counted on the way from the source; empty where nothing was left out.
+    Iterating gives the cases in table order. They are read when they are first asked for.
+
+    Args:
+        cases: where the cases are: a case table, a label table, a folder with `cases.csv`, a folder of pairs
+            `HE/{train,test}/NNNNN_split_SCORE.png` and `IHC/...` as BCI has it, a folder per class, or PatchCamelyon's.
+            What it was taken for is said. Per stain, a label table each: then cases of different tables are different
+            patients. Null, without `stores`, takes the demo cohort.
+        stores: per stain, the folder of the feature files that go with a label table, or with slides.
+        groups: CSV `file,group` that names the slide or patient behind each file of a folder.
+        label_column: column of the labels in a label table.
+        label_map: merges labels: `zero_low_high` or `positive`, with `_ish` by the column `ish` where a 2+ needs it, or
+            what each label becomes ("" leaves its cases out). `classes` then names the merged ones.
+        classes: label names in the order of the class index; null takes 0, 1+, 2+, 3+ for HER2 and else the alphabet.
+        missing: `error`: a case that lacks a stain is an error; `allow`: a stain may lack everywhere; null: error in a
+            folder of pairs, and elsewhere every stain must be there for some case.
+        mpp: micrometres per pixel of images and slides (level 0), where neither the file nor the table says.
+        split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
+        folds: file of folds, as `pathfuse data split` writes it, instead of the parts of the source; null without.
+        repeat: which repeat of `folds`, from 0.
+        fold: which fold of that repeat, from 0.
+        val_fraction: fraction of the training patients drawn for validation when the source has no such part.
+        test_fraction: fraction of the patients drawn for the test when the source has no parts.
+        seed: of the drawn parts.
+        test_on: `test` tests on the test part, `all` on every case: for a cohort that the model never saw.
+        demo: the generated patients, used where there are neither `cases` nor `stores`.
+        cache: folder of files that can be made again; null takes the platform's cache folder.
     """
 
-    origin: Path
-    cases: Sequence[Case]
-    classes: Sequence[str]
-    notes: Sequence[str] = ()
-    flow: Sequence[FlowStep] = ()
+    cases: str | dict[str, str] | None = None
+    stores: dict[str, str] | None = None
+    groups: str | None = None
+    label_column: str = "label"
+    label_map: NamedMap | dict[str, str] | None = None
+    classes: list[str] | None = None
+    missing: Literal["error", "allow"] | None = None
+    mpp: float | None = None
+    split: Literal["given", "drawn"] = "given"
+    folds: str | None = None
+    repeat: int = 0
+    fold: int = 0
+    val_fraction: float = 0.3
+    test_fraction: float = 0.2
+    seed: int = 0
+    test_on: Literal["test", "all"] = "test"
+    demo: DemoCohort = field(default_factory=DemoCohort)
+    cache: str | None = None
+    _read: CaseTable | None = field(default=None, init=False, repr=False)
+    _needs_labels: bool = field(default=False, init=False, repr=False)
 
-    def __len__(self) -> int:
-        return len(self.cases)
+    def __post_init__(self) -> None:
+        if self.mpp is not None and not self.mpp > 0:
+            raise RecipeError(f"cohort.mpp is {self.mpp}; give more than 0.")
+        if self.stores is not None and self.cases is None:
+            raise RecipeError("cohort.stores needs the labels of its cases; name their table with cohort.cases.")
+        if isinstance(self.cases, dict) and self.stores is None:
+            raise RecipeError("cohort.cases names a label table per stain; name their features with cohort.stores.")
+        label_map_of(self.label_map, self.classes)
+        self.parts  # noqa: B018  # refuses options that exclude each other
 
-    def position(self, case_id: str) -> int:
-        """Where a case is in the table.
+    # --- the cases ---
+
+    @cached_property
+    def table(self) -> CaseTable:
+        """The cases with their labels and parts, in the order of the source.
 
         Raises:
-            CaseTableError: if there is no such case.
+            CaseTableError: if the source cannot be used, or labels are needed and no training case has one.
         """
-        for position, case in enumerate(self.cases):
-            if case.case_id == case_id:
-                return position
-        raise CaseTableError(f"{self.origin.name} has no case {case_id!r} in use. Choose another one.")
+        read = self._unparted
+        cases, notes = self.parts.apply(read.cases)
+        divided = replace(read, cases=tuple(cases), notes=(*read.notes, *notes))
+        return _labelled_training(divided) if self._needs_labels else divided
 
-    def where(self, part: str) -> Rows:
-        """Positions of the cases of a part."""
-        return np.array([i for i, case in enumerate(self.cases) if case.split == part], dtype=np.int64)
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.table.cases)
 
-    def class_counts(self) -> tuple[int, ...]:
-        """Labelled training cases of each class."""
-        counts = Counter(case.label for case in self.cases if case.split == "train")
-        return tuple(counts[name] for name in self.classes)
+    def __len__(self) -> int:
+        return len(self.table.cases)
 
-    def targets(self) -> Rows:
-        """The class index of every case, -1 where the label is unknown."""
-        number = {name: index for index, name in enumerate(self.classes)}
-        return np.array([number.get(case.label, -1) for case in self.cases], dtype=np.int64)
+    @property
+    def origin(self) -> Path:
+        """The file or folder that the cases were read from."""
+        return self._unparted.origin
 
-    def rows(self, modality: str) -> Rows:
-        """Consecutive numbers for the cases that have a stain, -1 for the others."""
-        there = np.array([bool(case.files.get(modality)) for case in self.cases], dtype=bool)
-        return np.where(there, np.cumsum(there) - 1, -1)
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes; the position is the class index."""
+        return self._unparted.classes
 
-    def flow_steps(self) -> list[FlowStep]:
-        """Cases and patients at every step from the source to the parts."""
-        steps = self.flow or (table_step(self.cases),)
-        return [*steps, *part_steps(self.cases, [case.split for case in self.cases])]
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to read before trusting a number."""
+        return self.table.notes
 
-    def split_table(self) -> list[SplitRow]:
-        """Every case with its part."""
-        return [SplitRow(case.case_id, case.patient_id, case.split, case.label) for case in self.cases]
+    @property
+    def generated(self) -> bool:
+        """Whether the patients are the demo cohort's, and nothing has been drawn of them yet."""
+        return self.cases is None and self.stores is None and self._read is None
 
-    def fingerprint(self) -> str:
-        """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
-        digest = hashlib.sha256(json.dumps(list(self.classes)).encode())
-        for case in self.cases:
-            files = {m: [(f.path.name, f.path.stat().st_size) for f in files] for m, files in case.files.items()}
-            digest.update(json.dumps([case.case_id, case.patient_id, case.label, case.split, files]).encode())
-        return digest.hexdigest()
+    @property
+    def chosen_fold(self) -> Folds | None:
+        """The fold that the parts come from; None where they do not come from a file of folds."""
+        return self.parts.chosen
+
+    @cached_property
+    def parts(self) -> Parts:
+        """How the cases get their parts."""
+        return Parts(**{option.name: getattr(self, option.name) for option in fields(Parts)})
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where files lie that can be made again: `cache`, else `pathfuse` in the user's cache."""
+        if self.cache is not None:
+            return Path(self.cache)
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pathfuse"
+
+    # --- other cohorts made of this one ---
+
+    def of_modalities(self, modalities: Sequence[str], *, checked: bool = True) -> Cohort:
+        """The cases that have a file of some of these stains, and no other files.
+
+        Args:
+            modalities: the stains.
+            checked: apply `missing`; a data module that only knows after opening files whether a stain is there does
+                that itself.
+        """
+        table = self._read or self._merged(self._source(modalities))
+        if not checked:
+            return self._with(table)
+        missing = self.missing or ("error" if self.cases is not None and table.origin.is_dir() else None)
+        return self._with(with_modalities(table, modalities, missing))
+
+    def restricted(self, keep: Collection[str] | Callable[[Case], bool], why: str) -> Cohort:
+        """Some of the cases; those that leave are counted in the flow.
+
+        Args:
+            keep: ids of the cases that stay, or says of a case whether it does.
+            why: they leave, for example `no row in expression.csv`.
+
+        Raises:
+            CaseTableError: if no case stays.
+        """
+        before = self._unparted
+        stays = keep if callable(keep) else lambda case: case.case_id in keep
+        kept = [case for case in before.cases if stays(case)]
+        if not kept:
+            raise CaseTableError(f"{before.origin.name}: no case is left: {why}. Correct the cases or the data.")
+        left = len(before.cases) - len(kept)
+        notes = (f"{left} of {len(before.cases)} cases are left out: {why}.",) if left else ()
+        return self._with(replace(before.keep(kept, why), notes=(*before.notes, *notes)))
+
+    def replaced(self, table: CaseTable) -> Cohort:
+        """The same options over another table, which a data module made of this cohort's."""
+        return self._with(table)
+
+    def drawn(self, pictures: Pictures) -> Cohort:
+        """The demo patients with pictures of them, drawn into the cache when they are first needed."""
+        path = draw(self.demo, pictures, self.cache_folder)
+        table = read_cases(path, classes=self._own_classes)
+        return self._with(self._merged(replace(table, notes=(GENERATED, *table.notes))))
+
+    def with_fold(self, folds: str, *, repeat: int = 0, fold: int = 0) -> Cohort:
+        """The same cases with the parts of one fold of a file."""
+        new = replace(self, folds=folds, repeat=repeat, fold=fold, split="given")
+        return new._with(self._read, needs_labels=self._needs_labels)
+
+    def with_labels(self) -> Cohort:
+        """The same cases without training cases that have no label."""
+        return self._with(self._read, needs_labels=True)
+
+    def of_new_cases(self, classes: Sequence[str], source: Mapping[str, object]) -> Cohort:
+        """A cohort of other cases, all of them new to the model.
+
+        Args:
+            classes: those of the model.
+            source: the options that are said anew, `cases` and `stores` among them.
+        """
+        options: dict[str, Any] = {**for_new_cases(tuple(source), classes), **source}
+        return replace(self, **options)
+
+    # --- inside ---
+
+    @cached_property
+    def _unparted(self) -> CaseTable:
+        return self._read or self._merged(self._source(None))
+
+    @property
+    def _own_classes(self) -> list[str] | None:
+        """Class names of the source; those of merged labels say nothing about it."""
+        return self.classes if self.label_map is None else None
+
+    def _merged(self, table: CaseTable) -> CaseTable:
+        return merge_labels(table, label_map_of(self.label_map, self.classes), self.classes)
+
+    def _source(self, modalities: Sequence[str] | None) -> CaseTable:
+        if isinstance(self.cases, dict):
+            stores = {m: Path(f) for m, f in (self.stores or {}).items() if modalities is None or m in modalities}
+            return read_unpaired(stores, self.cases, label=self.label_column, classes=self._own_classes, mpp=self.mpp)
+        if self.cases is None:
+            return patients_of(self.demo)
+        kind, table = read_source(
+            Path(self.cases),
+            modalities=modalities,
+            stores=self.stores,
+            groups=Path(self.groups) if self.groups else None,
+            label_column=self.label_column,
+            classes=self._own_classes,
+            mpp=self.mpp,
+        )
+        return replace(table, notes=(f"{self.cases} was taken for a {kind}.", *table.notes))
+
+    def _with(self, table: CaseTable | None, needs_labels: bool | None = None) -> Cohort:
+        new = replace(self)
+        object.__setattr__(new, "_read", table)
+        object.__setattr__(new, "_needs_labels", self._needs_labels if needs_labels is None else needs_labels)
+        return new
+
+
+def _labelled_training(table: CaseTable) -> CaseTable:
+    """The table without unlabelled training cases, and a note that says how many there were."""
+    training = [case for case in table.cases if case.split == "train"]
+    bare = [case.case_id for case in training if not case.label]
+    if not bare:
+        return table
+    if len(bare) == len(training):
+        raise CaseTableError(
+            f"{table.origin.name}: no training case has a label, and this model learns from labels. Fill in the column "
+            "of labels, or name it with cohort.label_column."
+        )
+    kept = [case for case in table.cases if case.label or case.split != "train"]
+    note = f"{len(bare)} of {len(training)} training cases have no label and are left out, first {bare[0]}."
+    return replace(table.keep(kept, "no label in training"), notes=(*table.notes, note))

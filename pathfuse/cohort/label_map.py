@@ -50,12 +50,14 @@ def label_map_of(option: Option, classes: Sequence[str] | None) -> dict[str, str
     chosen = MAPS.get(option) if isinstance(option, str) else dict(option)
     if not chosen:
         raise RecipeError(
-            f"data.label_map is {option!r}; choose from {', '.join(MAPS)}, or say what each label becomes."
+            f"cohort.label_map is {option!r}; choose from {', '.join(MAPS)}, or say what each label becomes."
         )
     made = merged_classes(chosen)
     for name in classes or ():
         if name not in made:
-            raise RecipeError(f"data.classes names {name!r}, but data.label_map makes {', '.join(made)}. Correct one.")
+            raise RecipeError(
+                f"cohort.classes names {name!r}, but cohort.label_map makes {', '.join(made)}. Correct one."
+            )
     return chosen
 
 
@@ -89,7 +91,7 @@ def merge_labels(
             f"({first.label})."
         )
     if not kept:
-        raise CaseTableError(f"{table.origin.name}: the label map leaves out every case. Correct data.label_map.")
+        raise CaseTableError(f"{table.origin.name}: the label map leaves out every case. Correct cohort.label_map.")
     gone = dict.fromkeys(case.label for case, new in cases if new is None)
     table = table.keep(kept, f"label {', '.join(gone)} by the label map")
     return replace(table, classes=tuple(classes or merged_classes(mapping)), notes=tuple(notes))

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -130,7 +130,7 @@ class _Reader:
         self, header: list[str], table: list[tuple[int, dict[str, str]]], modalities: Sequence[str] | None
     ) -> None:
         free = [name for name in header if name not in RESERVED]
-        stains = [n for n in free if n in (modalities or ())] or [n for n in free if _holds_files(n, table)]
+        stains = [n for n in free if n in (modalities or ())] or file_columns(free, table)
         if not stains:
             raise CaseTableError(
                 f"{self.path.name} line 1: no column is modality and path, and none holds files. Add modality and "
@@ -218,6 +218,13 @@ class _Reader:
         self.problems.append(f"{self.path.name} line {line}: {' '.join(text.splitlines())}")
 
 
-def _holds_files(name: str, table: list[tuple[int, dict[str, str]]]) -> bool:
-    cells: Iterator[str] = (row[name] for _, row in table)
-    return any(_FILE.search(part.strip()) for cell in cells for part in cell.split(";") if part.strip())
+def file_columns(names: Sequence[str], table: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
+    """The columns in which a cell looks like a file.
+
+    Args:
+        names: of the columns to look at.
+        table: rows with their line.
+    """
+    return [
+        name for name in names if any(_FILE.search(part.strip()) for _, row in table for part in row[name].split(";"))
+    ]

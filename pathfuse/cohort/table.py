@@ -1,19 +1,24 @@
-"""Cases: a patient has cases, a case has per stain any number of files, one label and one part."""
+"""Cases: a patient has cases, a case has per modality any number of files, one label and one part."""
 
 from __future__ import annotations
 
-import csv
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
-from pathfuse.cohort.flow import FlowStep, left_out_step, table_step
-from pathfuse.cohort.labels import class_order
-from pathfuse.cohort.rows import scan
+import numpy as np
+import numpy.typing as npt
+
+from pathfuse.cohort.flow import FlowStep, left_out_step, part_steps, table_step
+from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import CaseTableError
-from pathfuse.system.files import atomic_text
 
 PARTS = ("train", "val", "test")
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Case:
         site: where it was stained or scanned; empty where unknown.
         files: per stain, its files in order; a stain without files is not a key.
         labels: further label columns of the table.
+        row: its row in a file that holds many cases, from 0; None where a file belongs to one case.
     """
 
     case_id: str
@@ -45,6 +51,7 @@ class Case:
     site: str = ""
     files: Mapping[str, tuple[CaseFile, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,84 +79,53 @@ class CaseTable:
         steps = self.flow or (table_step(self.cases),)
         return replace(self, cases=tuple(cases), flow=(*steps, *left_out_step(why, self.cases, cases)))
 
+    def position(self, case_id: str) -> int:
+        """Where a case is in the table.
 
-def read_cases(
-    path: Path | str,
-    *,
-    modalities: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
-    check_files: bool = True,
-) -> CaseTable:
-    """Reads a case table (CSV, UTF-8), long or wide.
+        Raises:
+            CaseTableError: if there is no such case.
+        """
+        found = self._places.get(case_id)
+        if found is None:
+            raise CaseTableError(f"{self.origin.name} has no case {case_id!r} in use. Choose another one.")
+        return found
 
-    Long: a row per file with `case_id, patient_id, modality, path` and optionally `label, split, site, mpp`. Wide: a
-    row per case with `case_id, patient_id` and a column per stain whose cells hold 0 to n paths separated by `;`, and
-    optionally `<stain>_mpp`. Paths are relative to the table. Further columns are kept as labels.
+    def where(self, part: str) -> Positions:
+        """Positions of the cases of a part."""
+        return np.array([i for i, case in enumerate(self.cases) if case.split == part], dtype=np.int64)
 
-    Args:
-        path: the table.
-        modalities: stains that a wide table has as columns; None takes each column in which a cell looks like a file.
-        classes: class names; None derives them from the labels.
-        check_files: whether a path that does not exist is an error.
+    def class_counts(self) -> tuple[int, ...]:
+        """Labelled training cases of each class."""
+        counts = Counter(case.label for case in self.cases if case.split == "train")
+        return tuple(counts[name] for name in self.classes)
 
-    Raises:
-        CaseTableError: for the first thing that is wrong; says how many more there are.
-    """
-    table, problems = scan_cases(path, modalities=modalities, classes=classes, check_files=check_files)
-    if problems:
-        more = f" ({len(problems) - 1} more; `pathfuse data check` lists all.)" if len(problems) > 1 else ""
-        raise CaseTableError(problems[0] + more)
-    return table
+    def targets(self) -> Positions:
+        """The class index of every case, -1 where the label is unknown."""
+        number = {name: index for index, name in enumerate(self.classes)}
+        return np.array([number.get(case.label, -1) for case in self.cases], dtype=np.int64)
 
+    def having(self, modality: str) -> Positions:
+        """Consecutive numbers for the cases that have a stain, -1 for the others."""
+        there = np.array([bool(case.files.get(modality)) for case in self.cases], dtype=bool)
+        return np.where(there, np.cumsum(there) - 1, -1)
 
-def scan_cases(
-    path: Path | str,
-    *,
-    modalities: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
-    check_files: bool = True,
-) -> tuple[CaseTable, list[str]]:
-    """As `read_cases`, but returns what could be read and one line for everything that is wrong."""
-    path = Path(path)
-    entries, problems = scan(path, modalities, classes, check_files)
-    cases = tuple(
-        Case(
-            entry.case_id,
-            entry.said.get("patient_id", ""),
-            entry.said.get("label", ""),
-            entry.said.get("split", ""),
-            entry.said.get("site", ""),
-            {m: tuple(CaseFile(file, mpp) for file, mpp in files) for m, files in entry.files.items()},
-            entry.labels,
-        )
-        for entry in entries
-    )
-    stains = tuple(dict.fromkeys(modality for case in cases for modality in case.files))
-    known = tuple(classes) if classes else class_order(case.label for case in cases)
-    return CaseTable(path, cases, stains, known), problems
+    def flow_steps(self) -> list[FlowStep]:
+        """Cases and patients at every step from the source to the parts."""
+        steps = self.flow or (table_step(self.cases),)
+        return [*steps, *part_steps(self.cases, [case.split for case in self.cases])]
 
+    def split_table(self) -> list[SplitRow]:
+        """Every case with its part."""
+        return [SplitRow(case.case_id, case.patient_id, case.split, case.label) for case in self.cases]
 
-def write_cases(path: Path, cases: Sequence[Case]) -> None:
-    """Writes a long case table that `read_cases` reads back equal; files below the table's folder become relative.
+    def fingerprint(self) -> str:
+        """SHA-256 over cases, patients, labels, parts, and name and size of the files; folders do not count."""
+        digest = hashlib.sha256(json.dumps(list(self.classes)).encode())
+        for case in self.cases:
+            files = {m: [(f.path.name, f.path.stat().st_size) for f in own] for m, own in case.files.items()}
+            digest.update(json.dumps([case.case_id, case.patient_id, case.label, case.split, files]).encode())
+        return digest.hexdigest()
 
-    Raises:
-        CaseTableError: if a case has no file, which a long table cannot say.
-    """
-    extra = list(dict.fromkeys(name for case in cases for name in case.labels))
-    with atomic_text(path) as file:
-        rows = csv.writer(file)
-        rows.writerow(["case_id", "patient_id", "modality", "path", "label", "split", "site", "mpp", *extra])
-        for case in cases:
-            if not any(case.files.values()):
-                raise CaseTableError(f"case {case.case_id} has no file, so no row can hold it; leave it out.")
-            more = [case.labels.get(name, "") for name in extra]
-            for modality, files in case.files.items():
-                for one in files:
-                    mpp = "" if one.mpp is None else repr(one.mpp)
-                    where = _relative(one.path, path.parent)
-                    head = [case.case_id, case.patient_id, modality, where, case.label, case.split, case.site, mpp]
-                    rows.writerow([*head, *more])
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {case.case_id: position for position, case in enumerate(self.cases)}

@@ -1,60 +1,150 @@
-"""What the trainer asks of data: a spec, batches, the split, and a fingerprint of the cohort."""
+"""The contract of data modules: sizes, data sets of some cases, and what follows from the cohort by itself."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
+import numpy as np
 from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
 
-from pathfuse.cohort.flow import FlowStep, part_steps
-from pathfuse.cohort.split_rows import Folds, SplitRow
-from pathfuse.core import DataSpec
+from pathfuse.cohort import Cohort, Positions
+from pathfuse.cohort.flow import FlowStep
+from pathfuse.cohort.split_rows import SplitRow
+from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.images.decode import Pixels
+from pathfuse.data.loading.balanced import BalancedSampler
+from pathfuse.data.loading.loader import case_loader
+from pathfuse.data.loading.options import Loading
+from pathfuse.data.loading.sampler import EpochSampler
+from pathfuse.errors import CaseTableError, PathfuseError
+
+Part = Literal["train", "val", "test", "predict"]
+Batches = Dataset[Batch] | Dataset[Batch | PathfuseError]
 
 
 class CaseData(LightningDataModule, ABC):
-    """Base of every data module a recipe can name. Batches are `pathfuse.core.Batch`.
+    """What a batch is. A subclass takes the `Cohort` first, under that name, and its own options after it.
 
-    Order and augmentation are functions of (seed, epoch, index) alone, so that an interrupted run continues exactly.
+    Parts, folds, label maps, leakage checks, samplers and reports follow from the cohort; a subclass says which
+    modalities it delivers and makes batches of the cases at given positions. Cases that it has nothing of are left out
+    by `cohort.restricted(...)` before they are handed on. `SampleData` is the short way, one case at a time.
+
+    Order, draws and augmentation are functions of (seed, epoch, case) alone, so that an interrupted run continues
+    exactly.
+
+    Args:
+        cohort: the cases that have something to show.
+
+    Attributes:
+        cohort: the cases.
+        loading: how they are loaded; the recipe's `loading` is put here.
+        made_for: the spec of the model that the batches go to; None while the model is still to be built for them.
+        drops_lone_case: leave a training case out that would be a batch by itself, for batch normalisation.
     """
 
+    drops_lone_case: ClassVar[bool] = False
+
+    def __init__(self, cohort: Cohort) -> None:
+        super().__init__()
+        self.cohort = cohort
+        self.loading = Loading()
+        self.made_for: DataSpec | None = None
+
     @abstractmethod
+    def modality_specs(self) -> Sequence[ModalitySpec]:
+        """The modalities that a batch has, with their sizes."""
+
+    @abstractmethod
+    def dataset(self, index: Positions, part: Part) -> Batches:
+        """Batches of the cases at these positions of the cohort, by lists of (epoch, position in `index`).
+
+        Args:
+            index: positions in the cohort.
+            part: what they are for; only training cases may be changed at random.
+        """
+
     def spec(self) -> DataSpec:
-        """The sizes components are built from; reads the case table, or makes the demo cohort without one."""
-
-    @abstractmethod
-    def split_table(self) -> list[SplitRow]:
-        """Every case with its part, in table order."""
-
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """SHA-256 over cases, labels and parts; a run is resumed only on equal data."""
-
-    def origin(self) -> Path | None:
-        """The case table or folder behind the cases, where further files of the cohort lie; None if there is none."""
-        return None
-
-    def folds(self) -> Folds | None:
-        """The fold that the parts come from; None where they do not come from a file of folds."""
-        return None
+        """The sizes components are built from, the classes, and the labelled training cases of each class."""
+        table = self.cohort.table
+        return DataSpec(tuple(self.modality_specs()), table.classes, table.class_counts())
 
     def notes(self) -> list[str]:
         """Lines to read before trusting a number, for example that patches of one slide may lie in two parts."""
-        return []
-
-    def flow(self) -> list[FlowStep]:
-        """How many cases and patients are left at every step from the source to the parts, in order."""
-        rows = self.split_table()
-        return list(part_steps(rows, [row.split for row in rows]))
+        return list(self.cohort.notes)
 
     def picture(self, case_id: str) -> dict[str, Pixels]:
         """Per stain that a case has, a picture (H, W, 3) of at most 512 px; empty where there are only features.
 
         Args:
-            case_id: a case of `split_table`.
+            case_id: a case of the cohort.
 
         Raises:
             CaseTableError: if there is no such case.
         """
+        self.cohort.table.position(case_id)
         return {}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over cases, labels, parts and files; a run is resumed only on equal data."""
+        return self.cohort.table.fingerprint()
+
+    def split_table(self) -> list[SplitRow]:
+        """Every case with its part, in table order."""
+        return self.cohort.table.split_table()
+
+    def flow(self) -> list[FlowStep]:
+        """How many cases and patients are left at every step from the source to the parts, in order."""
+        return self.cohort.table.flow_steps()
+
+    def workers(self, part: Part) -> int:
+        """Processes that load a part; fewer than `loading.num_workers` where there is nothing to share."""
+        return self.loading.num_workers
+
+    def sampler(self, data: Batches, index: Positions, part: Part) -> EpochSampler:
+        """The order of the cases: that of the table, a new one each epoch, or every class equally often."""
+        ranks, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+        epoch = None if self.trainer is None else self._epoch
+        seed = self.loading.seed
+        if part == "train" and self.loading.sampler == "balanced":
+            targets = self.cohort.table.targets()[index]
+            return BalancedSampler(data, targets, seed=seed, epoch=epoch, ranks=ranks, rank=rank)
+        return EpochSampler(data, seed=seed, shuffle=part == "train", epoch=epoch, ranks=ranks, rank=rank)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The training part, shuffled."""
+        index = self.cohort.table.where("train")
+        if not len(index):
+            raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
+        return self._loader(index, "train")
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation part in table order."""
+        return self._loader(self.cohort.table.where("val"), "val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The test part, or every case with `test_on: all`, in table order."""
+        return self._loader(self.cohort.table.where("test"), "test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Every case in table order, whatever its part."""
+        return self._loader(np.arange(len(self.cohort)), "predict")
+
+    def _loader(self, index: Positions, part: Part) -> DataLoader[Batch]:
+        data = self.dataset(index, part)
+        sampler, size = self.sampler(data, index, part), self.loading.batch_size
+        return case_loader(
+            data,
+            sampler,
+            batch_size=size,
+            num_workers=self.workers(part),
+            seed=self.loading.seed,
+            pin_memory=self.loading.pin_memory,
+            drop_last=self.drops_lone_case and part == "train" and len(sampler) > size and len(sampler) % size == 1,
+            persistent=part in ("train", "val"),
+        )
+
+    def _epoch(self) -> int:
+        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]

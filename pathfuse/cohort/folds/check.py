@@ -116,6 +116,6 @@ def _classes(rows: Sequence[FoldRow], labels: Mapping[str, str], name: str) -> I
         if part == "train":
             raise CaseTableError(
                 f"{name}: the training part has no case of {', '.join(absent)}, which then cannot be learnt. Use more "
-                "patients of that class, or merge it with another one or leave it out with data.label_map."
+                "patients of that class, or merge it with another one or leave it out with cohort.label_map."
             )
         yield f"{WARNING}{name}: the {part} part has no case of {', '.join(absent)}; metrics of it are undefined there."

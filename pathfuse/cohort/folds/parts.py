@@ -22,7 +22,7 @@ class Parts:
 
     Args:
         split: `given` keeps the parts of the source, `drawn` draws new ones by patient.
-        splits: file of folds; None leaves the parts to `split`.
+        folds: file of folds; None leaves the parts to `split`.
         repeat: which repeat of that file.
         fold: which fold of that repeat.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
@@ -35,7 +35,7 @@ class Parts:
     """
 
     split: Literal["given", "drawn"] = "given"
-    splits: str | None = None
+    folds: str | None = None
     repeat: int = 0
     fold: int = 0
     val_fraction: float = 0.3
@@ -46,14 +46,14 @@ class Parts:
     def __post_init__(self) -> None:
         for name, share in (("val_fraction", self.val_fraction), ("test_fraction", self.test_fraction)):
             if not 0 <= share < 1:
-                raise RecipeError(f"data.{name} is {share}; give a fraction from 0 to below 1.")
+                raise RecipeError(f"cohort.{name} is {share}; give a fraction from 0 to below 1.")
         for name, number in (("repeat", self.repeat), ("fold", self.fold)):
             if number < 0:
-                raise RecipeError(f"data.{name} is {number}; give at least 0.")
-            if number and self.splits is None:
-                raise RecipeError(f"data.{name} is {number}, but there is no data.splits; name the file of folds.")
-        if self.splits is not None and self.split == "drawn":
-            raise RecipeError("data.split is drawn, but data.splits gives the parts; remove one of them.")
+                raise RecipeError(f"cohort.{name} is {number}; give at least 0.")
+            if number and self.folds is None:
+                raise RecipeError(f"cohort.{name} is {number}, but there is no cohort.folds; name the file of folds.")
+        if self.folds is not None and self.split == "drawn":
+            raise RecipeError("cohort.split is drawn, but cohort.folds gives the parts; remove one of them.")
 
     def apply(self, cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
         """The cases with a part each, and what to know about the parts.
@@ -62,10 +62,10 @@ class Parts:
             CaseTableError: if a patient is in two parts, or the file of folds does not fit the cases.
         """
         if self.test_on == "all":
-            unread = [f"test_on: all makes every case a test case; {self.splits} is not read."] if self.splits else []
+            unread = [f"test_on: all makes every case a test case; {self.folds} is not read."] if self.folds else []
             return [replace(case, split="test") for case in cases], unread
-        if self.splits is not None:
-            return self._from_file(Path(self.splits), cases)
+        if self.folds is not None:
+            return self._from_file(Path(self.folds), cases)
         return draw_parts(
             cases,
             val_fraction=self.val_fraction,
@@ -75,15 +75,15 @@ class Parts:
         )
 
     @cached_property
-    def folds(self) -> Folds | None:
+    def chosen(self) -> Folds | None:
         """The fold that the parts come from; None where they do not come from a file.
 
         Raises:
             CaseTableError: if the file cannot be read.
         """
-        if self.splits is None or self.test_on == "all":
+        if self.folds is None or self.test_on == "all":
             return None
-        path = Path(self.splits)
+        path = Path(self.folds)
         return Folds(path.name, folds_sha256(path), self.repeat, self.fold)
 
     def _from_file(self, path: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
@@ -95,7 +95,7 @@ class Parts:
         return placed, [*self._file_notes(path, rows, len(own) - len(placed)), *describe_parts(placed)]
 
     def _file_notes(self, path: Path, rows: Sequence[FoldRow], unused: int) -> list[str]:
-        sha256 = "" if self.folds is None else self.folds.sha256[:12]
+        sha256 = "" if self.chosen is None else self.chosen.sha256[:12]
         notes = [f"The parts are those of {path.name}, repeat {self.repeat}, fold {self.fold} (sha256 {sha256})."]
         if any(row.inner for row in rows):
             notes.append(f"{path.name} has inner folds; the validation part is that of the first.")

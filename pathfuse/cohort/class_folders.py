@@ -10,7 +10,6 @@ from pathlib import Path
 from pathfuse.cohort.labels import class_order, unknown_label
 from pathfuse.cohort.pairs import SUFFIXES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
-from pathfuse.data.labelled.pixels import FileImages, LabelledSource
 from pathfuse.errors import CaseTableError
 
 PART_NAMES = {
@@ -33,7 +32,7 @@ def read_class_folders(
     classes: Sequence[str] | None = None,
     groups: Path | None = None,
     mpp: float | None = None,
-) -> LabelledSource:
+) -> CaseTable:
     """Reads `CLASS/*.png`, or `{train,val,test}/CLASS/*.png`.
 
     Args:
@@ -58,8 +57,7 @@ def read_class_folders(
         for name, (part, label, path) in zip(names, files, strict=True)
     ]
     notes = () if groups else (f"{NO_GROUPS} Name them with `groups` if you know them.",)
-    table = CaseTable(root, tuple(cases), (modality,), known, notes)
-    return LabelledSource(table, FileImages([path for _, _, path in files]))
+    return CaseTable(root, tuple(cases), (modality,), known, notes)
 
 
 def _found(root: Path) -> Iterator[tuple[str, str, Path]]:

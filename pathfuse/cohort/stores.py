@@ -1,4 +1,4 @@
-"""Where bags come from: a case table, a folder of features per stain with labels beside it, or the demo cohort."""
+"""Cases of a label table with the feature files of their slides, from a folder per stain."""
 
 from __future__ import annotations
 
@@ -8,52 +8,14 @@ from pathlib import Path
 
 from pathfuse.cohort.label_tables import Labelled, read_labels
 from pathfuse.cohort.labels import class_order, unknown_label
-from pathfuse.cohort.table import Case, CaseFile, CaseTable, read_cases
-from pathfuse.data.bags.usable import listed
-from pathfuse.demo.bags import DemoBags, write_bags
-from pathfuse.demo.drawn import drawn
+from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.store.folder import SlideFiles, find_files
 
-TABLE = "cases.csv"
-GENERATED = (
-    "The bags are generated (demo cohort): statistics of drawn patches stand in for an encoder's features, and no "
-    "number here says anything about patients."
-)
+_NAMED = 5  # lost slides in a note; more would bury it
 
 
-def read_bag_cases(
-    *,
-    root: str | None,
-    cases: str | None,
-    stores: Mapping[str, str] | None,
-    labels_table: str | Mapping[str, str] | None,
-    label_column: str,
-    modalities: Sequence[str],
-    classes: Sequence[str] | None,
-    mpp: float | None,
-    demo: DemoBags,
-    cache: Path,
-) -> CaseTable:
-    """The cases of whatever source is given, see the options of `PairedBags`."""
-    if stores is not None and labels_table is not None:
-        folders = {m: Path(folder) for m, folder in stores.items() if m in modalities}
-        if isinstance(labels_table, str):
-            return read_stores(folders, Path(labels_table), label=label_column, classes=classes, mpp=mpp)
-        return _unpaired(folders, labels_table, label=label_column, classes=classes, mpp=mpp)
-    if root is None and cases is None:
-        table = read_cases(drawn(demo, cache, write_bags, "bags"), classes=classes)
-        return replace(table, notes=(GENERATED, *table.notes))
-    path = Path(cases) if cases is not None else Path(str(root)) / TABLE
-    table = read_cases(path, modalities=modalities, classes=classes)
-    return replace(table, cases=tuple(replace(case, files=_with_mpp(case, mpp)) for case in table.cases))
-
-
-def _with_mpp(case: Case, mpp: float | None) -> dict[str, tuple[CaseFile, ...]]:
-    return {m: tuple(f if f.mpp else replace(f, mpp=mpp) for f in files) for m, files in case.files.items()}
-
-
-def _unpaired(
+def read_unpaired(
     folders: Mapping[str, Path],
     labels: Mapping[str, str],
     *,
@@ -64,7 +26,9 @@ def _unpaired(
     """Cohorts that have one stain each. Their cases get the stain's name in front: 17 of one is not 17 of another."""
     lost = [modality for modality in folders if modality not in labels]
     if lost:
-        raise RecipeError(f"data.labels_table names no table for {lost[0]}. Name one for every stain of data.stores.")
+        raise RecipeError(
+            f"cohort.cases names no label table for {lost[0]}. Name one for every stain of cohort.stores."
+        )
     tables = {
         m: read_stores({m: folder}, Path(labels[m]), label=label, classes=classes, mpp=mpp)
         for m, folder in folders.items()
@@ -105,7 +69,7 @@ def read_stores(
         StoreError: if a folder has no feature file.
     """
     if not folders:
-        raise RecipeError("data.stores is empty; name a folder for each stain.")
+        raise RecipeError("cohort.stores is empty; name a folder for each stain.")
     found = {modality: find_files(folder) for modality, folder in folders.items()}
     rows, notes = read_labels(labels, label=label, stains=list(folders))
     known = tuple(classes) if classes else class_order(row.label for row in rows)
@@ -123,8 +87,12 @@ def read_stores(
             "the case or the slide; name the slides in a column slide_id if they are not."
         )
     if lost:
-        notes.append(f"{len(lost)} slides of {labels.name} have no features: {listed(lost)}.")
+        notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}.")
     return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _files_of(row: Labelled, found: Mapping[str, SlideFiles], lost: list[str]) -> dict[str, tuple[Path, ...]]:

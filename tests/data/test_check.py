@@ -1,4 +1,4 @@
-from pathfuse.cohort.check import check_cases
+from pathfuse.data.check import check_cases
 from tests.data.pairs import bci_names, make_flat, make_pairs, save_image, write_table
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.cohort.pairs import SUFFIXES, scan_folder, stain_folders
-from pathfuse.cohort.source import TABLE
-from pathfuse.cohort.table import PARTS, Case, CaseTable, scan_cases
+from pathfuse.cohort.read import scan_cases
+from pathfuse.cohort.sources import TABLE
+from pathfuse.cohort.table import PARTS, Case, CaseTable
 from pathfuse.data.images.decode import check_same_size, decode
 from pathfuse.errors import ImageError
 from pathfuse.system.progress import available_cores, progress_bar

@@ -11,11 +11,10 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
+from pathfuse.cohort.class_folders import NO_GROUPS, PART_NAMES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
-from pathfuse.data.labelled.folders import NO_GROUPS, PART_NAMES
-from pathfuse.data.labelled.pixels import Hdf5Block, Hdf5Images, LabelledSource
 from pathfuse.errors import CaseTableError, StoreError
-from pathfuse.store.rows import Stamp, open_hdf5, unreadable
+from pathfuse.store.rows import open_hdf5, unreadable
 
 _PATCHES = re.compile(r"(?P<stem>(?:.*_)?(?P<part>train|valid|val|test))_x\.h5")
 _PACKED = re.compile(r".*_[xy]\.h5\.gz")
@@ -29,7 +28,7 @@ def holds_hdf5(root: Path) -> bool:
 
 def read_hdf5(
     root: Path, *, modality: str, classes: Sequence[str] | None = None, mpp: float | None = None
-) -> LabelledSource:
+) -> CaseTable:
     """Reads `NAME_{train,valid,test}_{x,y}.h5`: `x` (N, H, W, 3) bytes, `y` with N whole numbers.
 
     Where `NAME_{train,valid,test}_meta.csv` lies beside them, its column `wsi` says which slide a patch is from.
@@ -45,14 +44,11 @@ def read_hdf5(
         StoreError: if a file cannot be read or holds something else.
     """
     pairs = _pairs(root)
-    blocks = [_block(patches) for _, patches, _ in pairs]
-    numbers = [
-        _labels(labels, patches, block.shape[0]) for (_, patches, labels), block in zip(pairs, blocks, strict=True)
-    ]
+    numbers = [_labels(labels, patches) for _, patches, labels in pairs]
     known = tuple(classes) if classes else tuple(str(number) for number in range(_most(numbers) + 1))
     cases: list[Case] = []
     notes = []
-    for (part, patches, labels), block, own in zip(pairs, blocks, numbers, strict=True):
+    for (part, patches, labels), own in zip(pairs, numbers, strict=True):
         if len(own) and own.max() >= len(known):
             row = int(own.argmax())
             raise CaseTableError(
@@ -62,11 +58,11 @@ def read_hdf5(
         slides = _slides(patches, len(own))
         if not slides:
             notes.append(f"{part}: {NO_GROUPS} Put {_meta(patches).name} beside {patches.name} if there is one.")
-        files = {modality: (CaseFile(block.path, mpp),)}  # one for all: a third of a million would be large
+        files = {modality: (CaseFile(patches, mpp),)}  # one for all: a third of a million would be large
         for row, number in enumerate(own.tolist()):
             name = f"{part}_{row:06d}"
-            cases.append(Case(name, slides[row] if slides else name, known[number], part, files=files))
-    return LabelledSource(CaseTable(root, tuple(cases), (modality,), known, tuple(notes)), Hdf5Images(blocks))
+            cases.append(Case(name, slides[row] if slides else name, known[number], part, files=files, row=row))
+    return CaseTable(root, tuple(cases), (modality,), known, tuple(notes))
 
 
 def _pairs(root: Path) -> list[tuple[str, Path, Path]]:
@@ -89,24 +85,11 @@ def _pairs(root: Path) -> list[tuple[str, Path, Path]]:
     return [(part, *found[part]) for part in ORDER if part in found]
 
 
-def _block(path: Path) -> Hdf5Block:
-    try:
-        stamp = Stamp.of(path)
-        with open_hdf5(str(path)) as file:
-            patches = _dataset(file, "x", path)
-            shape, kind = patches.shape, patches.dtype
-            offset = patches.id.get_offset()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:] or kind != np.uint8:
-        raise StoreError(f"{path} holds x {shape} of {kind}, not bytes (N, H, W, 3). Give PatchCamelyon's layout.")
-    return Hdf5Block(path, stamp, shape, offset)
-
-
-def _labels(path: Path, patches: Path, count: int) -> npt.NDArray[np.int64]:
+def _labels(path: Path, patches: Path) -> npt.NDArray[np.int64]:
+    count = _count(patches)
     try:
         with open_hdf5(str(path)) as file:
-            stored = _dataset(file, "y", path)[()]
+            stored = dataset(file, "y", path)[()]
     except OSError as error:
         raise unreadable(path, error) from error
     if stored.dtype.kind not in "uib" or stored.size != count or (stored < 0).any():
@@ -117,7 +100,25 @@ def _labels(path: Path, patches: Path, count: int) -> npt.NDArray[np.int64]:
     return np.asarray(stored.reshape(-1), np.int64)
 
 
-def _dataset(file: h5py.File, key: str, path: Path) -> h5py.Dataset:
+def _count(path: Path) -> int:
+    """The number of patches, (N, H, W, 3) bytes."""
+    try:
+        with open_hdf5(str(path)) as file:
+            patches = dataset(file, "x", path)
+            shape, kind = patches.shape, patches.dtype
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:] or kind != np.uint8:
+        raise StoreError(f"{path} holds x {shape} of {kind}, not bytes (N, H, W, 3). Give PatchCamelyon's layout.")
+    return int(shape[0])
+
+
+def dataset(file: h5py.File, key: str, path: Path) -> h5py.Dataset:
+    """A dataset of an HDF5 file.
+
+    Raises:
+        StoreError: if there is none of this name.
+    """
     if not isinstance(file.get(key), h5py.Dataset):
         raise StoreError(f"{path} has no dataset {key!r}; it has {', '.join(file) or 'nothing'}. Give another file.")
     return file[key]

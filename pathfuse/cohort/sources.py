@@ -1,0 +1,156 @@
+"""Sources of a cohort: what a path is taken for, and the cases that it holds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pathfuse.cohort.class_folders import PART_NAMES, read_class_folders
+from pathfuse.cohort.label_tables import read_labels
+from pathfuse.cohort.labels import class_order
+from pathfuse.cohort.pairs import SUFFIXES, read_folder, stain_folders
+from pathfuse.cohort.patch_camelyon import holds_hdf5, read_hdf5
+from pathfuse.cohort.read import read_cases
+from pathfuse.cohort.rows import KEYS, LONG, file_columns
+from pathfuse.cohort.stores import read_stores
+from pathfuse.cohort.table import Case, CaseFile, CaseTable
+from pathfuse.errors import CaseTableError
+
+Kind = Literal["case table", "label table", "folder of pairs", "folder of classes", "PatchCamelyon folder"]
+
+TABLE = "cases.csv"
+SLIDES = ("slide_id", "filename", "slide")  # columns of label tables whose cells may look like files
+
+
+def kind_of(path: Path) -> Kind:
+    """What a path is taken for, by what it holds.
+
+    A folder with `cases.csv` is that case table. A folder whose sub-folders are called HE or IHC, or share names of
+    images, is one of pairs; with `..._x.h5` it is PatchCamelyon's; any other is one of classes. A table with columns
+    `modality` and `path`, or with `case_id`, `patient_id` and columns of paths, is a case table; any other is one of
+    labels.
+
+    Raises:
+        CaseTableError: if it does not exist or cannot be read.
+    """
+    if path.is_dir():
+        if (path / TABLE).is_file():
+            return "case table"
+        return _kind_of_folder(path)
+    if not path.exists():
+        raise CaseTableError(f"{path} does not exist. Name a case table, a label table or a folder of images.")
+    header, rows = _first_rows(path)
+    if set(LONG) <= set(header):
+        return "case table"
+    slides = [name for name in header if name.lower() in SLIDES]
+    paths = [name for name in file_columns(header, rows) if name not in slides]
+    return "case table" if set(KEYS) <= set(header) and paths and not slides else "label table"
+
+
+def read_source(
+    path: Path,
+    *,
+    modalities: Sequence[str] | None = None,
+    stores: Mapping[str, str] | None = None,
+    groups: Path | None = None,
+    label_column: str = "label",
+    classes: Sequence[str] | None = None,
+    mpp: float | None = None,
+) -> tuple[Kind, CaseTable]:
+    """What a path was taken for, and its cases; labels may be unknown and stains may lack.
+
+    Args:
+        path: file or folder.
+        modalities: stains that are wanted; None takes all.
+        stores: per stain, the folder of feature files that go with a label table.
+        groups: CSV `file,group` for folders of images.
+        label_column: column of the labels in a label table.
+        classes: class names; None derives them.
+        mpp: micrometres per pixel where the source does not say.
+
+    Raises:
+        CaseTableError: if the source is wrong in itself.
+    """
+    path = path.absolute()  # `.` has no name to show
+    kind = kind_of(path)
+    if groups is not None and kind in ("case table", "label table"):
+        raise CaseTableError(f"{groups} is not read beside {path.name}: its patient_id says what belongs together.")
+    if kind == "case table":
+        table = path / TABLE if path.is_dir() else path
+        return kind, _with_mpp(read_cases(table, modalities=modalities, classes=classes), mpp)
+    if kind == "label table":
+        return kind, _labelled(path, modalities, stores, label_column, classes, mpp)
+    if kind == "PatchCamelyon folder":
+        if groups is not None:
+            raise CaseTableError(f"{groups} is for image files; of HDF5 the slides are in ..._meta.csv. Remove it.")
+        return kind, read_hdf5(path, modality=_only(modalities), classes=classes, mpp=mpp)
+    if kind == "folder of classes":
+        return kind, read_class_folders(path, modality=_only(modalities), classes=classes, groups=groups, mpp=mpp)
+    stains = tuple(modalities or stain_folders(path))
+    found = read_folder(
+        path, modalities=stains, groups=groups, classes=classes, labels="optional", missing="allow", mpp=mpp
+    )
+    return kind, found
+
+
+def _labelled(
+    path: Path,
+    modalities: Sequence[str] | None,
+    stores: Mapping[str, str] | None,
+    label: str,
+    classes: Sequence[str] | None,
+    mpp: float | None,
+) -> CaseTable:
+    if stores:
+        wanted = {m: Path(folder) for m, folder in stores.items() if modalities is None or m in modalities}
+        return read_stores(wanted, path, label=label, classes=classes, mpp=mpp)
+    rows, notes = read_labels(path, label=label)
+    cases = tuple(Case(row.case_id, row.patient_id, row.label, row.split, labels=row.more) for row in rows)
+    return CaseTable(path, cases, (), tuple(classes or class_order(case.label for case in cases)), tuple(notes))
+
+
+def _kind_of_folder(path: Path) -> Kind:
+    if holds_hdf5(path):
+        return "PatchCamelyon folder"
+    try:
+        folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir()]
+    except OSError as error:
+        raise CaseTableError(f"{path} cannot be read ({error.strerror}). Give an existing folder.") from error
+    if any(folder.name.lower() in ("he", "ihc") for folder in folders):
+        return "folder of pairs"
+    if not folders or any(folder.name.lower() in PART_NAMES for folder in folders):
+        return "folder of classes"
+    names = [{image.stem for image in folder.rglob("*") if image.suffix.lower() in SUFFIXES} for folder in folders]
+    shared = sum(map(len, names)) > len(set().union(*names))
+    return "folder of pairs" if shared else "folder of classes"
+
+
+def _first_rows(path: Path, most: int = 200) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and the first rows as far as they fit it; whoever reads the table says what is wrong with it."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [[cell.strip() for cell in row] for row, _ in zip(csv.reader(file), range(most), strict=False)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no CSV in UTF-8"
+        raise CaseTableError(f"{path} cannot be read ({reason}). Give a table saved as 'CSV UTF-8'.") from error
+    header = rows[0] if rows else []
+    return header, [(0, dict(zip(header, row, strict=True))) for row in rows[1:] if len(row) == len(header)]
+
+
+def _only(modalities: Sequence[str] | None) -> str:
+    """The stain of images that come without one."""
+    return modalities[0] if modalities else "he"
+
+
+def _with_mpp(table: CaseTable, mpp: float | None) -> CaseTable:
+    if mpp is None:
+        return table
+
+    def known(files: tuple[CaseFile, ...]) -> tuple[CaseFile, ...]:
+        return tuple(file if file.mpp else replace(file, mpp=mpp) for file in files)
+
+    cases = (replace(case, files={m: known(own) for m, own in case.files.items()}) for case in table.cases)
+    return replace(table, cases=tuple(cases))
