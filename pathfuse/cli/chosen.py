@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +15,6 @@ from pathfuse.recipes.compose import SOURCES
 
 if TYPE_CHECKING:
     from pathfuse.training.plan import Plan
-
-# What belongs to the cases that a run was trained on, whatever its data module calls it.
-BELONGS_TO_SOURCE = (*SOURCES, "groups", "labels_table", "splits")
-# New cases may lack stains, and all of them are new to the model.
-NEW_CASES = {"missing": "allow", "test_on": "all", "repeat": "0", "fold": "0"}
-NO_LABELS = {"labels": "optional"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +38,11 @@ class Chosen:
         return warning_of_seen(self.checkpoint, self.plan.data_of(self.plan.last))
 
 
-def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
+def choose_run(line: Words) -> Chosen:
     """The model behind `RUN`, or behind `--recipe NAME --ckpt_path FILE`.
 
     Args:
         line: the words of the command line.
-        needs_labels: whether cases without a label are an error.
 
     Raises:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
@@ -57,6 +50,7 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     from pathfuse.runs.folder import RunFolder
     from pathfuse.training.plan import Plan
 
+    line = line.lengthen()
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
     if len(line.positional) > 1:
         raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
@@ -64,7 +58,7 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
         run = RunFolder.open(Path(line.positional[0]))
         specs = run.specs()
         classes = next(reversed(specs.values())).classes
-        options = for_new_cases(line.options, run.data_options(), classes, needs_labels)
+        options = with_new_cases(line.options, classes)
         # Further recipes are laid over the run's own, as on the command line of fit.
         plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
         plan.specs.update(specs)
@@ -75,20 +69,21 @@ def choose_run(line: Words, needs_labels: bool = True) -> Chosen:
     return Chosen(Plan.parse(recipe), Path(checkpoint), Path("runs") / recipe.name)
 
 
-def for_new_cases(
-    options: list[tuple[str, str]], known: Collection[str], classes: Sequence[str], needs_labels: bool
-) -> list[tuple[str, str]]:
-    """The overrides; if they give other cases, the run's own are switched off and its classes kept.
+def with_new_cases(options: list[tuple[str, str]], classes: Sequence[str]) -> list[tuple[str, str]]:
+    """The overrides; if they give other cases, what belongs to the run's own is switched off and its classes kept.
 
     Args:
         options: what was said on the command line; it wins.
-        known: the options that the run's data module has.
         classes: those of the run.
-        needs_labels: whether a case without a label is an error.
     """
-    given = {key.removeprefix("data.") for key, _ in options}
-    added = {} if needs_labels else dict(NO_LABELS)
-    if given & set(SOURCES):
-        added |= {key: "null" for key in BELONGS_TO_SOURCE if key not in given}
-        added |= {**NEW_CASES, "classes": json.dumps(list(classes))}
-    return [*((f"data.{key}", value) for key, value in added.items() if key in known), *options]
+    given = [key.removeprefix("cohort.") for key, _ in options if key.startswith("cohort.")]
+    if not set(given) & set(SOURCES):
+        return options
+    from pathfuse.cohort.new_cases import for_new_cases
+
+    changed = for_new_cases(given, classes)
+    return [*((f"cohort.{key}", _word(value)) for key, value in changed.items()), *options]
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -73,12 +73,12 @@ def demo(folder: Path, line: Words) -> int:
 
 
 def _cases(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.demo import DemoOptions, write_cohort
+    from pathfuse.demo import DemoCohort, PatchPictures, write_patches
 
     patients, size = _count(line, "patients", 240), _count(line, "size_px", 64)
     extra = tuple(filter(None, (line.take("extra_stains") or "").split(",")))
-    options = DemoOptions(patients=patients, size_px=size, extra_stains=extra, seed=seed)
-    return lambda progress: write_cohort(folder, options, progress)
+    who = DemoCohort(patients=patients, extra_stains=extra, seed=seed)
+    return lambda progress: write_patches(folder, who, PatchPictures(size_px=size), progress)
 
 
 def _bci(folder: Path, line: Words, seed: int) -> Write:
@@ -89,21 +89,18 @@ def _bci(folder: Path, line: Words, seed: int) -> Write:
 
 
 def _slides(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.demo.slides import DemoSlides, write_slides
+    from pathfuse.demo import DemoCohort, SlidePictures, write_slides
 
-    options = DemoSlides(
-        patients=_count(line, "patients", 240),
-        slide_px=_count(line, "size_px", 384),
-        seed=seed,
-    )
-    return lambda progress: write_slides(folder, options, progress)
+    who = DemoCohort(patients=_count(line, "patients", 240), seed=seed)
+    pictures = SlidePictures(slide_px=_count(line, "size_px", 384))
+    return lambda progress: write_slides(folder, who, pictures, progress)
 
 
 def _bags(folder: Path, line: Words, seed: int) -> Write:
-    from pathfuse.demo.bags import DemoBags, write_bags
+    from pathfuse.demo import BagPictures, DemoCohort, write_bags
 
-    options = DemoBags(patients=_count(line, "patients", 240), seed=seed)
-    return lambda progress: write_bags(folder, options, progress)
+    who = DemoCohort(patients=_count(line, "patients", 240), seed=seed)
+    return lambda progress: write_bags(folder, who, BagPictures(), progress)
 
 
 VERBS = {"check": check, "split": splits.split, "demo": demo}

@@ -38,11 +38,9 @@ def on_members(
     Raises:
         RecipeError: if `predict` would predict the cases that the members were trained on.
     """
-    given = {key.removeprefix("data.") for key, _ in line.options}
+    given = {key.removeprefix("cohort.") for key, _ in line.lengthen().options}
     if name == "predict" and not given & set(SOURCES):
-        raise RecipeError(
-            "say which cases to predict with --data.root DIR or --data.cases FILE: the members know theirs."
-        )
+        raise RecipeError("say which cases to predict with --cases PATH: the members know theirs.")
     if name == "validate":
         raise RecipeError("validate takes one run; name one below the study.")
     for variant, runs in members.items():
@@ -51,7 +49,7 @@ def on_members(
         for number, run in enumerate(runs, 1):
             console.print(f"{variant}: member {number} of {len(runs)}, {run}", highlight=False, soft_wrap=True)
             made.append(folder / "members" / "-".join(run.parts[-2:]))
-            chosen = choose_run(Words(list(line.options), [str(run)]), needs_labels=name == "test")
+            chosen = choose_run(Words(list(line.options), [str(run)]))
             work(chosen.plan, chosen.checkpoint, made[-1], Console(quiet=True))
             warnings.append(chosen.warning())
         _join(name, variant, runs, made, folder, console)

@@ -16,9 +16,9 @@ from pathfuse.errors import RecipeError
 HELP = """
 --explainer NAME   of images: a component of slot explainer, with its options as --explainer.KEY VALUE (GradCAM);
                    of bags there is no choice: the attention of the model itself is shown
---cases IDS        cases that get pictures and tables, separated by commas (all of them)
+--case_ids IDS     cases that get pictures and tables, separated by commas (all of them)
 --part NAME        test, val, train or all: the cases that are explained (test)
---data.root DIR    other cases, all of which are explained; also --data.cases FILE
+--cases PATH       other cases, all of which are explained; with --stores where features lie elsewhere
 --out DIR          where pictures, tables and explain.json go"""
 
 
@@ -32,7 +32,7 @@ def explain(words: list[str]) -> int:
     from pathfuse.runs.folder import RunFolder
     from pathfuse.training.explain import explain_run, make_explainer
 
-    out, wanted, part = line.take("out"), line.take("cases"), line.take("part") or "test"
+    out, wanted, part = line.take("out"), line.take("case_ids"), line.take("part") or "test"
     if part not in ("train", "val", "test", "all"):
         raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
     name = line.take("explainer")
@@ -40,7 +40,7 @@ def explain(words: list[str]) -> int:
     keys = [key for key, _ in line.options if key.startswith(prefix)]
     options = {key.removeprefix(prefix): line.take(key) or "" for key in keys}
     explainer = make_explainer(name or "GradCAM", options) if name or options else None
-    chosen = choose_run(line, needs_labels=False)
+    chosen = choose_run(line)
     folder = Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     pictures = None if wanted is None else wanted.split(",")
     with RunFolder.claim(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 HELP = """
 split CASES       cross-validation folds by patient, each with its own validation part
-  --label_column C  CASES is no case table but one of cases and labels, as data.labels_table takes; C holds the labels
-  --groups FILE     CSV file,group: the slide or patient behind each file of a folder of pairs, as data.groups
+  --label_column C  column of the labels, where CASES is a label table (label)
+  --groups FILE     CSV file,group: the slide or patient behind each file of a folder
   --folds N         test folds (5)
   --repeats N       how often the folds are drawn anew (1)
   --group COLUMN    what stays together (patient_id)
@@ -43,9 +44,8 @@ LISTED = 10  # pairs that are printed; more would bury the folds
 
 def split(path: Path, line: Words) -> int:
     """Draws or converts splits, checks them, writes them and prints their hash."""
-    label = line.take("label_column")
-    groups = line.take("groups")
-    table = _cohort(path, Path(groups) if groups else None) if label is None else _labelled(path, label)
+    label, groups = line.take("label_column") or "label", line.take("groups")
+    table = _cohort(path, Path(groups) if groups else None, label)
     kind, ids = (
         one_of("format", line.take("format") or "pathfuse", tuple(FORMATS)),
         one_of("ids", line.take("ids") or "case", IDS),
@@ -68,29 +68,15 @@ def split(path: Path, line: Words) -> int:
     return 0
 
 
-def _cohort(path: Path, groups: Path | None) -> CaseTable:
-    from pathfuse.cohort.pairs import read_folder, stain_folders
-    from pathfuse.cohort.source import TABLE
+def _cohort(path: Path, groups: Path | None, label: str) -> CaseTable:
     from pathfuse.cohort.read import read_cases
+    from pathfuse.cohort.sources import TABLE, kind_of, read_source
 
-    table = path / TABLE if (path / TABLE).is_file() else path
-    if table.is_dir():
-        stains = stain_folders(table)
-        return read_folder(table, modalities=stains, groups=groups, labels="optional", missing="allow")
-    if groups is not None:
-        raise RecipeError(f"--groups {groups} is for a folder of pairs; patient_id says what belongs together here.")
-    return read_cases(table, check_files=False)
-
-
-def _labelled(path: Path, column: str) -> CaseTable:
-    """Cases without files, from a table that goes with folders of features."""
-    from pathfuse.cohort.label_tables import read_labels
-    from pathfuse.cohort.labels import class_order
-    from pathfuse.cohort.table import Case, CaseTable
-
-    rows, notes = read_labels(path, label=column)
-    cases = tuple(Case(row.case_id, row.patient_id, row.label, row.split, labels=row.more) for row in rows)
-    return CaseTable(path, cases, (), tuple(class_order(case.label for case in cases)), tuple(notes))
+    if kind_of(path) == "case table" and groups is None:
+        # Folds are drawn by patient and label; the files may lie elsewhere.
+        return read_cases(path / TABLE if path.is_dir() else path, check_files=False)
+    kind, table = read_source(path, groups=groups, label_column=label)
+    return replace(table, notes=(f"{path} was taken for a {kind}.", *table.notes))
 
 
 def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Splits:
@@ -110,8 +96,6 @@ def _drawn(cases: Sequence[Case], line: Words, stratify: str) -> Splits:
 
 
 def _read(source: str, cases: Sequence[Case], line: Words, stratify: str) -> Splits:
-    from dataclasses import replace
-
     from pathfuse.cohort.folds.check import check_folds
     from pathfuse.cohort.folds.columns import read_columns
     from pathfuse.cohort.folds.draw import Splits

@@ -200,7 +200,7 @@ def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]
 def _cohort(words: Sequence[str], labels: str | None) -> tuple[dict[str, list[SlideFeatures]], list[Finding]]:
     """The slides of every stain that can be opened, and a finding for each that cannot."""
     from pathfuse.cohort.read import scan_cases
-    from pathfuse.data.bags.source import read_stores
+    from pathfuse.cohort.stores import read_stores
 
     findings: list[Finding] = []
     folders = _folders(words)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathfuse.study.file import DrawnSplits, Study
     from pathfuse.study.run import HowToRun
 
-DRAWN = ("folds", "repeats", "split_seed")
+DRAWN = ("repeats", "split_seed")
 
 
 def study(words: list[str]) -> int:
@@ -61,8 +61,8 @@ def crossval(words: list[str]) -> int:
     files, layers = line.take_all("recipe"), line.take_all("layer")
     if not files:
         raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
-    if not line.has("splits", *DRAWN):
-        raise RecipeError("say by which folds with --splits FILE (`pathfuse data split` makes one), or --folds N.")
+    if not line.has("folds", *DRAWN):
+        raise RecipeError("say by which folds with --folds FILE (`pathfuse data split` makes one), or --folds N.")
     name = Path(files[-1]).name.removesuffix(".yaml")
     how, out = _how(line), line.take("out")
     prepare_lightning()
@@ -86,9 +86,9 @@ def _changed(found: Study, line: Words) -> Study:
     found = with_options(found, tuple(_recipe_options(line)))
     if "seeds" in said:
         found = replace(found, seeds=_seeds(said["seeds"]))
-    if "splits" in said:
-        return replace(found, splits=splits_file(said["splits"], Path()))
-    if any(key in said for key in DRAWN):
+    if not said.get("folds", "0").isdecimal():
+        return replace(found, splits=splits_file(said["folds"], Path()))
+    if any(key in said for key in ("folds", *DRAWN)):
         found = replace(found, splits=_drawn(found, said))
     return found
 
@@ -108,7 +108,11 @@ def _drawn(found: Study, said: dict[str, str]) -> DrawnSplits:
 
 def _recipe_options(line: Words) -> list[tuple[str, str]]:
     """What is left for the recipes."""
-    return [(key, value) for key, value in line.options if key not in ("splits", "seeds", *DRAWN)]
+    if line.has("splits"):
+        raise RecipeError("--splits is now --folds: a file, or a number of folds.")
+    line.options = [pair for pair in line.options if pair[0] != "folds"]
+    line.lengthen()
+    return [(key, value) for key, value in line.options if key not in ("seeds", *DRAWN)]
 
 
 def _how(line: Words) -> HowToRun:

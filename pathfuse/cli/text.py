@@ -16,7 +16,8 @@ class Command(NamedTuple):
 
 ON_RUN = """
 RUN                 the run folder; or --recipe NAME and --ckpt_path FILE
---data.root DIR     other cases than the run's own, all of them new to it; also --data.cases FILE
+--cases PATH        other cases than the run's own, all of them new to it
+--stores MAP        with a label table, the folder of features of each stain: '{he: DIR, ihc: DIR}'
 --out DIR           where results go (a new folder in RUN)
 --key.subkey VALUE  any option of the run's recipe"""
 
@@ -24,7 +25,8 @@ RUN                 the run folder; or --recipe NAME and --ckpt_path FILE
 RUNNING = """
 --out DIR           folder of the study; the same line goes on with one that was stopped (runs/<name>)
 --seeds 1,2         every fold is trained with each
---splits FILE       folds, as `pathfuse data split` writes them; or --folds N, --repeats N, --split_seed N: drawn
+--folds FILE|N      folds, as `pathfuse data split` writes them; or so many, drawn with --repeats N and --split_seed N
+--cases PATH        the cohort: a case table, a label table (with --stores) or a folder; without, the demo cohort
 --layer NAME        a layer of the study or of its recipes
 --jobs N            runs side by side on a machine, which share its cores (1; with --gpus as many as GPUs hold)
 --engine NAME       local: processes of this machine; ray: tasks of a cluster (local)
@@ -47,6 +49,9 @@ COMMANDS = {
         """
 --recipe NAME       a recipe by name or file; repeated, later ones are laid over earlier ones
 --layer NAME        a layer of the recipe, such as demo: its smaller sizes
+--cases PATH        the cohort: a case table, a label table or a folder of images; without, the demo cohort
+--stores MAP        with a label table, the folder of features of each stain: '{he: DIR, ihc: DIR}'
+--folds FILE        parts from a file of folds, with --cohort.repeat N and --cohort.fold N
 --out DIR           the run folder (runs/<recipe>/<time>)
 --resume RUN        go on with an interrupted run, from its last finished epoch
 --print_config      print the resolved recipe instead; --print_config=skip_default only what is not default
@@ -61,19 +66,19 @@ COMMANDS = {
     ),
     "test": Command(
         "pathfuse.cli.train:test",
-        "pathfuse test RUN [--data.root DIR | --data.cases FILE] [--out DIR]",
+        "pathfuse test RUN [--cases PATH] [--out DIR]",
         "metrics of a run for every combination of stains",
         ON_RUN,
     ),
     "predict": Command(
         "pathfuse.cli.train:predict",
-        "pathfuse predict RUN [--data.root DIR | --data.cases FILE] [--out DIR]",
+        "pathfuse predict RUN [--cases PATH] [--out DIR]",
         "scores of new cases; needs no labels and no IHC",
         ON_RUN,
     ),
     "explain": Command(
         "pathfuse.cli.explain:explain",
-        "pathfuse explain RUN [--data.root DIR | --data.cases FILE] [--explainer NAME] [--out DIR]",
+        "pathfuse explain RUN [--cases PATH] [--explainer NAME] [--out DIR]",
         "where a run looked, as pictures, tables and figures",
     ),
     "recipes": Command(
@@ -112,7 +117,7 @@ RUN                 a run folder, or a folder of the runs of all folds with one 
     ),
     "crossval": Command(
         "pathfuse.cli.study:crossval",
-        "pathfuse crossval --recipe NAME --splits FILE [--seeds 1,2] [--out DIR] [--jobs N] ...",
+        "pathfuse crossval --recipe NAME --folds FILE|N [--seeds 1,2] [--out DIR] [--jobs N] ...",
         "train and test a recipe on every fold",
         "\n--recipe NAME       a recipe by name or file; repeated, later ones are laid over earlier ones" + RUNNING,
     ),

@@ -20,7 +20,7 @@ from pathfuse.registry import components
 
 def fit(words: list[str]) -> int:
     """Trains a recipe, or continues a run."""
-    line = Words.split(words)
+    line = Words.split(words).lengthen()
     if line.has("help"):
         return show_help()
     files, layers = line.take_all("recipe"), line.take_all("layer")
@@ -123,7 +123,7 @@ def _on_run(name: str, words: list[str]) -> int:
             if left_out := unfinished_in(runs):
                 print(f"WARNING: runs that are not finished are no members: {len(left_out)}, first {left_out[0]}")
         return 0
-    chosen = choose_run(line, needs_labels=name == "test")
+    chosen = choose_run(line)
     if name != "validate" and is_first_rank() and (warning := chosen.warning()):
         print(warning)
     folder = Path(out) if out else chosen.folder / f"{name}_{time}"

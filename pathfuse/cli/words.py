@@ -9,6 +9,7 @@ from pathfuse.errors import RecipeError
 
 FLAGS = ("help", "print_config", "overwrite", "dry-run")
 SHORT = {"-r": "--recipe", "-h": "--help", "-c": "--recipe", "--config": "--recipe"}
+COHORT = {"cases": "cohort.cases", "stores": "cohort.stores", "folds": "cohort.folds"}
 
 
 @dataclass
@@ -45,6 +46,11 @@ class Words:
                 value = following
             result.options.append((key, value))
         return result
+
+    def lengthen(self) -> Words:
+        """The same line with the short words for the cohort written out, `--cases` as `--cohort.cases`."""
+        self.options = [(COHORT.get(key, key), value) for key, value in self.options]
+        return self
 
     def take(self, key: str) -> str | None:
         """Removes an option and returns its last value, or None."""

@@ -96,7 +96,7 @@ class Cohort:
         Raises:
             CaseTableError: if the source cannot be used, or labels are needed and no training case has one.
         """
-        read = self._unparted
+        read = self.unparted
         cases, notes = self.parts.apply(read.cases)
         divided = replace(read, cases=tuple(cases), notes=(*read.notes, *notes))
         return _labelled_training(divided) if self._needs_labels else divided
@@ -110,12 +110,12 @@ class Cohort:
     @property
     def origin(self) -> Path:
         """The file or folder that the cases were read from."""
-        return self._unparted.origin
+        return self.unparted.origin
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes; the position is the class index."""
-        return self._unparted.classes
+        return self.unparted.classes
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ class Cohort:
         Raises:
             CaseTableError: if no case stays.
         """
-        before = self._unparted
+        before = self.unparted
         stays = keep if callable(keep) else lambda case: case.case_id in keep
         kept = [case for case in before.cases if stays(case)]
         if not kept:
@@ -211,7 +211,8 @@ class Cohort:
     # --- inside ---
 
     @cached_property
-    def _unparted(self) -> CaseTable:
+    def unparted(self) -> CaseTable:
+        """The cases before they get their parts; what a data module looks at to find which it can use."""
         return self._read or self._merged(self._source(None))
 
     @property
@@ -237,7 +238,7 @@ class Cohort:
             classes=self._own_classes,
             mpp=self.mpp,
         )
-        return replace(table, notes=(f"{self.cases} was taken for a {kind}.", *table.notes))
+        return replace(table, kind=kind, notes=(f"{self.cases} was taken for a {kind}.", *table.notes))
 
     def _with(self, table: CaseTable | None, needs_labels: bool | None = None) -> Cohort:
         new = replace(self)

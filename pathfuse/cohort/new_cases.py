@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SOURCES = ("cases", "stores")
-"""Options that say where cases are; without any, a recipe runs on the demo cohort."""
-
-OWN = (*SOURCES, "vectors", "groups", "folds")
+OWN = ("cases", "stores", "groups", "folds")
 """Options about the cases that a model was trained on; new ones bring their own."""
 
 

@@ -65,6 +65,7 @@ class CaseTable:
         classes: class names; the position is the class index.
         notes: what a reader should know about how they were read.
         flow: how many cases there were, and what was left out and why; empty where nothing was.
+        kind: what the source was taken for, for example `case table`; empty for the demo cohort.
     """
 
     origin: Path
@@ -73,6 +74,7 @@ class CaseTable:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     flow: tuple[FlowStep, ...] = ()
+    kind: str = ""
 
     def keep(self, cases: Sequence[Case], why: str) -> CaseTable:
         """The same table with some of its cases, changed or not; those that leave are counted under `why`."""

@@ -132,7 +132,13 @@ class Fusion(nn.Module, ABC):
 
 
 class Head(nn.Module, ABC):
-    """Says something about a case. A subclass takes `fusion.out` and the `DataSpec` first."""
+    """Says something about a case. A subclass takes `fusion.out` and the `DataSpec` first.
+
+    Attributes:
+        needs_labels: whether its loss learns from labels; then training cases without one are left out.
+    """
+
+    needs_labels: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, fused: Fused) -> Prediction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,12 @@ class Objective(nn.Module, ABC):
     """Decides what is computed in a step, for pipelines that need more than one pass through the model.
 
     Options of the recipe are keyword-only constructor arguments.
+
+    Attributes:
+        needs_labels: whether it learns from labels, whatever the head says; None asks the head.
     """
+
+    needs_labels: ClassVar[bool | None] = None
 
     @abstractmethod
     def losses(self, model: Model, batch: Batch) -> Outcome:

@@ -19,7 +19,7 @@ from pathfuse.data.loading.balanced import BalancedSampler
 from pathfuse.data.loading.loader import case_loader
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.loading.sampler import EpochSampler
-from pathfuse.errors import CaseTableError, PathfuseError
+from pathfuse.errors import CaseTableError, PathfuseError, RecipeError
 
 Part = Literal["train", "val", "test", "predict"]
 Batches = Dataset[Batch] | Dataset[Batch | PathfuseError]
@@ -42,13 +42,17 @@ class CaseData(LightningDataModule, ABC):
         cohort: the cases.
         loading: how they are loaded; the recipe's `loading` is put here.
         made_for: the spec of the model that the batches go to; None while the model is still to be built for them.
+        reads_stores: whether `cohort.stores` are read; a store that is named and not read is refused.
         drops_lone_case: leave a training case out that would be a batch by itself, for batch normalisation.
     """
 
     drops_lone_case: ClassVar[bool] = False
+    reads_stores: ClassVar[bool] = False
 
     def __init__(self, cohort: Cohort) -> None:
         super().__init__()
+        if cohort.stores is not None and not self.reads_stores:
+            raise RecipeError(f"cohort.stores names features, and {type(self).__name__} reads none. Remove it.")
         self.cohort = cohort
         self.loading = Loading()
         self.made_for: DataSpec | None = None

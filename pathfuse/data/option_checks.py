@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pathfuse.errors import RecipeError
-
-
-def check_one_source(sources: Mapping[str, object]) -> None:
-    """Refuses more than one place to read cases from.
-
-    Args:
-        sources: per option, its value; None where it is not set.
-    """
-    given = [f"data.{name}" for name, value in sources.items() if value is not None]
-    if len(given) > 1:
-        raise RecipeError(f"{' and '.join(given)} exclude each other; keep the one to read.")
 
 
 def check_modalities(modalities: Sequence[str]) -> None:

@@ -39,8 +39,9 @@ class SampleData(CaseData):
 
     @abstractmethod
     def sample(self, case: Case, draw: Draw) -> Mapping[str, Tensor]:
-        """Per modality that the case has, its tensor: (D,) for a vector, (C, H, W) for an image, (T, D) or
-        (T, C, H, W) for a bag.
+        """Per modality that the case has, its tensor.
+
+        That is (D,) of a vector, (C, H, W) of an image in [0, 1], (T, D) or (T, C, H, W) of a bag.
 
         Args:
             case: of the cohort.
@@ -101,7 +102,7 @@ class SampleSet(Dataset[Batch | PathfuseError]):
         unknown = set(sample) - {spec.name for spec in self.specs}
         if unknown:
             raise CaseTableError(
-                f"case {case.case_id} has a sample of {min(unknown)!r}, which modality_specs does not name. Correct one."
+                f"case {case.case_id} has a sample of {min(unknown)!r}, which modality_specs does not name."
             )
         return sample
 

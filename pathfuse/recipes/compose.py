@@ -16,12 +16,12 @@ from pathfuse.errors import RecipeError
 
 Config = dict[str, Any]
 
-SHARED = ("data", "trainer", "seed")
+SHARED = ("cohort", "data", "loading", "trainer", "seed")
 STAGE_KEYS = (*SHARED, "model", "optimizer", "lr_scheduler")
 ONLY_STAGE = "train"
 DEMO = "demo"
-# Options of data modules that say where cases are; without any, a recipe runs on the demo cohort.
-SOURCES = ("root", "cases", "stores")
+# Options of the cohort that say where cases are; without any, a recipe runs on the demo cohort.
+SOURCES = ("cases", "stores")
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Recipe:
 def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tuple[str, str]]) -> Recipe:
     """Lays files over each other (later wins), applies layers, and sorts overrides by stage.
 
-    The layer `demo` is applied by itself when neither the recipe nor the options give the data a root or case table.
+    The layer `demo` is applied by itself when neither the recipe nor the options say where the cases are.
 
     Args:
         paths: recipe files, at least one.
         layers: names of layers to apply, in order.
-        options: command-line pairs such as `("data.root", "BCI")`, without leading dashes.
+        options: command-line pairs such as `("cohort.cases", "BCI")`, without leading dashes.
 
     Raises:
         RecipeError: for YAML that does not parse, an unknown layer, stage or key, or a stage with a reserved name.
@@ -73,7 +73,7 @@ def compose(paths: Sequence[Path], layers: Sequence[str], options: Iterable[tupl
     if DEMO in available and DEMO not in applied and not _has_source(config, options):
         config = _laid(config, DEMO, available, paths[-1])
         applied.append(DEMO)
-        notes.append("no data root: using the built-in demo cohort with the recipe's demo layer (smaller sizes)")
+        notes.append("no cases: using the built-in demo cohort with the recipe's demo layer (smaller sizes)")
     stages = split_stages(config, str(paths[-1]))
     overrides = sort_overrides(options, list(stages))
     for stage, words in overrides.items():
@@ -162,8 +162,8 @@ def split_stages(config: Config, source: str) -> dict[str, Config]:
 def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dict[str, list[str]]:
     """Which command-line pairs belong to which stage.
 
-    `--STAGE.key` reaches one stage; `--data`, `--trainer` and `--seed` reach all; everything else reaches the only
-    stage there is.
+    `--STAGE.key` reaches one stage; `--cohort`, `--data`, `--loading`, `--trainer` and `--seed` reach all; everything
+    else reaches the only stage there is.
     """
     words: dict[str, list[str]] = {stage: [] for stage in stages}
     for key, value in options:
@@ -203,15 +203,10 @@ def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:
     """Whether the user said where the data is."""
     for key, value in options:
         parts = key.split(".")
-        if "data" in parts and set(parts) & set(SOURCES) and value.lower() not in ("null", "none", "~"):
+        if "cohort" in parts and parts[-1] in SOURCES and value.lower() not in ("null", "none", "~"):
             return True
-    data = [config.get("data"), *((stage or {}).get("data") for stage in (config.get("stages") or {}).values())]
-    return any(
-        (block.get("init_args") or {}).get(source) is not None
-        for block in data
-        if isinstance(block, dict)
-        for source in SOURCES
-    )
+    blocks = [config.get("cohort"), *((stage or {}).get("cohort") for stage in (config.get("stages") or {}).values())]
+    return any(block.get(source) is not None for block in blocks if isinstance(block, dict) for source in SOURCES)
 
 
 def _refuse_keys(keys: Iterable[object], known: Sequence[str], place: str) -> None:

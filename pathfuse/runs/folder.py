@@ -228,7 +228,7 @@ def given_stains(config: Config) -> list[str] | None:
 def split_identity(data: CaseData) -> dict[str, str | int]:
     """By what the cases were split: a hash of the parts and, where they are a fold of a file, which one of which."""
     parts = hashlib.sha256(repr(sorted(data.split_table())).encode()).hexdigest()
-    folds = data.folds()
+    folds = data.cohort.chosen_fold
     if folds is None:
         return {"split_sha256": parts}
     return {"split_sha256": parts, "splits_sha256": folds.sha256, "repeat": folds.repeat, "fold": folds.fold}

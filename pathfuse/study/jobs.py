@@ -12,7 +12,7 @@ from pathfuse.recipes.compose import Recipe
 from pathfuse.study.file import Options, Study
 from pathfuse.system.shards import shard
 
-SPLITS = "data.splits"
+FOLDS = "cohort.folds"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Job:
     @property
     def splits(self) -> Path:
         """The file of folds, in the folder of the study."""
-        return Path(dict(self.options)[SPLITS])
+        return Path(dict(self.options)[FOLDS])
 
 
 def run_name(variant: str, seed: int, repeat: int, fold: int) -> str:
@@ -66,7 +66,6 @@ class Prepared:
         layers: layers that are applied.
         options: command-line pairs that all its runs share.
         composed: the recipe they make.
-        takes_data_seed: whether the order of its data has a seed of its own.
         cohort_sha256: fingerprint of its cases.
     """
 
@@ -74,7 +73,6 @@ class Prepared:
     layers: tuple[str, ...]
     options: Options
     composed: Recipe
-    takes_data_seed: bool
     cohort_sha256: str
 
 
@@ -101,8 +99,8 @@ def jobs_of(
     for repeat, fold in places:
         for seed in study.seeds:
             for name, variant in prepared.items():
-                own = (("seed", str(seed)), *((("data.seed", str(seed)),) if variant.takes_data_seed else ()))
-                where = ((SPLITS, str(splits)), ("data.repeat", str(repeat)), ("data.fold", str(fold)))
+                own = (("seed", str(seed)), ("loading.seed", str(seed)))
+                where = ((FOLDS, str(splits)), ("cohort.repeat", str(repeat)), ("cohort.fold", str(fold)))
                 folder = out / run_name(name, seed, repeat, fold)
                 sha256 = _sha256(variant, (*own, *where[1:]), splits_sha256)
                 options = (*variant.options, *own, *where)

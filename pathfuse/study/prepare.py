@@ -12,7 +12,6 @@ from pathfuse.cohort.folds.check import check_folds
 from pathfuse.cohort.folds.draw import draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_text, read_folds
 from pathfuse.cohort.table import Case
-from pathfuse.data.cohort_data import CohortData
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
 from pathfuse.recipes import compose, find_recipe
@@ -75,7 +74,7 @@ def prepare_variants(study: Study, layers: Sequence[str]) -> tuple[dict[str, Pre
         except PathfuseError as error:
             raise type(error)(f"{study.name}, variant {variant.name}: {error}") from error
         notes += [note for note in own_notes if note not in notes]
-        for case in (case for own in data for case in _cases(own)):
+        for case in (case for own in data for case in own.cohort):
             known = cases.setdefault(case.case_id, case)
             if known.patient_id != case.patient_id:
                 raise RunError(
@@ -141,14 +140,14 @@ def uses_demo(study: Study, layers: Sequence[str] = ()) -> bool:
     without = []
     for variant in study.variants:
         # What matters is the data alone; other options may name stages that only a recipe's layers have.
-        own = tuple((key, value) for key, value in variant.options if key.split(".")[0] == "data")
+        own = tuple((key, value) for key, value in variant.options if key.split(".")[0] == "cohort")
         files = tuple(find_recipe(name) for name in variant.recipes)
         if DEMO in compose(files, _layers(variant, files, layers), own).layers:
             without.append(variant.name)
     if without and len(without) < len(study.variants):
         raise RecipeError(
             f"{study.name}: variant {without[0]} has no data, but others have. Give it its own with "
-            f"--{without[0]}.data.cases FILE."
+            f"--{without[0]}.cohort.cases FILE."
         )
     return bool(without)
 
@@ -166,15 +165,17 @@ def _prepare(
     recipe = compose(files, own_layers, own)
     plan = Plan.parse(recipe)
     config = plan.config()
-    blocks = {name: config.get("data") or config["stages"][name]["data"] for name in plan.stages}
+    blocks = {
+        name: [config.get(key) or config["stages"][name][key] for key in ("cohort", "data", "loading")]
+        for name in plan.stages
+    }
     data = [_read(plan, name, block, cohorts) for name, block in blocks.items()]
-    takes_seed = all("seed" in block.get("init_args", {}) for block in blocks.values())
     fingerprint = hashlib.sha256("".join(own.fingerprint() for own in data).encode()).hexdigest()
     resolved = tuple(file.resolve() for file in files)
-    return Prepared(resolved, recipe.layers, own, recipe, takes_seed, fingerprint), data, recipe.notes
+    return Prepared(resolved, recipe.layers, own, recipe, fingerprint), data, recipe.notes
 
 
-def _read(plan: Plan, stage: str, block: Config, cohorts: dict[str, CaseData]) -> CaseData:
+def _read(plan: Plan, stage: str, block: Sequence[Config], cohorts: dict[str, CaseData]) -> CaseData:
     """The data of a stage, read once for all variants that have the same."""
     key = json.dumps(block, sort_keys=True, default=str)
     if key not in cohorts:
@@ -184,12 +185,6 @@ def _read(plan: Plan, stage: str, block: Config, cohorts: dict[str, CaseData]) -
 
 def _named(key: str, last: str) -> str:
     return f"{last}.{key.removeprefix(LAST)}" if key.startswith(LAST) else key
-
-
-def _cases(data: CaseData) -> Sequence[Case]:
-    if isinstance(data, CohortData):
-        return data.cohort.cases
-    return [Case(row.case_id, row.patient_id, row.label) for row in data.split_table()]
 
 
 def _layers(variant: Variant, files: Sequence[Path], layers: Sequence[str]) -> tuple[str, ...]:

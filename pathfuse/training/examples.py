@@ -27,9 +27,8 @@ Row = Mapping[str, str]
 def write_cohort(plan: Plan, run: RunFolder) -> None:
     """Writes `cohort.json`: where the cases come from, how many were left at every step, and what to know of them."""
     data = plan.data_of(plan.last)
-    origin = data.origin()
     content = {
-        "origin": origin.name if origin else None,
+        "origin": data.cohort.origin.name,
         "data": type(data).__name__,
         "flow": [asdict(step) for step in data.flow()],
         "notes": list(dict.fromkeys([*plan.recipe.notes, *data.notes()])),

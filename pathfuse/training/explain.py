@@ -85,7 +85,7 @@ def explain_run(
         )
     data.setup("predict")
     shown = _Shown(data.predict_dataloader(), cases, task.given or list(task.model.reads))
-    source, seed = data.origin(), plan.stages[plan.last].seed
+    source, seed = data.cohort.origin, plan.stages[plan.last].seed
     model = task.model.eval()
     if of_bags:
         size = task.eval_bag_size

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from jsonargparse import ArgumentParser
 
+from pathfuse.recipes.renamed import new_name
 from pathfuse.registry import components
 from pathfuse.training.trust import VARIABLE
 
@@ -51,11 +52,14 @@ def explain(message: str, parser: ArgumentParser) -> str:
             f"{VARIABLE}=MODULE in the environment allows more."
         )
     if found := _UNKNOWN.search(message):
-        return f"--{found[1]} is no option.{_guess_option(found[1], parser)} `pathfuse fit --help` lists all of them."
+        guess = new_name(found[1]) or _guess_option(found[1], parser)
+        return f"--{found[1]} is no option.{guess} `pathfuse fit --help` lists all of them."
     if found := _GROUP.search(message):
-        return f"{found[1]}: {found[2]!r} is no option there.{_guess_option(f'{found[1]}.{found[2]}', parser)}"
+        key = f"{found[1]}.{found[2]}"
+        return f"{found[1]}: {found[2]!r} is no option there.{new_name(key) or _guess_option(key, parser)}"
     if found := _OPTION.search(message):
-        return f"{place}{found[1]!r} is no option there.{_guess(found[1], _option_names(parser))}"
+        renamed = new_name(".".join([*_keys(message), found[1]]))
+        return f"{place}{found[1]!r} is no option there.{renamed or _guess(found[1], _option_names(parser))}"
     if found := _TYPE.search(message):
         return f"{place}expected {found[1]}, got {found[2].strip()!r}."
     for pattern in _COMPONENT:
@@ -68,6 +72,12 @@ def explain(message: str, parser: ArgumentParser) -> str:
     return place + (
         " ".join(line for line in lines if line) or "expected a class by name, or class_path and init_args."
     )
+
+
+def _keys(message: str) -> list[str]:
+    """The words of the keys that a message names, outermost first, without those that a recipe does not need."""
+    words = [word for key in dict.fromkeys(_KEY.findall(message)) for word in key.split(".")]
+    return [word for word in words if word not in ("init_args", "class_path")]
 
 
 def _guess_option(option: str, parser: ArgumentParser) -> str:

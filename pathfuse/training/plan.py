@@ -67,8 +67,9 @@ class Plan:
     def data_of(self, stage: str) -> CaseData:
         """The stage's data module, made once."""
         if stage not in self.data:
-            self.data[stage] = self.stages[stage].make_data()
-            self.specs.setdefault(stage, self.data[stage].spec())
+            data = self.data[stage] = self.stages[stage].make_data()
+            data.made_for = self.specs.get(stage)
+            self.specs.setdefault(stage, data.spec())
         return self.data[stage]
 
     def task_of(self, stage: str, stage_model: Callable[[str], Model]) -> Task:

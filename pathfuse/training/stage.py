@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import signature
 from typing import NoReturn
 
 import yaml
 from jsonargparse import Namespace
+from jsonargparse._util import import_object
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import (
@@ -22,8 +24,10 @@ from lightning.pytorch.cli import (
     OptimizerCallable,
 )
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import DataSpec, Model, stage_loader
 from pathfuse.data.contract import CaseData
+from pathfuse.data.loading.options import Loading
 from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.recipes.compose import Config
 from pathfuse.training.callbacks import WholeFiles
@@ -86,11 +90,15 @@ class StageCLI(LightningCLI):
                 load_from_checkpoint_support=False,
             )
             check_classes(self.config)
+            self._check_data()
         except PathfuseError as error:
             raise type(error)(f"stage {name}: {error}") from error
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds what a stage has besides model, data and trainer."""
+        """Adds what a stage has besides model, data and trainer: who is in the cohort, and how it is loaded."""
+        parser.add_class_arguments(Cohort, "cohort", fail_untyped=True, sub_configs=False)
+        parser.add_class_arguments(Loading, "loading", fail_untyped=True, sub_configs=False)
+        parser.link_arguments("cohort", "data.init_args.cohort", self._for_stage, apply_on="instantiate")
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
         parser.add_argument(
             "--optimizer",
@@ -124,8 +132,40 @@ class StageCLI(LightningCLI):
 
     def make_data(self) -> CaseData:
         """The stage's data module."""
-        data: CaseData = self._instantiate("data").data
+        made = self._instantiate("cohort", "loading", "data")
+        data: CaseData = made.data
+        data.loading = made.loading
         return data
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the stage learns from labels, which its objective says or else its head."""
+        model = self.config.model
+        objective, head = _named_class(model.get("objective")), _named_class(model.get("head"))
+        said = getattr(objective, "needs_labels", None)
+        return bool(getattr(head, "needs_labels", True) if said is None else said)
+
+    def _for_stage(self, cohort: Cohort) -> Cohort:
+        return cohort.with_labels() if self.needs_labels else cohort
+
+    def _check_data(self) -> None:
+        """Refuses data without a cohort, which jsonargparse's link by name would drop or ignore silently.
+
+        Raises:
+            RecipeError: if the data module takes no cohort, or the recipe sets it below `data`.
+        """
+        data = self.config.get("data")
+        kind = _named_class(data)
+        if kind is None:
+            return
+        leading = next(
+            (p.name for p in list(signature(kind).parameters.values())[:1] if p.kind is not p.KEYWORD_ONLY), ""
+        )
+        if leading != "cohort":
+            raise RecipeError(
+                f"{kind.__name__} takes no cohort. The constructor of a data module is (cohort, *, ...): it is given "
+                "the cases as its first argument, under that name."
+            )
 
     def make_task(self, spec: DataSpec, stage_model: Callable[[str], Model]) -> Task:
         """The stage's task with a model for these sizes; `stage_model` answers for earlier stages."""
@@ -160,6 +200,13 @@ class StageCLI(LightningCLI):
         except (TypeError, ValueError, KeyError) as error:
             reason = explain(str(error), self.parser)
             raise RecipeError(f"stage {self.name}: {keys[0]} cannot be built: {reason}") from error
+
+
+def _named_class(config: object) -> type | None:
+    """The class that a part of the configuration names."""
+    path = config.get("class_path") if isinstance(config, Namespace | dict) else None
+    found = import_object(path) if isinstance(path, str) else None
+    return found if isinstance(found, type) else None
 
 
 def _as_list(value: object) -> list[object]:

@@ -50,6 +50,8 @@ class ReconstructionHead(Head):
     Departs: the released code runs one decoder and duplicates its output (`shared`), with leaky ReLU at the end.
     """
 
+    needs_labels = False
+
     def __init__(
         self,
         fused: FusedSpec,

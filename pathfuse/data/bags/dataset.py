@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pathfuse.cohort.cohort import Rows
+from pathfuse.cohort import Positions
 from pathfuse.core import SlideInfo
 from pathfuse.data.bags.features import Slides
 from pathfuse.data.bags.packed import CaseFacts, PackedSet, Sampling
@@ -35,7 +35,7 @@ class BagSet(PackedSet[SlideFeatures]):
         slides: Sequence[Mapping[str, Slides]],
         widths: Mapping[str, int],
         facts: CaseFacts,
-        index: Rows,
+        index: Positions,
         *,
         sampling: Sampling,
         dtype: torch.dtype,
@@ -47,7 +47,7 @@ class BagSet(PackedSet[SlideFeatures]):
     def _empty(self, modality: str, patches: int) -> Tensor:
         return allocate((patches, self.widths[modality]), self.dtype)  # (T, D)
 
-    def _read_into(self, out: Tensor, slide: SlideFeatures, rows: Rows | None, modality: str) -> Tensor | None:
+    def _read_into(self, out: Tensor, slide: SlideFeatures, rows: Positions | None, modality: str) -> Tensor | None:
         slide.features.read_into(out, rows)
         _refuse_not_finite(slide.path, out, rows)
         return slide.level0_coords(rows)

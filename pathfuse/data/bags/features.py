@@ -35,7 +35,6 @@ def open_bags(
     modalities: Sequence[str],
     *,
     missing: Literal["error", "allow"] | None,
-    labels: Literal["required", "optional"],
     require: Sequence[Fact] = (),
     patch_size_level0: float | None = None,
 ) -> BagTable:
@@ -46,7 +45,6 @@ def open_bags(
         modalities: stains to read.
         missing: `error`: every case must have every stain; `allow`: a stain may be missing everywhere; None: every
             stain must be there for some case.
-        labels: whether a case without a label is an error.
         require: facts that every slide must state.
         patch_size_level0: where the files do not say.
 
@@ -59,7 +57,6 @@ def open_bags(
         modalities,
         lambda case, m: _open(case, m, require, patch_size_level0),
         missing=missing,
-        labels=labels,
     )
     notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides)]
     widths = {m: _check_stain(m, [s for own in slides.values() for s in own.get(m, ())]) for m in modalities}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pathfuse.cohort.cohort import Cohort, Rows
+from pathfuse.cohort import Cohort, Positions
 from pathfuse.core import Bags, Batch, SlideInfo
 from pathfuse.data.loading.sampler import Item
 from pathfuse.errors import PathfuseError
@@ -34,7 +34,7 @@ class Sampling:
     seed: int = 0
     by_epoch: bool = True
 
-    def rows(self, lengths: Sequence[int], epoch: int, case: int, stain: int) -> list[Rows | None]:
+    def rows(self, lengths: Sequence[int], epoch: int, case: int, stain: int) -> list[Positions | None]:
         """Per slide, the rows to read in file order, None for all. A function of seed, epoch, case and stain alone."""
         total = sum(lengths)
         if self.patches is None or self.patches >= total:
@@ -57,15 +57,14 @@ class CaseFacts:
         patient_ids: whose they are.
     """
 
-    targets: Rows
+    targets: Positions
     case_ids: Sequence[str]
     patient_ids: Sequence[str]
 
     @classmethod
     def of(cls, cohort: Cohort) -> CaseFacts:
         """Those of a cohort."""
-        cases = cohort.cases
-        return cls(cohort.targets(), [case.case_id for case in cases], [case.patient_id for case in cases])
+        return cls(cohort.table.targets(), [case.case_id for case in cohort], [case.patient_id for case in cohort])
 
 
 class PackedSet(Dataset[Batch | PathfuseError], Generic[S]):
@@ -87,7 +86,7 @@ class PackedSet(Dataset[Batch | PathfuseError], Generic[S]):
         slides: Sequence[Mapping[str, tuple[S, ...]]],
         modalities: Sequence[str],
         facts: CaseFacts,
-        index: Rows,
+        index: Positions,
         *,
         sampling: Sampling,
     ) -> None:
@@ -128,7 +127,7 @@ class PackedSet(Dataset[Batch | PathfuseError], Generic[S]):
         """Room for the patches of a bag, (T, ...)."""
 
     @abstractmethod
-    def _read_into(self, out: Tensor, slide: S, rows: Rows | None, modality: str) -> Tensor | None:
+    def _read_into(self, out: Tensor, slide: S, rows: Positions | None, modality: str) -> Tensor | None:
         """Reads some or all patches of a slide into `out` and returns their level-0 places, (k, 2), if known."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pathfuse.cohort.cohort import Rows
+from pathfuse.cohort import Positions
 from pathfuse.core import Batch
 from pathfuse.data.bags.dataset import BagSet
 from pathfuse.data.bags.features import Slides
@@ -43,10 +43,10 @@ class ClassPairs:
     def __init__(
         self,
         origin: Path,
-        targets: Rows,
+        targets: Positions,
         classes: Sequence[str],
         lends: Mapping[str, npt.NDArray[np.bool_]],
-        index: Rows,
+        index: Positions,
         *,
         seed: int,
         static: bool,
@@ -77,7 +77,7 @@ class ClassPairs:
     def __len__(self) -> int:
         return self.each * len(self.pools)
 
-    def draw(self, epoch: int) -> Rows:
+    def draw(self, epoch: int) -> Positions:
         """(N, M) in the order of the classes: of which case each of the M stains is taken."""
         random = np.random.default_rng([self.seed, 0 if self.static else epoch, 2])
         blocks = [

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfuse.cohort.cohort import Rows
+from pathfuse.cohort import Positions
 from pathfuse.core import SlideInfo
 from pathfuse.data.bags.packed import CaseFacts, PackedSet, Sampling
 from pathfuse.data.bags.tiles import SlideTiles
@@ -59,7 +59,7 @@ class TileSet(PackedSet[SlideTiles]):
         slides: Sequence[Mapping[str, tuple[SlideTiles, ...]]],
         look: TileLook,
         facts: CaseFacts,
-        index: Rows,
+        index: Positions,
         *,
         sampling: Sampling,
         augment: Augmenter | None = None,
@@ -71,7 +71,7 @@ class TileSet(PackedSet[SlideTiles]):
     def _empty(self, modality: str, patches: int) -> Tensor:
         return torch.empty(patches, 3, self.look.size_px, self.look.size_px)  # (T, 3, H, W)
 
-    def _read_into(self, out: Tensor, slide: SlideTiles, rows: Rows | None, modality: str) -> Tensor:
+    def _read_into(self, out: Tensor, slide: SlideTiles, rows: Positions | None, modality: str) -> Tensor:
         coords = slide.coords if rows is None else slide.coords[rows]
         stain = self.look.stains[modality]
         for image, (x, y) in zip(out.numpy(), coords.tolist(), strict=True):

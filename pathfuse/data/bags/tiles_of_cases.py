@@ -48,7 +48,6 @@ def place_tiles(
     grid: PatchGrid,
     cache: Path,
     missing: Literal["error", "allow"] | None,
-    labels: Literal["required", "optional"],
 ) -> TileTable:
     """Places the patches of every slide and checks the cohort.
 
@@ -59,7 +58,6 @@ def place_tiles(
         grid: size and spacing of the patches.
         cache: folder of places that were found before.
         missing: see `bagged_cases`.
-        labels: see `bagged_cases`.
 
     Raises:
         ImageError: for a slide that cannot be read.
@@ -86,16 +84,16 @@ def place_tiles(
     lost = [f"{file.path.name} ({modality})" for modality, file in wanted if placed[modality, file] is None]
     if lost and len(lost) == len(wanted):
         raise CaseTableError(
-            f"{table.origin.name}: no slide has a file in data.stores, first {lost[0]}. Feature files are named after "
-            "their slides; correct the folders."
+            f"{table.origin.name}: no slide has a file in cohort.stores, first {lost[0]}. Feature files are "
+            "named after their slides; correct the folders."
         )
 
     def slides_of(case: Case, modality: str) -> tuple[SlideTiles, ...]:
         several = [placed[modality, file] for file in case.files[modality]]
         return tuple(tiles for tiles in several if tiles is not None)
 
-    kept, slides = bagged_cases(table, modalities, slides_of, missing=missing, labels=labels)
-    notes = [f"{len(lost)} slides have no file in data.stores and are left out: {listed(lost)}."] if lost else []
+    kept, slides = bagged_cases(table, modalities, slides_of, missing=missing)
+    notes = [f"{len(lost)} slides have no file in cohort.stores and are left out: {listed(lost)}."] if lost else []
     return TileTable(replace(kept, notes=(*kept.notes, *notes)), slides)
 
 

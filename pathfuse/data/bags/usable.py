@@ -28,7 +28,6 @@ def bagged_cases(
     slides_of: Callable[[Case, str], tuple[S, ...]],
     *,
     missing: Literal["error", "allow"] | None,
-    labels: Literal["required", "optional"],
 ) -> tuple[CaseTable, dict[str, Mapping[str, tuple[S, ...]]]]:
     """The cases that have a patch, and per case and stain its slides with at least one.
 
@@ -38,7 +37,6 @@ def bagged_cases(
         slides_of: opens the slides of a case and a stain that it has files of.
         missing: `error`: every case must have every stain; `allow`: a stain may be missing everywhere; None: every
             stain must be there for some case.
-        labels: whether a case without a label is an error.
 
     Raises:
         CaseTableError: for a case or stain that lacks what is asked of it.
@@ -52,8 +50,6 @@ def bagged_cases(
         slides[case.case_id] = {m: several for m, several in filled.items() if several}
     usable = [case for case in table.cases if slides[case.case_id]]
     _check_missing(table, usable, slides, modalities, missing)
-    if labels == "required":
-        _check_labels(table.origin, usable)
     notes = list(table.notes)
     if empty:
         notes.append(f"{len(empty)} slides have no patch and count as absent: {listed(empty)}.")
@@ -101,12 +97,3 @@ def _check_missing(
                 f"{name}: no case has {modality!r}; there is {', '.join(table.modalities) or 'no stain'}. Correct "
                 "data.modalities, or accept it with `missing: allow`."
             )
-
-
-def _check_labels(origin: Path, cases: Sequence[Case]) -> None:
-    bare = [case.case_id for case in cases if not case.label]
-    if bare:
-        raise CaseTableError(
-            f"{origin.name}: {len(bare)} cases have no label, first {bare[0]}. Fill in the label column, or accept "
-            "them with `labels: optional`."
-        )

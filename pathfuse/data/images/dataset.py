@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from pathfuse.cohort.cohort import Rows
+from pathfuse.cohort import Positions
 from pathfuse.core import Batch
 from pathfuse.data.images.augment import Augmenter
 from pathfuse.data.loading.sampler import Item
@@ -47,11 +47,11 @@ class PairedImages(Dataset[Batch]):
     def __init__(
         self,
         images: Mapping[str, ImageRows],
-        rows: Mapping[str, Rows],
-        targets: Rows,
+        rows: Mapping[str, Positions],
+        targets: Positions,
         case_ids: Sequence[str],
         patient_ids: Sequence[str],
-        index: Rows,
+        index: Positions,
         *,
         size_px: int,
         augment: Augmenter | None = None,
@@ -90,14 +90,14 @@ class PairedImages(Dataset[Batch]):
             torch.from_numpy(index),
         )
 
-    def _gather_all(self, index: Rows) -> dict[str, Tensor]:
+    def _gather_all(self, index: Positions) -> dict[str, Tensor]:
         if get_worker_info() is not None:
             return {modality: self._gather(modality, index) for modality in self.rows}
         # Copying leaves the interpreter free, so the stains are gathered side by side where nothing else runs.
         gathered = _threads().map(partial(self._gather, index=index), self.rows)
         return dict(zip(self.rows, gathered, strict=True))
 
-    def _gather(self, modality: str, index: Rows) -> Tensor:
+    def _gather(self, modality: str, index: Positions) -> Tensor:
         rows = self.rows[modality][index].tolist()
         values = torch.from_numpy(np.empty((len(rows), 3, self.size_px, self.size_px), dtype=np.float32))
         if get_worker_info() is not None:
@@ -115,7 +115,11 @@ class PairedImages(Dataset[Batch]):
 
     @staticmethod
     def _augment(
-        augment: Augmenter, x: Mapping[str, Tensor], present: Mapping[str, Tensor], epochs: Sequence[int], index: Rows
+        augment: Augmenter,
+        x: Mapping[str, Tensor],
+        present: Mapping[str, Tensor],
+        epochs: Sequence[int],
+        index: Positions,
     ) -> None:
         for place, (epoch, case) in enumerate(zip(epochs, index.tolist(), strict=True)):
             here = [modality for modality in x if present[modality][place]]

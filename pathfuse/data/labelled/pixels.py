@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pathfuse.cohort.table import CaseTable
+from pathfuse.cohort import Case
+from pathfuse.cohort.patch_camelyon import dataset
 from pathfuse.data.images.dataset import ImageRows
 from pathfuse.data.images.decode import Pixels, decode, image_size
 from pathfuse.data.images.prepare import fitted
-from pathfuse.store.rows import HDF5, Stamp, refuse_changed, unreadable
+from pathfuse.store.rows import HDF5, Stamp, open_hdf5, refuse_changed, unreadable
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,15 @@ class Hdf5Block:
 
 @dataclass(frozen=True)
 class Hdf5Images:
-    """Patches that are rows of HDF5 files, one file after the other.
+    """Patches that are rows of HDF5 files.
 
     Attributes:
-        blocks: the files.
+        blocks: the files, by their path.
+        places: of every patch, its file and its row there.
     """
 
-    blocks: Sequence[Hdf5Block]
+    blocks: Mapping[Path, Hdf5Block]
+    places: Sequence[tuple[Path, int]]
 
     def read(self, row: int) -> Pixels:
         """One patch, (H, W, 3).
@@ -89,28 +92,40 @@ class Hdf5Images:
         Raises:
             StoreError: if its file changed, was cut off or removed.
         """
-        for block in self.blocks:
-            if row < block.shape[0]:
-                return block.read(row)
-            row -= block.shape[0]
-        raise IndexError("there is no such patch")
+        path, place = self.places[row]
+        return self.blocks[path].read(place)
 
     def edge_px(self) -> int:
         """The shorter edge of the first patch."""
-        return min(self.blocks[0].shape[1:3])
+        return min(self.blocks[self.places[0][0]].shape[1:3])
 
 
-@dataclass(frozen=True)
-class LabelledSource:
-    """Labelled patches as they were found.
+def images_of(cases: Sequence[Case], modality: str) -> FileImages | Hdf5Images:
+    """The images of some cases, one each, in their order.
 
-    Attributes:
-        table: a case per patch.
-        images: their pixels, in the order of the table.
+    Raises:
+        StoreError: if an HDF5 file cannot be opened.
     """
+    places = [(case.files[modality][0].path, case.row) for case in cases]
+    if all(row is None for _, row in places):
+        return FileImages([path for path, _ in places])
+    rows = [(path, row) for path, row in places if row is not None]
+    return Hdf5Images({path: hdf5_block(path) for path in dict.fromkeys(path for path, _ in rows)}, rows)
 
-    table: CaseTable
-    images: FileImages | Hdf5Images
+
+def hdf5_block(path: Path) -> Hdf5Block:
+    """The patches of an HDF5 file, by its header.
+
+    Raises:
+        StoreError: if it cannot be opened.
+    """
+    try:
+        stamp = Stamp.of(path)
+        with open_hdf5(str(path)) as file:
+            patches = dataset(file, "x", path)
+            return Hdf5Block(path, stamp, patches.shape, patches.id.get_offset())
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 @dataclass(frozen=True)

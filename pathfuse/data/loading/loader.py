@@ -29,6 +29,7 @@ def case_loader(
     batch_size: int,
     num_workers: int,
     seed: int,
+    pin_memory: bool | None = None,
     drop_last: bool = False,
     persistent: bool = True,
 ) -> CaseLoader:
@@ -40,6 +41,7 @@ def case_loader(
         batch_size: cases per batch.
         num_workers: processes that load, no more than there are batches; 0 loads in this one.
         seed: of the processes.
+        pin_memory: put batches where a GPU reads them faster; None does where there is one.
         drop_last: leave an incomplete last batch out.
         persistent: keep the processes from epoch to epoch.
     """
@@ -50,7 +52,7 @@ def case_loader(
         sampler=sampler,
         num_workers=workers,
         collate_fn=_as_is,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         drop_last=drop_last,
         persistent_workers=persistent and workers > 0,
         generator=torch.Generator().manual_seed(seed),  # the global one must not depend on the loader
