@@ -49,6 +49,17 @@ TRAINER_DEFAULTS: Config = {
 }
 
 
+Instantiator = tuple[Callable[..., None], type, bool]
+
+
+def _nothing(kind: type, *args: object, **options: object) -> None:
+    """Stands for a part that is not to be built."""
+
+
+# Cohort and loading are groups of the parser, and so are model and trainer, without which data is made.
+_WITHOUT_MODEL: list[Instantiator] = [(_nothing, Task, True), (_nothing, Trainer, True)]
+
+
 class StageParser(LightningArgumentParser):
     """A parser whose errors are one line with the key, the reason and a guess."""
 
@@ -77,11 +88,8 @@ class StageCLI(LightningCLI):
         try:
             super().__init__(
                 Task,
-                CaseData,
-                subclass_mode_data=True,
                 save_config_callback=None,
                 seed_everything_default=False,
-                trainer_defaults=dict(TRAINER_DEFAULTS),
                 parser_class=StageParser,
                 parser_kwargs={"allow_abbrev": False, "usage": USAGE, "description": "Options of every stage:"},
                 args=["--config", yaml.safe_dump(config), *overrides],
@@ -98,7 +106,6 @@ class StageCLI(LightningCLI):
         """Adds what a stage has besides model, data and trainer: who is in the cohort, and how it is loaded."""
         parser.add_class_arguments(Cohort, "cohort", fail_untyped=True, sub_configs=False)
         parser.add_class_arguments(Loading, "loading", fail_untyped=True, sub_configs=False)
-        parser.link_arguments("cohort", "data.init_args.cohort", self._for_stage, apply_on="instantiate")
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
         parser.add_argument(
             "--optimizer",
@@ -109,6 +116,13 @@ class StageCLI(LightningCLI):
         parser.add_argument(
             "--lr_scheduler", type=LRSchedulerCallable | None, default=None, help="Learning-rate schedule, per epoch."
         )
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds trainer and model as Lightning does, and data as a slot that is filled with the cohort."""
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{key}": value for key, value in TRAINER_DEFAULTS.items()})
+        parser.add_lightning_class_args(Task, "model")
+        parser.add_argument("--data", type=Callable[[Cohort], CaseData], required=True, help="What a batch is.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses without Lightning's warning about `sys.argv`, which belongs to the front door."""
@@ -132,8 +146,8 @@ class StageCLI(LightningCLI):
 
     def make_data(self) -> CaseData:
         """The stage's data module."""
-        made = self._instantiate("cohort", "loading", "data")
-        data: CaseData = made.data
+        made = self._instantiate("cohort", "loading", "data", instantiators=_WITHOUT_MODEL)
+        data: CaseData = made.data(made.cohort.with_labels() if self.needs_labels else made.cohort)
         data.loading = made.loading
         return data
 
@@ -145,23 +159,15 @@ class StageCLI(LightningCLI):
         said = getattr(objective, "needs_labels", None)
         return bool(getattr(head, "needs_labels", True) if said is None else said)
 
-    def _for_stage(self, cohort: Cohort) -> Cohort:
-        return cohort.with_labels() if self.needs_labels else cohort
-
     def _check_data(self) -> None:
-        """Refuses data without a cohort, which jsonargparse's link by name would drop or ignore silently.
+        """Refuses a data module whose first argument is not the cohort.
 
         Raises:
-            RecipeError: if the data module takes no cohort, or the recipe sets it below `data`.
+            RecipeError: naming the data module.
         """
-        data = self.config.get("data")
-        kind = _named_class(data)
-        if kind is None:
-            return
-        leading = next(
-            (p.name for p in list(signature(kind).parameters.values())[:1] if p.kind is not p.KEYWORD_ONLY), ""
-        )
-        if leading != "cohort":
+        kind = _named_class(self.config.get("data"))
+        leading = next(iter(signature(kind).parameters.values()), None) if kind else None
+        if kind and (leading is None or leading.name != "cohort" or leading.kind is leading.KEYWORD_ONLY):
             raise RecipeError(
                 f"{kind.__name__} takes no cohort. The constructor of a data module is (cohort, *, ...): it is given "
                 "the cases as its first argument, under that name."
@@ -189,11 +195,13 @@ class StageCLI(LightningCLI):
             reason = str(error).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
 
-    def _instantiate(self, *keys: str) -> Namespace:
+    def _instantiate(self, *keys: str, instantiators: list[Instantiator] | None = None) -> Namespace:
         part = Namespace(**{key: self.config[key] for key in keys})  # type: ignore[no-untyped-call]
         try:
             with trusted_imports():
-                made: Namespace = self.parser.instantiate(part, instantiate_groups=False)
+                made: Namespace = self.parser.instantiate(
+                    part, instantiate_groups=instantiators is not None, instantiators=instantiators
+                )
                 return made
         except PathfuseError:
             raise
