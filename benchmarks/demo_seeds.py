@@ -28,7 +28,7 @@ COMPARED = {"corranet": "he", "he_only": "he", "ihc_only": "ihc", "he_ihc": "he+
 def balanced_accuracy(recipe: str, subset: str, seed: int, folder: Path, epochs: int | None) -> float:
     """Trains and tests one recipe with one seed; `epochs` shortens the classifier's training."""
     out = folder / f"{recipe}-{seed}"
-    words = [f"--seed={seed}", f"--data.seed={seed}", f"--out={out}"]
+    words = [f"--seed={seed}", f"--loading.seed={seed}", f"--out={out}"]
     if epochs is not None:
         stage = "predict." if recipe == "corranet" else ""
         words += [f"--{stage}trainer.max_epochs={epochs}", f"--{stage}lr_scheduler.T_max={epochs}"]

@@ -46,7 +46,7 @@ def anonymous_bytes(root: int) -> int:
 
 def fit(root: Path, work: Path) -> tuple[float, int]:
     """Seconds and peak anonymous memory of one epoch per stage."""
-    words = ["--recipe", "corranet", f"--data.root={root}", f"--data.cache={work / 'cache'}", "--trainer.max_epochs=1"]
+    words = ["--recipe", "corranet", f"--cases={root}", f"--cohort.cache={work / 'cache'}", "--trainer.max_epochs=1"]
     command = [sys.executable, "-m", "pathfuse", "fit", *words, *WORDS, f"--out={work / 'run'}"]
     began, peak = time.monotonic(), 0
     with (work / "log.txt").open("w") as log:
@@ -61,7 +61,11 @@ def fit(root: Path, work: Path) -> tuple[float, int]:
 
 def loader_wait(root: Path, work: Path) -> float:
     """Share of the second epoch of the correlate stage that is spent waiting for the next batch."""
-    options = [("data.root", str(root)), ("data.cache", str(work / "cache")), ("correlate.model.encoder.stem", "none")]
+    options = [
+        ("cohort.cases", str(root)),
+        ("cohort.cache", str(work / "cache")),
+        ("correlate.model.encoder.stem", "none"),
+    ]
     plan = Plan.parse(compose([find_recipe("corranet")], [], options))
     data, task = plan.data_of("correlate"), plan.task_of("correlate", lambda name: plan.untrained(name, "correlate"))
     optimizer = torch.optim.Adam(task.parameters())

@@ -35,7 +35,7 @@ from pathfuse.demo.bags import TRUTH, DemoBags, write_bags
 
 PATIENTS = 240
 OPTIONS = {"missing": {"he": 0.15, "ihc": 0.15}, "val_fraction": 0.0, "test_fraction": 0.4}
-COMMON = "--layer=demo --data.num_workers=0 --data.val_fraction=0 --data.missing=allow".split()
+COMMON = "--layer=demo --loading.num_workers=0 --cohort.val_fraction=0 --cohort.missing=allow".split()
 # Beside the published losses, H&E learns from the label too, and IHC is hidden from some training cases.
 WSMCL = [
     "--recipe=wsmcl",
@@ -65,9 +65,9 @@ def one(variant: str, seed: int, cohort: str, epochs: int | None) -> Numbers:
     length = epochs or EPOCHS[variant.split(",")[0]]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        words = [*VARIANTS[variant], *COMMON, f"--data.root={cohort}", f"--trainer.max_epochs={length}"]
+        words = [*VARIANTS[variant], *COMMON, f"--cohort.cases={cohort}", f"--trainer.max_epochs={length}"]
         with (work / "log.txt").open("w") as log, redirect_stdout(log):
-            code = pathfuse(["fit", *words, f"--seed={seed}", f"--data.seed={seed}", f"--out={work / 'run'}"])
+            code = pathfuse(["fit", *words, f"--seed={seed}", f"--loading.seed={seed}", f"--out={work / 'run'}"])
         if code:
             sys.exit((work / "log.txt").read_text())
         metrics = json.loads((work / "run" / "metrics.json").read_text(encoding="utf-8"))

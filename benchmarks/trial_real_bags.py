@@ -37,7 +37,8 @@ from pathfuse.cli import main as pathfuse
 DATA = Path(os.environ.get("PATHFUSE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 # Small cohorts: a narrow model, more decay and dropout than the recipe's, one length of training for all.
 WORDS = (
-    "--recipe=attention_mil --data.modalities=[ihc] --data.num_workers=0 --data.val_fraction=0 --data.batch_size=4 "
+    "--recipe=attention_mil --data.modalities=[ihc] --loading.num_workers=0 --cohort.val_fraction=0 "
+    "--loading.batch_size=4 "
     "--model.encoder.dim=64 --model.encoder.dropout=0.25 --model.fusion.hidden=64 --optimizer.lr=1e-3 "
     "--optimizer.weight_decay=5e-3 --trainer.callbacks=null --trainer.max_epochs=40"
 ).split()
@@ -94,9 +95,9 @@ def by_attention(data: BagCohort, fold: np.ndarray, number: int, variant: str, s
                 np.save(work / f"{index}.npy", scaled[data.bag == index])
                 part = "test" if test[index] else "train"
                 table.writerow([index, f"g{data.group[index]}", "ihc", f"{index}.npy", f"class {label}", part])
-        words = ["fit", *WORDS, *VARIANTS[variant], f"--data.cases={work / 'cases.csv'}", f"--out={work / 'run'}"]
+        words = ["fit", *WORDS, *VARIANTS[variant], f"--cohort.cases={work / 'cases.csv'}", f"--out={work / 'run'}"]
         with (work / "log.txt").open("w") as log, redirect_stdout(log):
-            code = pathfuse([*words, f"--seed={seed}", f"--data.seed={seed}"])
+            code = pathfuse([*words, f"--seed={seed}", f"--loading.seed={seed}"])
         if code:
             sys.exit((work / "log.txt").read_text())
         with (work / "run" / "predictions.csv").open(newline="") as file:

@@ -66,9 +66,11 @@ def cases(tmp_path: Path) -> Path:
 
 
 SMALL = """
+cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {cases: CASES, size_px: 32, batch_size: 4, num_workers: 0, normalise: []}
+  init_args: {size_px: 32, normalise: []}
+loading: {batch_size: 4, num_workers: 0}
 stages:
   correlate:
     model:

@@ -45,7 +45,7 @@ def study(words: list[str]) -> int:
     if has_layer(path, "demo") and "demo" not in layers and uses_demo(found, rest):
         chosen, rest = read_study(path, [*layers, "demo"])
         found = _changed(chosen, line)
-        print(f"note: no data root: using the built-in demo cohort with the demo layer of {path.name} (smaller sizes)")
+        print(f"note: no cases: using the built-in demo cohort with the demo layer of {path.name} (smaller sizes)")
     return _run(found, Path(out) if out else Path("runs") / path.stem, how, rest)
 
 

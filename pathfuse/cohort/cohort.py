@@ -19,6 +19,7 @@ from pathfuse.cohort.sources import read_source
 from pathfuse.cohort.split_rows import Folds
 from pathfuse.cohort.stores import read_unpaired
 from pathfuse.cohort.table import Case, CaseTable
+from pathfuse.cohort.vectors import VectorTable, read_vectors
 from pathfuse.demo.cohort import Pictures
 from pathfuse.demo.options import DemoCohort
 from pathfuse.errors import CaseTableError, RecipeError
@@ -36,6 +37,9 @@ class Cohort:
             What it was taken for is said. Per stain, a label table each: then cases of different tables are different
             patients. Null, without `stores`, takes the demo cohort.
         stores: per stain, the folder of the feature files that go with a label table, or with slides.
+        vectors: per modality, a CSV of numbers and categories with a row per `case_id` or `patient_id`, such as
+            clinical columns. Numbers are standardised and categories encoded on the training part; what is unknown or
+            missing is masked. A relative path is looked for here, and else beside the cases.
         groups: CSV `file,group` that names the slide or patient behind each file of a folder.
         label_column: column of the labels in a label table.
         label_map: merges labels: `zero_low_high` or `positive`, with `_ish` by the column `ish` where a 2+ needs it, or
@@ -58,6 +62,7 @@ class Cohort:
 
     cases: str | dict[str, str] | None = None
     stores: dict[str, str] | None = None
+    vectors: dict[str, str] | None = None
     groups: str | None = None
     label_column: str = "label"
     label_map: NamedMap | dict[str, str] | None = None
@@ -143,6 +148,24 @@ class Cohort:
         if self.cache is not None:
             return Path(self.cache)
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pathfuse"
+
+    @property
+    def training(self) -> list[Case]:
+        """The cases of the training part."""
+        return [case for case in self if case.split == "train"]
+
+    @cached_property
+    def vector_tables(self) -> dict[str, VectorTable]:
+        """Per modality of `vectors`, its table.
+
+        Raises:
+            CaseTableError: if one cannot be read.
+        """
+        beside = self.origin if self.origin.is_dir() else self.origin.parent
+        return {
+            name: read_vectors(Path(file) if Path(file).exists() else beside / file)
+            for name, file in (self.vectors or {}).items()
+        }
 
     # --- other cohorts made of this one ---
 

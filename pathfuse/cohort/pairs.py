@@ -195,7 +195,7 @@ def _unlabelled(
     if bare:
         yield (
             f"{root}: {len(bare)} names hold no score: {_listed(bare)}. Name files NNNNN_split_SCORE.png, "
-            "or accept cases without a label with `labels: optional`."
+            "or train with a head that needs no labels."
         )
 
 

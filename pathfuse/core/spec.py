@@ -17,8 +17,8 @@ class Column:
 
     Attributes:
         name: of the column in the table.
-        kind: `number` is one entry, `(value - mean) / deviation`; `category` is one entry per category, 1 where it is
-            the cell's and 0 elsewhere.
+        kind: `number` is two entries, `(value - mean) / deviation` and 1, both 0 where it is unknown; `category` is one
+            entry per category, 1 where it is the cell's and 0 elsewhere.
         mean: of the numbers of the training part.
         deviation: standard deviation of the numbers of the training part, above 0.
         categories: the texts of the training part, in the order of their entries.
@@ -33,7 +33,7 @@ class Column:
     @property
     def width(self) -> int:
         """Entries that the column takes in the vector."""
-        return 1 if self.kind == "number" else len(self.categories)
+        return 2 if self.kind == "number" else len(self.categories)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from pathfuse.data.loading.balanced import BalancedSampler
 from pathfuse.data.loading.loader import case_loader
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.loading.sampler import EpochSampler
+from pathfuse.data.vectors import Vectors, WithVectors, vectors_of
 from pathfuse.errors import CaseTableError, PathfuseError, RecipeError
 
 Part = Literal["train", "val", "test", "predict"]
@@ -73,11 +75,12 @@ class CaseData(LightningDataModule, ABC):
     def spec(self) -> DataSpec:
         """The sizes components are built from, the classes, and the labelled training cases of each class."""
         table = self.cohort.table
-        return DataSpec(tuple(self.modality_specs()), table.classes, table.class_counts())
+        vectors = [vectors.spec for vectors in self._vectors]
+        return DataSpec((*self.modality_specs(), *vectors), table.classes, table.class_counts())
 
     def notes(self) -> list[str]:
         """Lines to read before trusting a number, for example that patches of one slide may lie in two parts."""
-        return list(self.cohort.notes)
+        return [*self.cohort.notes, *(note for vectors in self._vectors for note in vectors.notes)]
 
     def picture(self, case_id: str) -> dict[str, Pixels]:
         """Per stain that a case has, a picture (H, W, 3) of at most 512 px; empty where there are only features.
@@ -136,8 +139,13 @@ class CaseData(LightningDataModule, ABC):
         """Every case in table order, whatever its part."""
         return self._loader(np.arange(len(self.cohort)), "predict")
 
+    @cached_property
+    def _vectors(self) -> list[Vectors]:
+        return vectors_of(self.cohort, self.made_for)
+
     def _loader(self, index: Positions, part: Part) -> DataLoader[Batch]:
         data = self.dataset(index, part)
+        data = WithVectors(data, self._vectors) if self._vectors else data
         sampler, size = self.sampler(data, index, part), self.loading.batch_size
         return case_loader(
             data,

@@ -80,7 +80,7 @@ def predict_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> 
     trainer.predict(task, datamodule=data, return_predictions=False)
     if not task.collected:
         needs = ", ".join(task.given or task.model.reads)
-        raise RunError(f"no case has a stain that this model reads ({needs}). Check the data root or case table.")
+        raise RunError(f"no case has a stain that this model reads ({needs}). Check cohort.cases.")
     if trainer.is_global_zero:
         _write_predictions(out, task, data, Calibrators.of_checkpoint(checkpoint, task.spec.classes))
         seal_results(out, checkpoint, data)

@@ -31,16 +31,16 @@ from tests.store.foreign import clam, features, grid, trident
 
 # Options put behind the page's own, where the last one wins. They make the work smaller and change nothing else.
 SMALL_DATA = [
-    "--data.demo.patients=16",
-    "--data.demo.cases_per_patient=2",
-    "--data.demo.size_px=32",
+    "--cohort.demo.patients=16",
+    "--data.pictures.cases_per_patient=2",
+    "--data.pictures.size_px=32",
     "--data.size_px=32",
-    "--data.num_workers=0",
+    "--loading.num_workers=0",
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=2",
 ]
-SMALL_BAGS = ["--data.demo.patients=16", "--data.demo.grid=3", "--trainer.max_epochs=1"]
-SMALL_SLIDES = ["--data.demo.patients=16", "--data.demo.slide_px=128", "--data.size_px=32", "--trainer.max_epochs=1"]
+SMALL_BAGS = ["--cohort.demo.patients=16", "--data.pictures.grid=3", "--trainer.max_epochs=1"]
+SMALL_SLIDES = ["--cohort.demo.patients=16", "--data.pictures.slide_px=128", "--data.size_px=32", "--trainer.max_epochs=1"]
 ONE_STAGE = ["--model.encoder.backbone.name=test_resnet", "--model.encoder.backbone.weights=random"]
 TWO_STAGES = [
     "--correlate.trainer.max_epochs=1",
@@ -50,11 +50,11 @@ TWO_STAGES = [
     "--predict.model.encoder.backbone.weights=random",
 ]
 SMALL_RUNS = [
-    "--data.demo.patients=16",
-    "--data.demo.cases_per_patient=2",
-    "--data.demo.size_px=32",
+    "--cohort.demo.patients=16",
+    "--data.pictures.cases_per_patient=2",
+    "--data.pictures.size_px=32",
     "--data.size_px=32",
-    "--data.num_workers=0",
+    "--loading.num_workers=0",
     "--last.trainer.max_epochs=1",
     "--last.model.encoder.backbone.name=test_resnet",
 ]
@@ -73,7 +73,7 @@ SMALLER = {
     **dict.fromkeys(("abmil", "clam", "dsmil", "dtfd_mil", "transmil", "cross_attention_mil"), SMALL_BAGS),
     "he_her2net_like": SMALL_DATA + ONE_STAGE,
     "hahnet_like": SMALL_DATA + ONE_STAGE,
-    "patch_pretrain": ["--data.demo.patients=12", "--data.demo.cases_per_patient=1", "--trainer.max_epochs=1"],
+    "patch_pretrain": ["--cohort.demo.patients=12", "--data.pictures.cases_per_patient=1", "--trainer.max_epochs=1"],
     "tiny": SMALL_DATA,  # of the plug-in template
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,

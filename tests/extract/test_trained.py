@@ -20,7 +20,7 @@ from tests.conftest import PROJECT_ROOT, write_cases
 from tests.slides.drawing import section, write_pyramid
 
 RECIPE = str(PROJECT_ROOT / "recipes" / "patch_pretrain.yaml")
-SMALL = ["--layer", "demo", "--trainer.max_epochs=1", "--data.num_workers=0"]
+SMALL = ["--layer", "demo", "--trainer.max_epochs=1", "--loading.num_workers=0"]
 
 
 def write_patches(root: Path) -> Path:
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrain")
     patches = str(write_patches(folder / "patches"))
     out = folder / "shades"
-    assert main(["fit", "--recipe", RECIPE, *SMALL, "--data.root", patches, "--out", str(out)]) == 0
+    assert main(["fit", "--recipe", RECIPE, *SMALL, "--cohort.cases", patches, "--out", str(out)]) == 0
     return out
 
 

@@ -15,7 +15,12 @@ from pathfuse.registry import table as registry
 from tests.conftest import PROJECT_ROOT
 
 PLUGINS = sorted(path.name for path in (PROJECT_ROOT / "plugins").glob("pathfuse_*"))
-TINY = ("--data.demo.patients=12", "--data.demo.cases_per_patient=1", "--data.size_px=32", "--data.num_workers=0")
+TINY = (
+    "--cohort.demo.patients=12",
+    "--data.pictures.cases_per_patient=1",
+    "--data.size_px=32",
+    "--loading.num_workers=0",
+)
 
 
 def run(*words: str, folder: Path) -> str:

@@ -23,14 +23,14 @@ SMALL = {
     "wsmcl": (*WSMCL, ("model.fusion.k", "3")),
     "wsmcl_released": (*WSMCL, ("model.fusion.k", "3"), ("trainer.precision", "32-true")),
     "attention_mil": (("model.encoder.dim", "8"), ("data.modalities", "[he, ihc]")),
-    "highres_mil": (("model.encoder.dim", "8"), ("data.modalities", "[he, ihc]"), ("data.label_map", "null")),
+    "highres_mil": (("model.encoder.dim", "8"), ("data.modalities", "[he, ihc]"), ("cohort.label_map", "null")),
 }
 every_bag_recipe = pytest.mark.parametrize("recipe", SMALL)
-COMMON = (("data.num_workers", "0"), ("data.batch_size", "4"), ("trainer.max_epochs", "1"))
+COMMON = (("loading.num_workers", "0"), ("loading.batch_size", "4"), ("trainer.max_epochs", "1"))
 
 
 def options(recipe, table, *more):
-    return [("data.cases", str(table)), *COMMON, *SMALL[recipe], *more]
+    return [("cohort.cases", str(table)), *COMMON, *SMALL[recipe], *more]
 
 
 def plan_of(recipe, table, *more):

@@ -113,12 +113,12 @@ def test_a_recipe_of_one_stage_needs_no_stages_key() -> None:
     assert split_stages({"seed": 3, "model": {"x": 1}}, "x") == {ONLY_STAGE: {"seed": 3, "model": {"x": 1}}}
 
 
-@given(st.permutations([("data.root", "X"), ("seed", "3"), ("one.model.x", "1"), ("two.trainer.y", "2")]))
+@given(st.permutations([("cohort.cases", "X"), ("seed", "3"), ("one.model.x", "1"), ("two.trainer.y", "2")]))
 def test_overrides_go_to_their_stage_in_the_order_they_were_written(options: list[tuple[str, str]]) -> None:
     words = sort_overrides(options, ["one", "two"])
     order = [key for key, _ in options]
     for stage, own in (("one", "one.model.x"), ("two", "two.trainer.y")):
-        expected = [key.removeprefix(f"{stage}.") for key in order if key in ("data.root", "seed", own)]
+        expected = [key.removeprefix(f"{stage}.") for key in order if key in ("cohort.cases", "seed", own)]
         assert [word.removeprefix("--").partition("=")[0] for word in words[stage]] == expected
 
 
@@ -137,7 +137,9 @@ SOURCES = st.sampled_from([None, "", "X"])
     in_recipe=st.dictionaries(st.sampled_from(["root", "cases"]), st.none() | st.just("X")),
     in_stage=st.dictionaries(st.sampled_from(["root", "cases"]), st.none() | st.just("X")),
     word=st.none()
-    | st.sampled_from([("data.root", "X"), ("data.cases", "X"), ("two.data.root", "X"), ("data.root", "null")]),
+    | st.sampled_from(
+        [("cohort.cases", "X"), ("cohort.cases", "X"), ("two.cohort.cases", "X"), ("cohort.cases", "null")]
+    ),
 )
 def test_the_demo_layer_applies_itself_if_and_only_if_there_is_no_source(
     tmp_path_factory: pytest.TempPathFactory, in_recipe: dict[str, Any], in_stage: dict[str, Any], word: Any

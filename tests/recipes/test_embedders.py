@@ -19,7 +19,7 @@ EMBEDDERS = {
     "imagenet_pcam": "features_imagenet_pcam",
     "ihc_patches": "features_ihc_patches",
 }
-SMALL = ["--data.num_workers=0", "--data.batch_size=4", "--trainer.max_epochs=1", "--model.encoder.dim=8"]
+SMALL = ["--loading.num_workers=0", "--loading.batch_size=4", "--trainer.max_epochs=1", "--model.encoder.dim=8"]
 
 
 def write_features(root, width=16):
@@ -37,7 +37,7 @@ def write_features(root, width=16):
 def test_each_embedder_is_a_layer_that_names_its_features(layer, tmp_path, monkeypatch):
     write_features(tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = ["--layer", layer, "--data.labels_table=labels.csv", *SMALL, "--out=run"]
+    words = ["--layer", layer, "--cohort.cases=labels.csv", *SMALL, "--out=run"]
     assert main(["fit", "--recipe", str(find_recipe("attention_mil")), *words]) == 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     data = config["data"]["init_args"]
@@ -53,7 +53,7 @@ def test_an_embedder_without_a_table_of_labels_says_what_is_missing(capsys):
     assert main(["fit", "--recipe", "attention_mil", "--layer", "pcam", "--print_config"]) == 0
     assert "demo cohort" not in capsys.readouterr().err
     assert main(["fit", "--recipe", "attention_mil", "--layer", "pcam"]) == 2
-    assert "data.labels_table" in capsys.readouterr().err
+    assert "cohort.cases" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pool", ["AttentionFusion", "MeanPool", "MaxPool"])
@@ -61,7 +61,7 @@ def test_an_embedder_without_a_table_of_labels_says_what_is_missing(capsys):
 def test_every_stain_is_pooled_and_then_joined_by_any_fusion(pool, fusion, tmp_path):
     table = write_bag_table(tmp_path)
     options = [
-        ("data.cases", str(table)), ("data.num_workers", "0"), ("data.modalities", "[he, ihc]"),
+        ("cohort.cases", str(table)), ("loading.num_workers", "0"), ("data.modalities", "[he, ihc]"),
         ("model.encoder.dim", "8"), ("model.fusion", pool), ("model.fusion.fusion", fusion),
     ]  # fmt: skip
     plan = Plan.parse(compose([find_recipe("attention_mil")], [], options))

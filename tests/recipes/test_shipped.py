@@ -17,7 +17,7 @@ from tests.conftest import PROJECT_ROOT
 
 RECIPES = sorted((PROJECT_ROOT / "recipes").glob("*.yaml"))
 # As small as the cohort and its images may be.
-TINY = [("data.demo.patients", "12"), ("data.demo.cases_per_patient", "1"), ("data.num_workers", "0")]
+TINY = [("cohort.demo.patients", "12"), ("data.pictures.cases_per_patient", "1"), ("loading.num_workers", "0")]
 
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
@@ -66,7 +66,7 @@ def test_a_recipe_prints_itself(path: Path, tmp_path: Path, capsys: pytest.Captu
 
 @every_recipe
 def test_the_paper_s_sizes_parse_too(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", "--recipe", path.stem, "--data.root", str(tmp_path), "--print_config"]) == 0
+    assert main(["fit", "--recipe", path.stem, "--cohort.cases", str(tmp_path), "--print_config"]) == 0
     printed = capsys.readouterr().out
     config: dict[str, Any] = yaml.safe_load(printed)
     assert printed.count(f"root: {tmp_path}") == sum("data" in block for block in (config, *config["stages"].values()))

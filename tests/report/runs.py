@@ -21,7 +21,7 @@ from tests.evaluate.runs import CLASSES, write_run
 CONFIG = """# small, resolved
 data:
   class_path: pathfuse.data.paired_patches.PairedPatches
-  init_args: {batch_size: 16}
+loading: {batch_size: 16}
 trainer: {max_epochs: 3}
 seed: 7
 stages:

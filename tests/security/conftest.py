@@ -15,9 +15,11 @@ from pathfuse.cli import main
 Refuse = Callable[..., str]
 
 PLAIN = """
+cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {cases: CASES, size_px: 32, batch_size: 4, num_workers: 0, normalise: []}
+  init_args: {size_px: 32, normalise: []}
+loading: {batch_size: 4, num_workers: 0}
 model:
   encoder:
     class_path: ImageEncoder

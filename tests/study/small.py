@@ -6,9 +6,11 @@ import csv
 from pathlib import Path
 
 RECIPE = """
+cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {cases: CASES, size_px: 32, batch_size: 4, num_workers: 0, normalise: []}
+  init_args: {size_px: 32, normalise: []}
+loading: {batch_size: 4, num_workers: 0}
 model:
   encoder:
     class_path: ImageEncoder

@@ -17,7 +17,7 @@ def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
     done: Path, call: Call, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "external"
-    assert main(["test", str(done), "--data.cases", str(cases), "--out", str(out)]) == 0
+    assert main(["test", str(done), "--cohort.cases", str(cases), "--out", str(out)]) == 0
     assert capsys.readouterr().out.count("WARNING: 8 of 16 test patients have the id of one") == 2
     for variant in ("he", "ihc"):
         joint = rows(out / variant / "predictions.csv")

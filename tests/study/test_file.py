@@ -35,11 +35,11 @@ def test_grids_are_variants_and_options_are_words(tmp_path: Path) -> None:
 
 
 def test_options_with_a_variant_s_name_reach_that_variant(tmp_path: Path) -> None:
-    study = with_options(read(tmp_path, GRID), (("a_*.data.root", "X"), ("seed", "3"), ("d8.data.root", "Y")))
+    study = with_options(read(tmp_path, GRID), (("a_*.cohort.cases", "X"), ("seed", "3"), ("d8.cohort.cases", "Y")))
     assert [v.options[-2:] for v in study.variants if v.name in ("a_ihc", "b_he", "d8")] == [
-        (("data.root", "X"), ("seed", "3")),
+        (("cohort.cases", "X"), ("seed", "3")),
         (("model.loss_weights", '{"kl": 0}'), ("seed", "3")),
-        (("seed", "3"), ("data.root", "Y")),
+        (("seed", "3"), ("cohort.cases", "Y")),
     ]
 
 

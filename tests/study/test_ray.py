@@ -123,7 +123,7 @@ def test_a_machine_that_does_not_fit_the_study_fails_its_runs(tmp_path: Path) ->
     from importlib.metadata import version
 
     splits = tmp_path / "out" / "splits.csv"
-    job = Job("he", 1, 0, 0, (), (), (("data.splits", str(splits)),), Path("out/he/seed1/r0f0"), "")
+    job = Job("he", 1, 0, 0, (), (), (("cohort.folds", str(splits)),), Path("out/he/seed1/r0f0"), "")
     own = version("pathfuse")
     assert "the study was started by 0.0. Install the same" in do_there(job, Start(tmp_path, "0.0")).reason
     assert "has no folder" in do_there(job, Start(tmp_path / "elsewhere", own)).reason

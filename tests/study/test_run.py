@@ -112,7 +112,7 @@ def test_shards_together_are_the_whole_study(
 
 
 def test_a_dry_run_writes_nothing(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("--ihc.trainer.max_epochs=5", "--data.batch_size=2", "--last.model.head.hidden=9", "--dry-run")
+    words = ("--ihc.trainer.max_epochs=5", "--loading.batch_size=2", "--last.model.head.hidden=9", "--dry-run")
     assert call("out", *words) == 0
     said = capsys.readouterr().out
     assert "ihc/seed1/r0f1  to do" in said and "4 runs; nothing was done" in said
@@ -120,7 +120,7 @@ def test_a_dry_run_writes_nothing(call: Call, tmp_path: Path, capsys: pytest.Cap
     he, ihc = (next(line for line in said.splitlines() if line.startswith(f"{name}:")) for name in ("he", "ihc"))
     assert "max_epochs" not in he and "--trainer.max_epochs=5" in ihc
     for line in (he, ihc):
-        assert "--data.batch_size=2" in line and "--train.model.head.hidden=9" in line
+        assert "--loading.batch_size=2" in line and "--train.model.head.hidden=9" in line
 
 
 def test_folds_of_other_patients_are_refused_before_anything_is_written(
@@ -129,7 +129,7 @@ def test_folds_of_other_patients_are_refused_before_anything_is_written(
     folds = tmp_path / "folds.csv"
     assert main(["data", "split", str(cases), "--folds", "2", "--out", str(folds)]) == 0
     folds.write_text(folds.read_text().replace("p000", "p001"))
-    assert call("out", "--splits", str(folds)) == 2
+    assert call("out", "--folds", str(folds)) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "belongs to patient" in error
     assert not (tmp_path / "out").exists()
@@ -154,7 +154,7 @@ def test_a_class_that_is_missing_from_a_part_of_given_folds_is_said_or_refused(
             table.writeheader()
             table.writerows(kept)
         capsys.readouterr()
-        status = call("out", "--splits", str(folds), "--dry-run")
+        status = call("out", "--folds", str(folds), "--dry-run")
         said = capsys.readouterr()
         if part == "test":
             assert status == 0 and "WARNING: repeat 0, fold 0: the test part has no case of 3+" in said.out
@@ -166,7 +166,7 @@ def test_cross_validation_is_a_study_of_one_recipe(here: None, tmp_path: Path, c
     write_study(tmp_path, cases)
     folds, out = tmp_path / "folds.csv", tmp_path / "cv"
     assert main(["data", "split", str(cases), "--folds", "2", "--out", str(folds)]) == 0
-    words = ["--recipe", str(tmp_path / "small_he.yaml"), "--splits", str(folds), "--seeds", "1,2", "--out", str(out)]
+    words = ["--recipe", str(tmp_path / "small_he.yaml"), "--folds", str(folds), "--seeds", "1,2", "--out", str(out)]
     assert main(["crossval", *words]) == 0
     assert (out / "splits.csv").read_bytes() == folds.read_bytes()
     assert {path.parent.relative_to(out).as_posix() for path in out.rglob("predictions.csv")} == {

@@ -25,7 +25,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_embedder_has_its_features_and_all_share_the_scores(
     there: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "transfer_mil", "--data.labels_table", "labels.csv", "--dry-run"]
+    line = ["study", "transfer_mil", "--cohort.cases", "labels.csv", "--dry-run"]
     assert main(line) == 0
     said = capsys.readouterr().out
     assert "demo" not in said and "20 runs; nothing was done" in said
@@ -35,11 +35,11 @@ def test_every_embedder_has_its_features_and_all_share_the_scores(
     (there / "features/20x_224px_0px_overlap/features_pcam").rename(there / "elsewhere")
     assert main(line) == 2
     assert "variant pcam: " in capsys.readouterr().err
-    assert main([*line, "--pcam.data.stores", "{he: elsewhere}"]) == 0
+    assert main([*line, "--pcam.cohort.stores", "{he: elsewhere}"]) == 0
 
 
 def test_without_scores_it_asks_for_them_and_the_demo_is_a_layer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "transfer_mil", "--dry-run"]) == 2
     assert "add data.labels_table" in capsys.readouterr().err
-    assert main(["study", "transfer_mil", "--layer", "demo", "--data.demo.patients=16", "--dry-run"]) == 0
+    assert main(["study", "transfer_mil", "--layer", "demo", "--cohort.demo.patients=16", "--dry-run"]) == 0
     assert "8 runs; nothing was done" in capsys.readouterr().out

@@ -12,15 +12,19 @@ from pathfuse.data.paired_bags import PairedBags
 from pathfuse.demo.bags import DemoBags, write_bags
 from tests.conftest import PROJECT_ROOT
 
-TINY = ["--data.demo.patients=12", "--trainer.max_epochs=1"]
+TINY = ["--cohort.demo.patients=12", "--trainer.max_epochs=1"]
 # What makes each recipe's demo cohort smaller still.
 RECIPES = {
-    "wsmcl": ["--data.demo.grid=3"],
-    "wsmcl_released": ["--data.demo.grid=3", "--model.fusion.k=4", "--data.demo.patients=32"],  # every class has IHC
-    "attention_mil": ["--data.demo.grid=3"],
-    "highres_mil": ["--data.demo.grid=3"],
-    "lowres_convnext": ["--data.size_px=32", "--data.demo.slide_px=128"],
-    "attention_mil_end_to_end": ["--data.size_px=32", "--data.demo.slide_px=128", "--data.patches_per_bag=2"],
+    "wsmcl": ["--data.pictures.grid=3"],
+    "wsmcl_released": [
+        "--data.pictures.grid=3",
+        "--model.fusion.k=4",
+        "--cohort.demo.patients=32",
+    ],  # all classes have IHC
+    "attention_mil": ["--data.pictures.grid=3"],
+    "highres_mil": ["--data.pictures.grid=3"],
+    "lowres_convnext": ["--data.size_px=32", "--data.pictures.slide_px=128"],
+    "attention_mil_end_to_end": ["--data.size_px=32", "--data.pictures.slide_px=128", "--data.patches_per_bag=2"],
 }
 SUBSETS = ["he", "ihc", "he+ihc"]
 
@@ -38,7 +42,7 @@ def read(path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_and_reports_every_availability(name, tmp_path):
-    run = fit(name, tmp_path / "run", "--data.demo.missing={ihc: 0.4}")
+    run = fit(name, tmp_path / "run", "--cohort.demo.missing={ihc: 0.4}")
     metrics = json.loads((run / "metrics.json").read_text())
     assert list(metrics) == SUBSETS
     cases = [row for row in read(run / "predictions.csv") if row["split"] == "test"]
@@ -55,7 +59,7 @@ def test_a_recipe_trains_and_reports_every_availability(name, tmp_path):
 def test_a_run_predicts_new_cases_that_have_one_stain_only(tmp_path):
     run = fit("wsmcl", tmp_path / "run")
     table = write_bags(tmp_path / "new", DemoBags(patients=4, grid=2, seed=5, missing={"ihc": 1.0}))
-    assert main(["predict", str(run), "--data.cases", str(table), "--out", str(tmp_path / "out")]) == 0
+    assert main(["predict", str(run), "--cohort.cases", str(table), "--out", str(tmp_path / "out")]) == 0
     rows = read(tmp_path / "out" / "predictions.csv")
     assert len(rows) == 4 and {row["subset"] for row in rows} == {"he"}
 
@@ -71,5 +75,5 @@ def test_one_model_says_the_same_of_a_case_alone_and_among_others(tmp_path):
 
 
 def test_wsmcl_on_different_patients_of_one_class_trains(tmp_path):
-    run = fit("wsmcl", tmp_path / "run", "--layer", "same_class", "--layer", "demo", "--data.demo.missing={}")
+    run = fit("wsmcl", tmp_path / "run", "--layer", "same_class", "--layer", "demo", "--cohort.demo.missing={}")
     assert "pairing: class" in (run / "config.yaml").read_text()

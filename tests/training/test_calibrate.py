@@ -16,9 +16,11 @@ from pathfuse.training.predictions import Predictions, write_predictions
 from tests.conftest import CLASSES
 
 ONE_STAGE = """
+cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {cases: CASES, size_px: 16, batch_size: 64, num_workers: 0, normalise: []}
+  init_args: {size_px: 16, normalise: []}
+loading: {batch_size: 64, num_workers: 0}
 model:
   encoder:
     class_path: PerStainImageEncoder
@@ -59,7 +61,7 @@ def fit(table: Path, out: Path, *words: str) -> Path:
 def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Risk and coverage as a model of one epoch can reach them."""
     place = tmp_path_factory.mktemp("runs") / "run"
-    words = ["--model.target_risk=0.6", "--model.set_coverage=0.8", "--data.missing=allow"]
+    words = ["--model.target_risk=0.6", "--model.set_coverage=0.8", "--cohort.missing=allow"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(place.parent / "cache"))
         patch.delenv("PATHFUSE_RUN", raising=False)
@@ -137,7 +139,7 @@ def test_labels_of_the_test_part_do_not_reach_the_calibration(run: Path, table: 
     lines = table.read_text().splitlines()
     flipped = [",".join([*line.split(",")[:4], "0", "test"]) if line.endswith(",test") else line for line in lines]
     other.write_text("\n".join(flipped) + "\n")
-    words = ["--model.target_risk=0.6", "--model.set_coverage=0.8", "--data.missing=allow", f"--data.cases={other}"]
+    words = ["--model.target_risk=0.6", "--model.set_coverage=0.8", "--cohort.missing=allow", f"--cohort.cases={other}"]
     again = fit(table, tmp_path / "run", *words)
     assert (again / CALIBRATION).read_text() == (run / CALIBRATION).read_text()
 
@@ -187,7 +189,7 @@ def test_options_that_mean_nothing_are_refused(table: Path, tmp_path: Path, caps
 
 
 def test_an_epoch_is_selected_on_the_stains_that_are_asked_for(table: Path, tmp_path: Path) -> None:
-    run = fit(table, tmp_path / "run", "--model.select_on=he", "--trainer.max_epochs=2", "--data.missing=allow")
+    run = fit(table, tmp_path / "run", "--model.select_on=he", "--trainer.max_epochs=2", "--cohort.missing=allow")
     curve = rows(run / "curves/train.csv")
     own, usual = ([row[f"val/{name}balanced_accuracy"] for row in curve] for name in ("he/", ""))
     assert own != usual
@@ -200,14 +202,14 @@ def test_selecting_on_stains_that_no_validation_case_has_is_an_error(table: Path
     lone = table.with_name("lone.csv")
     lines = [line for line in table.read_text().splitlines() if not (",ihc," in line and line.endswith(",val"))]
     lone.write_text("\n".join(lines) + "\n")
-    words = ["--model.select_on=he+ihc", "--data.missing=allow", f"--data.cases={lone}"]
+    words = ["--model.select_on=he+ihc", "--cohort.missing=allow", f"--cohort.cases={lone}"]
     assert main(["fit", "--recipe", str(table.with_name("one.yaml")), "--out", str(tmp_path / "x"), *words]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and "no labelled case of the validation part has all of these stains" in error
 
 
 def test_a_network_that_diverged_promises_nothing(table: Path, tmp_path: Path, capsys) -> None:
-    words = ["--optimizer.lr=1e30", "--data.missing=allow", "--trainer.max_epochs=2"]
+    words = ["--optimizer.lr=1e30", "--cohort.missing=allow", "--trainer.max_epochs=2"]
     run = fit(table, tmp_path / "run", *words)
     assert "not predicted in numbers, so nothing is calibrated" in capsys.readouterr().out
     assert not (run / CALIBRATION).exists()
@@ -234,7 +236,7 @@ def test_one_class_in_a_part_is_no_reason_to_stop(table: Path, tmp_path: Path, p
     lines = table.read_text().splitlines()
     same = [",".join([*line.split(",")[:4], "2+", part]) if line.endswith(f",{part}") else line for line in lines]
     one.write_text("\n".join(same) + "\n")
-    run = fit(table, tmp_path / "run", "--data.missing=allow", f"--data.cases={one}")
+    run = fit(table, tmp_path / "run", "--cohort.missing=allow", f"--cohort.cases={one}")
     own = json.loads((run / "metrics.json").read_text())["he"]
     assert own["test/auroc"] is None if part == "test" else own["test/auroc"] is not None
     assert 0 <= own["test/set_coverage"] <= 1 and own["test/temperature"] > 0

@@ -32,7 +32,7 @@ def cohort(tmp_path_factory):
 
 def fit(recipe, out, *words):
     file = PROJECT_ROOT / "recipes" / f"{recipe}.yaml"
-    few = ["--trainer.max_epochs=1", "--data.num_workers=0", "--data.missing=allow"]
+    few = ["--trainer.max_epochs=1", "--loading.num_workers=0", "--cohort.missing=allow"]
     assert main(["fit", "--recipe", str(file), "--out", str(out), *few, *words]) == 0
     return out
 
@@ -46,10 +46,10 @@ def rows_of(path):
 def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
     if recipe in OF_TORCHMIL:
         pytest.importorskip("torchmil", reason="needs pathfuse[torchmil]")
-    run = fit(recipe, tmp_path / "run", f"--data.root={cohort.parent}", *RECIPES[recipe])
+    run = fit(recipe, tmp_path / "run", f"--cohort.cases={cohort.parent}", *RECIPES[recipe])
     capsys.readouterr()
     one = rows_of(run / "splits.csv")[-1]["case_id"]
-    assert main(["explain", str(run), "--part", "all", "--cases", one, "--out", str(tmp_path / "maps")]) == 0
+    assert main(["explain", str(run), "--part", "all", "--case_ids", one, "--out", str(tmp_path / "maps")]) == 0
     said = capsys.readouterr().out
     assert "AUC against the truth, he" in said and "AUC of random weights, he" in said and "12 cases explained" in said
     summary = json.loads((tmp_path / "maps" / "explain.json").read_text())
@@ -77,14 +77,14 @@ def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
 
 
 def test_an_explainer_of_images_is_refused_in_one_line(cohort, tmp_path, capsys):
-    run = fit("attention_mil", tmp_path / "run", f"--data.root={cohort.parent}")
+    run = fit("attention_mil", tmp_path / "run", f"--cohort.cases={cohort.parent}")
     assert main(["explain", str(run), "--explainer", "GradCAM"]) != 0
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "--explainer GradCAM makes maps of single images" in error and "Leave --explainer out." in error
 
 
 def test_a_run_tested_in_bags_shows_whole_slides_and_what_it_predicts(cohort, tmp_path):
-    run = fit("attention_mil", tmp_path / "run", f"--data.root={cohort.parent}", "--model.eval_bag_size=4")
+    run = fit("attention_mil", tmp_path / "run", f"--cohort.cases={cohort.parent}", "--model.eval_bag_size=4")
     assert main(["explain", str(run), "--part", "all", "--out", str(tmp_path / "maps")]) == 0
     assert main(["predict", str(run), "--out", str(tmp_path / "scores")]) == 0
     cases = {case["case_id"]: case for case in json.loads((tmp_path / "maps" / "explain.json").read_text())["cases"]}
@@ -101,9 +101,9 @@ def test_a_run_tested_in_bags_shows_whole_slides_and_what_it_predicts(cohort, tm
 
 
 def test_other_cases_are_explained_too(cohort, tmp_path):
-    run = fit("attention_mil", tmp_path / "run", f"--data.root={cohort.parent}", "--data.modalities=[he, ihc]")
+    run = fit("attention_mil", tmp_path / "run", f"--cohort.cases={cohort.parent}", "--data.modalities=[he, ihc]")
     table = write_bag_table(tmp_path / "other", widths=(32, 32), slides=2)
-    words = ["--data.cases", str(table), "--cases", "c00", "--out", str(tmp_path / "maps")]
+    words = ["--cohort.cases", str(table), "--case_ids", "c00", "--out", str(tmp_path / "maps")]
     assert main(["explain", str(run), *words]) == 0
     assert {path.name for path in (tmp_path / "maps").glob("*.png")} == {
         f"c00-{slide}_{stain}.png" for slide in range(2) for stain in ("he", "ihc")

@@ -117,7 +117,7 @@ def test_without_a_validation_part_the_last_epoch_is_taken(
     fit: Run, cases: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases.write_text(cases.read_text().replace(",val", ",train"))
-    run = fit("run", "--data.val_fraction=0")
+    run = fit("run", "--cohort.val_fraction=0")
     assert "its last epoch is taken" in capsys.readouterr().out
     assert not (run / "checkpoints/predict/best.ckpt").exists()
     assert json.loads((run / "metrics.json").read_text())["he"]["n_cases"] == 4
@@ -140,7 +140,7 @@ def test_new_cases_are_predicted_without_labels_and_without_ihc(fit: Run, cases:
     lines = [line for line in cases.read_text().splitlines() if ",ihc," not in line]
     table.write_text("\n".join(",".join(line.split(",")[:4]) for line in lines) + "\n")
     out = tmp_path / "new"
-    assert main(["predict", str(run), "--data.cases", str(table), "--out", str(out)]) == 0
+    assert main(["predict", str(run), "--cohort.cases", str(table), "--out", str(out)]) == 0
     new = rows(out / "predictions.csv")
     assert len(new) == 16 and {row["target"] for row in new} == {""} and {row["subset"] for row in new} == {"he"}
     known = {row["case_id"]: row["p_3+"] for row in rows(run / "predictions.csv") if row["subset"] == "he"}
@@ -152,14 +152,14 @@ def test_an_external_cohort_is_tested_whole_and_patients_that_the_model_knows_ar
 ) -> None:
     run, out = fit("run"), tmp_path / "external"
     capsys.readouterr()
-    assert main(["test", str(run), "--data.cases", str(cases), "--out", str(out)]) == 0
+    assert main(["test", str(run), "--cohort.cases", str(cases), "--out", str(out)]) == 0
     assert json.loads((out / "metrics.json").read_text())["he"]["n_cases"] == 16
     said = capsys.readouterr().out
     assert "WARNING: 12 of 16 test patients have the id of one that the model was trained or selected on" in said
     # New patients, and the test part of the run itself, are nothing to warn of.
     table = cases.with_name("others.csv")
     table.write_text(cases.read_text().replace(",p0", ",q0"))
-    assert main(["test", str(run), "--data.cases", str(table), "--out", str(tmp_path / "others")]) == 0
+    assert main(["test", str(run), "--cohort.cases", str(table), "--out", str(tmp_path / "others")]) == 0
     assert main(["test", str(run), "--out", str(tmp_path / "own")]) == 0
     assert "WARNING" not in capsys.readouterr().out
 

@@ -96,7 +96,7 @@ def fit(recipe, out, *words):
 
 
 def test_a_run_is_validated_and_tested_in_bags(tmp_path):
-    small = ["--data.demo.patients=12", "--data.demo.grid=3"]
+    small = ["--cohort.demo.patients=12", "--data.pictures.grid=3"]
     assert fit("attention_mil", tmp_path / "one", *small) == 0
     assert fit("attention_mil", tmp_path / "bags", "--model.eval_bag_size=1", *small) == 0
     one, bags = (json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("one", "bags"))
@@ -113,6 +113,6 @@ def test_a_run_is_validated_and_tested_in_bags(tmp_path):
     ],
 )
 def test_a_size_that_cuts_nothing_is_refused(recipe, size, says, tmp_path, capsys):
-    words = ["--data.demo.patients=12", f"--model.eval_bag_size={size}"]
+    words = ["--cohort.demo.patients=12", f"--model.eval_bag_size={size}"]
     assert fit(recipe, tmp_path / "run", *words) == 2
     assert says in capsys.readouterr().err

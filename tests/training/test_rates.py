@@ -58,9 +58,11 @@ def test_within_the_block_rates_are_multiplied_and_after_it_as_before():
 
 
 RECIPE = """
+cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {cases: CASES, size_px: 32, batch_size: 4, num_workers: 0, normalise: []}
+  init_args: {size_px: 32, normalise: []}
+loading: {batch_size: 4, num_workers: 0}
 model:
   layer_decay: 0.5
   warmup_epochs: 2

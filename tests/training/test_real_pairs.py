@@ -12,7 +12,7 @@ from tests.conftest import DATA, needs_data
 @needs_data
 def test_corr_a_net_trains_on_real_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    words = ["fit", "--recipe", "corranet", "--layer", "demo", f"--data.root={DATA / 'bci_thumbs'}"]
+    words = ["fit", "--recipe", "corranet", "--layer", "demo", f"--cohort.cases={DATA / 'bci_thumbs'}"]
     assert main([*words, "--trainer.max_epochs=1", "--data.size_px=64", "--out", str(out)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "test: 5 cases" in printed and "train: 1" in printed

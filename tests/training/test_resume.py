@@ -42,7 +42,11 @@ def interrupt(monkeypatch: pytest.MonkeyPatch):
 def test_a_resumed_run_equals_the_uninterrupted_one(
     fit: Run, small: Path, tmp_path: Path, interrupt, monkeypatch, capsys, workers: int, stage: str, epoch: int
 ) -> None:
-    words = [f"--data.num_workers={workers}", "--trainer.max_epochs=3", "--correlate.model.modality_dropout={he: 0.3}"]
+    words = [
+        f"--loading.num_workers={workers}",
+        "--trainer.max_epochs=3",
+        "--correlate.model.modality_dropout={he: 0.3}",
+    ]
     whole = fit("whole", *words)
     with monkeypatch.context():
         interrupt(stage, epoch)

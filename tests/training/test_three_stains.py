@@ -11,9 +11,11 @@ from tests.conftest import write_cases
 
 STAINS = ("he", "her2", "ki67")
 RECIPE = """
+cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {cases: CASES, modalities: [he, her2, ki67], size_px: 32, batch_size: 4, num_workers: 0, normalise: [he]}
+  init_args: {modalities: [he, her2, ki67], size_px: 32, normalise: [he]}
+loading: {batch_size: 4, num_workers: 0}
 model:
   encoder:
     class_path: PerStainImageEncoder
@@ -48,7 +50,7 @@ def test_three_stains_train_with_every_fusion_that_takes_them(fusion: str, tmp_p
 def test_corr_a_net_learns_from_three_stains(small: Path, tmp_path: Path) -> None:
     (tmp_path / "three").mkdir()
     cases = write_cases(tmp_path / "three", stains=STAINS)
-    words = [f"--data.cases={cases}", "--data.modalities=[he, her2, ki67]", "--trainer.max_epochs=1"]
+    words = [f"--cohort.cases={cases}", "--data.modalities=[he, her2, ki67]", "--trainer.max_epochs=1"]
     small.write_text(small.read_text().replace("from_ihc: 1.0", "from_her2: 1.0, from_ki67: 1.0"))
     assert main(["fit", "--recipe", str(small), "--out", str(tmp_path / "run"), *words]) == 0
     assert len(json.loads((tmp_path / "run/metrics.json").read_text())) == 7
