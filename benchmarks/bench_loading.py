@@ -19,7 +19,9 @@ from monai.data import DataLoader, PersistentDataset, PILReader, list_data_colla
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Resized, ScaleIntensityRanged, ToNumpyd
 
 from benchmarks.harness import compare, options
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.demo import write_bci
 
@@ -62,16 +64,11 @@ def monai_loader(root: Path, cache: Path, workers: int) -> Loader:
 
 def our_loader(root: Path, cache: Path, workers: int) -> Loader:
     patches = PairedPatches(
-        root=str(root),
-        cache=str(cache),
+        Cohort(cases=str(root), cache=str(cache), val_fraction=0.0, split="drawn", test_fraction=0.0),
         size_px=SIZE_PX,
-        batch_size=BATCH,
-        num_workers=workers,
         augment=None,
-        val_fraction=0.0,
-        split="drawn",
-        test_fraction=0.0,
     )
+    patches.loading = Loading(batch_size=BATCH, num_workers=workers)
     return patches.train_dataloader()
 
 

@@ -30,8 +30,10 @@ from sklearn.metrics import roc_auc_score
 
 from pathfuse import load
 from pathfuse.cli import main as pathfuse
+from pathfuse.cohort import Cohort
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
-from pathfuse.demo.bags import TRUTH, DemoBags, write_bags
+from pathfuse.demo.bags import TRUTH
 
 PATIENTS = 240
 OPTIONS = {"missing": {"he": 0.15, "ihc": 0.15}, "val_fraction": 0.0, "test_fraction": 0.4}
@@ -87,7 +89,8 @@ def attention_auc(run: Path, cohort: Path, stains: tuple[str, ...]) -> Numbers:
         for row in csv.DictReader(file):
             truth.setdefault((row["case_id"], row["modality"]), []).append(int(row["signal"]))
     model = load(run)
-    data = PairedBags(root=str(cohort), num_workers=0, val_fraction=0, missing="allow")
+    data = PairedBags(Cohort(cases=str(cohort), val_fraction=0, missing="allow"))
+    data.loading = Loading(num_workers=0)
     found: dict[tuple[str, int], list[float]] = {}
     for batch in data.test_dataloader():
         with torch.no_grad():
@@ -173,7 +176,8 @@ def main() -> None:
             wanted = [variant for variant in arguments.variants if seed not in answers[variant]]
             cohort = (arguments.cohorts or Path(folder)) / f"cohort-{seed}"
             if wanted:
-                write_bags(cohort, DemoBags(patients=arguments.patients, seed=seed, **OPTIONS))
+                who = DemoCohort(patients=arguments.patients, seed=seed, **OPTIONS)
+                write_bags(cohort, who, BagPictures())
             jobs += [(v, seed, pool.submit(one, v, seed, str(cohort), arguments.epochs)) for v in wanted]
         for variant, seed, job in jobs:
             answers[variant][seed] = job.result()

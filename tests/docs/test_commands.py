@@ -40,7 +40,12 @@ SMALL_DATA = [
     "--trainer.limit_train_batches=2",
 ]
 SMALL_BAGS = ["--cohort.demo.patients=16", "--data.pictures.grid=3", "--trainer.max_epochs=1"]
-SMALL_SLIDES = ["--cohort.demo.patients=16", "--data.pictures.slide_px=128", "--data.size_px=32", "--trainer.max_epochs=1"]
+SMALL_SLIDES = [
+    "--cohort.demo.patients=16",
+    "--data.pictures.slide_px=128",
+    "--data.size_px=32",
+    "--trainer.max_epochs=1",
+]
 ONE_STAGE = ["--model.encoder.backbone.name=test_resnet", "--model.encoder.backbone.weights=random"]
 TWO_STAGES = [
     "--correlate.trainer.max_epochs=1",

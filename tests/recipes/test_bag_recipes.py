@@ -10,7 +10,9 @@ from lightning.pytorch import Callback
 from torch.testing import assert_close
 
 from pathfuse.cli import main
+from pathfuse.cohort import Cohort
 from pathfuse.core import Bags, Batch
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.errors import PathfuseError
 from pathfuse.recipes import compose, find_recipe
@@ -134,7 +136,8 @@ def test_a_class_without_a_training_case_is_tested_all_the_same(recipe, tmp_path
 
 def test_same_class_pairs_leave_out_a_class_that_nobody_has(tmp_path):
     table = write_bag_table(tmp_path, train_without="2+")
-    data = PairedBags(cases=str(table), pairing="class", num_workers=0)
+    data = PairedBags(Cohort(cases=str(table)), pairing="class")
+    data.loading = Loading(num_workers=0)
     targets = torch.cat([batch.target for batch in data.train_dataloader()])
     assert targets.unique().tolist() == [0, 1, 3]
 
@@ -157,13 +160,9 @@ def test_a_million_patches_are_drawn_from_a_mapped_file(tmp_path):
     rows = ("case_id,patient_id,modality,path,label,split", "c1,p1,he,a.npy,0,train", "c2,p2,he,a.npy,3+,val")
     table.write_text("\n".join(rows) + "\n")
     data = PairedBags(
-        cases=str(table),
-        modalities=["he"],
-        patches_per_bag=100,
-        eval_patches_per_bag=50,
-        num_workers=0,
-        dtype="float16",
+        Cohort(cases=str(table)), modalities=["he"], patches_per_bag=100, eval_patches_per_bag=50, dtype="float16"
     )
+    data.loading = Loading(num_workers=0)
     before = anonymous_kb()
     batch = next(iter(data.train_dataloader()))
     assert batch.x["he"].values.shape == (100, width) and batch.x["he"].values[:, 0].unique().numel() > 50

@@ -134,11 +134,11 @@ SOURCES = st.sampled_from([None, "", "X"])
 
 @settings(max_examples=60)
 @given(
-    in_recipe=st.dictionaries(st.sampled_from(["root", "cases"]), st.none() | st.just("X")),
-    in_stage=st.dictionaries(st.sampled_from(["root", "cases"]), st.none() | st.just("X")),
+    in_recipe=st.dictionaries(st.sampled_from(["stores", "cases"]), st.none() | st.just("X")),
+    in_stage=st.dictionaries(st.sampled_from(["stores", "cases"]), st.none() | st.just("X")),
     word=st.none()
     | st.sampled_from(
-        [("cohort.cases", "X"), ("cohort.cases", "X"), ("two.cohort.cases", "X"), ("cohort.cases", "null")]
+        [("cohort.cases", "X"), ("cohort.stores", "X"), ("two.cohort.cases", "X"), ("cohort.cases", "null")]
     ),
 )
 def test_the_demo_layer_applies_itself_if_and_only_if_there_is_no_source(
@@ -146,8 +146,9 @@ def test_the_demo_layer_applies_itself_if_and_only_if_there_is_no_source(
 ) -> None:
     path = tmp_path_factory.mktemp("demo") / "x.yaml"
     config = {
-        "data": {"class_path": "PairedPatches", "init_args": in_recipe},
-        "stages": {"one": {"seed": 1}, "two": {"data": {"init_args": in_stage}}},
+        "cohort": in_recipe,
+        "data": {"class_path": "PairedPatches"},
+        "stages": {"one": {"seed": 1}, "two": {"cohort": in_stage}},
         "layers": {"demo": {"seed": 99}, "other": {"seed": 98}},
     }
     path.write_text(yaml.safe_dump(config))
@@ -164,10 +165,14 @@ def write(folder: Path, name: str, **config: object) -> Path:
 
 
 def test_later_recipes_and_layers_win(tmp_path: Path) -> None:
-    source = {"init_args": {"root": "X"}}
-    first = write(tmp_path, "a.yaml", data=source, seed=1, model={"x": 1, "y": 1}, layers={"big": {"seed": 5}})
+    source = {"cases": "X"}
+    first = write(tmp_path, "a.yaml", cohort=source, seed=1, model={"x": 1, "y": 1}, layers={"big": {"seed": 5}})
     second = write(tmp_path, "b.yaml", seed=2, model={"y": 2})
-    assert compose([first, second], [], []).stages[ONLY_STAGE] == {"data": source, "seed": 2, "model": {"x": 1, "y": 2}}
+    assert compose([first, second], [], []).stages[ONLY_STAGE] == {
+        "cohort": source,
+        "seed": 2,
+        "model": {"x": 1, "y": 2},
+    }
     assert compose([second, first], [], []).stages[ONLY_STAGE]["seed"] == 1
     assert compose([first, second], ["big"], []).stages[ONLY_STAGE]["seed"] == 5
     assert compose([first, second], [], []).name == "b"

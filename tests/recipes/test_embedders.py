@@ -40,8 +40,8 @@ def test_each_embedder_is_a_layer_that_names_its_features(layer, tmp_path, monke
     words = ["--layer", layer, "--cohort.cases=labels.csv", *SMALL, "--out=run"]
     assert main(["fit", "--recipe", str(find_recipe("attention_mil")), *words]) == 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    data = config["data"]["init_args"]
-    assert data["stores"]["he"].endswith(EMBEDDERS[layer]) and data["patches_per_bag"] == 100
+    assert config["cohort"]["stores"]["he"].endswith(EMBEDDERS[layer])
+    assert config["data"]["init_args"]["patches_per_bag"] == 100
     (spec,) = json.loads((tmp_path / "run" / "spec.json").read_text()).values()
     assert spec["modalities"][0]["width"] == 16 + list(EMBEDDERS).index(layer)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["he"]

@@ -69,7 +69,7 @@ def test_the_paper_s_sizes_parse_too(path: Path, tmp_path: Path, capsys: pytest.
     assert main(["fit", "--recipe", path.stem, "--cohort.cases", str(tmp_path), "--print_config"]) == 0
     printed = capsys.readouterr().out
     config: dict[str, Any] = yaml.safe_load(printed)
-    assert printed.count(f"root: {tmp_path}") == sum("data" in block for block in (config, *config["stages"].values()))
+    assert printed.count(f"cases: {tmp_path}") == 1 and config["cohort"]["cases"] == str(tmp_path)
 
 
 @every_recipe

@@ -112,7 +112,7 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "pathfuse.system.files.atomic_text": {"path": "CANARY"},
     "pathfuse.cli.main": {"argv": ["recipes", "copy", "corranet", "CANARY"]},
     "pathfuse.cli.run": {"name": "recipes", "words": ["copy", "corranet", "CANARY"]},
-    "pathfuse.demo.write_cohort": {"folder": "CANARY"},
+    "pathfuse.demo.write_patches": {"folder": "CANARY"},
     "pathfuse.runs.folder.RunFolder.create": {"path": "CANARY"},
     "pathfuse.load": {"run": "CANARY"},
     "torch.nn.functional.relu": {"input": 1},

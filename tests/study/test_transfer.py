@@ -40,6 +40,6 @@ def test_every_embedder_has_its_features_and_all_share_the_scores(
 
 def test_without_scores_it_asks_for_them_and_the_demo_is_a_layer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "transfer_mil", "--dry-run"]) == 2
-    assert "add data.labels_table" in capsys.readouterr().err
+    assert "name their table with cohort.cases" in capsys.readouterr().err
     assert main(["study", "transfer_mil", "--layer", "demo", "--cohort.demo.patients=16", "--dry-run"]) == 0
     assert "8 runs; nothing was done" in capsys.readouterr().out

@@ -8,8 +8,10 @@ import torch
 
 import pathfuse
 from pathfuse.cli import main
+from pathfuse.cohort import Cohort
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
-from pathfuse.demo.bags import DemoBags, write_bags
+from pathfuse.demo import BagPictures, DemoCohort, write_bags
 from tests.conftest import PROJECT_ROOT
 
 TINY = ["--cohort.demo.patients=12", "--trainer.max_epochs=1"]
@@ -58,7 +60,7 @@ def test_a_recipe_trains_and_reports_every_availability(name, tmp_path):
 
 def test_a_run_predicts_new_cases_that_have_one_stain_only(tmp_path):
     run = fit("wsmcl", tmp_path / "run")
-    table = write_bags(tmp_path / "new", DemoBags(patients=4, grid=2, seed=5, missing={"ihc": 1.0}))
+    table = write_bags(tmp_path / "new", DemoCohort(patients=4, seed=5, missing={"ihc": 1.0}), BagPictures(grid=2))
     assert main(["predict", str(run), "--cohort.cases", str(table), "--out", str(tmp_path / "out")]) == 0
     rows = read(tmp_path / "out" / "predictions.csv")
     assert len(rows) == 4 and {row["subset"] for row in rows} == {"he"}
@@ -66,7 +68,9 @@ def test_a_run_predicts_new_cases_that_have_one_stain_only(tmp_path):
 
 def test_one_model_says_the_same_of_a_case_alone_and_among_others(tmp_path):
     model = pathfuse.load(fit("wsmcl", tmp_path / "run", "--trainer.max_epochs=2"))
-    data = PairedBags(demo=DemoBags(patients=6, grid=3, missing={"ihc": 0.3}), cache=str(tmp_path), num_workers=0)
+    cohort = Cohort(demo=DemoCohort(patients=6, missing={"ihc": 0.3}), cache=str(tmp_path))
+    data = PairedBags(cohort, pictures=BagPictures(grid=3))
+    data.loading = Loading(num_workers=0)
     batch = next(iter(data.predict_dataloader()))
     together = model(batch).logits
     for row in range(len(batch)):

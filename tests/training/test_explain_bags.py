@@ -9,8 +9,10 @@ import torch
 
 import pathfuse
 from pathfuse.cli import main
+from pathfuse.cohort import Cohort
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
-from pathfuse.demo.bags import DemoBags, write_bags
+from pathfuse.demo import BagPictures, DemoCohort, write_bags
 from tests.conftest import PROJECT_ROOT
 from tests.recipes.bag_tables import write_bag_table
 
@@ -26,8 +28,8 @@ OF_TORCHMIL = ("clam", "transmil")
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    options = DemoBags(patients=12, grid=3, missing={"ihc": 0.3})
-    return write_bags(tmp_path_factory.mktemp("cohort") / "bags", options)
+    who, pictures = DemoCohort(patients=12, missing={"ihc": 0.3}), BagPictures(grid=3)
+    return write_bags(tmp_path_factory.mktemp("cohort") / "bags", who, pictures)
 
 
 def fit(recipe, out, *words):
@@ -55,7 +57,8 @@ def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
     summary = json.loads((tmp_path / "maps" / "explain.json").read_text())
     assert 0 <= summary["truth"]["he"]["auc"] <= 1
 
-    data = PairedBags(root=str(cohort.parent), missing="allow", num_workers=0)
+    data = PairedBags(Cohort(cases=str(cohort.parent), missing="allow"))
+    data.loading = Loading(num_workers=0)
     model = pathfuse.load(run)
     for batch in data.predict_dataloader():
         if one not in batch.case_ids:
