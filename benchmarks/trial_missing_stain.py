@@ -33,6 +33,7 @@ from pathfuse.cli import main as pathfuse
 from pathfuse.cohort import Cohort
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
+from pathfuse.demo import BagPictures, DemoCohort, write_bags
 from pathfuse.demo.bags import TRUTH
 
 PATIENTS = 240
