@@ -85,7 +85,19 @@ def test_a_part_of_the_framework_imports_only_what_it_may(path: Path) -> None:
     if part in MAY:
         assert of_pathfuse(found) - {part} - EVERYBODY <= MAY[part]
     if part == "core":
-        assert not {name.split(".")[0] for name in found} & (HEAVY - {"torch"})
+        assert not {name.split(".")[0] for name in found} & (HEAVY - {"torch"} | {"re"})
+
+
+def test_the_contracts_import_each_other_in_one_direction() -> None:
+    arrows = {
+        path.stem: {name.split(".")[2] for name in imports(path) if name.startswith("pathfuse.core.")}
+        for path in (ROOT / "pathfuse" / "core").glob("*.py")
+        if path.stem != "__init__"
+    }
+    assert len(arrows) > 5
+    while free := {name for name, needed in arrows.items() if not needed & set(arrows)}:
+        arrows = {name: needed for name, needed in arrows.items() if name not in free}
+    assert not arrows, f"a circle through {', '.join(sorted(arrows))}"
 
 
 @named(PLUGINS)

@@ -4,11 +4,13 @@ Shape letters, the same everywhere: **B** cases, **T** packed patches, **D** fea
 This package imports torch and nothing else of weight: no Lightning, no data, no plug-in.
 """
 
-from pathfuse.core.batch import Bags, Batch, SlideInfo
-from pathfuse.core.components import Backbone, CamLayer, Encoder, Explainer, Fusion, Head, ImageInput
+from pathfuse.core.bags import Bags, SlideInfo
+from pathfuse.core.batch import Batch
+from pathfuse.core.components import Backbone, CamLayer, Encoder, Fusion, Head, ImageInput
+from pathfuse.core.explainer import Explainer
 from pathfuse.core.model import Model
 from pathfuse.core.objective import Objective, Outcome, SupervisedObjective, weighted_total
-from pathfuse.core.spec import DataSpec, ModalitySpec
+from pathfuse.core.spec import Column, DataSpec, ModalitySpec
 from pathfuse.core.stages import skips_pretrained, stage_loader, stage_model, weights_follow
 from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
 
@@ -17,6 +19,7 @@ __all__ = [
     "Bags",
     "Batch",
     "CamLayer",
+    "Column",
     "DataSpec",
     "Encoder",
     "Explainer",

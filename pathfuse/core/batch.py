@@ -2,86 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pathfuse.core.spec import DataSpec
-
-_Move = Callable[[Tensor], Tensor]
-
-
-class SlideInfo(NamedTuple):
-    """One slide behind a bag: `mpp` in micrometres per level-0 pixel, `patch_size_level0` in level-0 pixels."""
-
-    slide_id: str
-    mpp: float | None = None
-    patch_size_level0: float | None = None
-
-
-@dataclass(frozen=True)
-class Bags:
-    """Bags packed one after another; nothing is padded. A bag of length 0 is an absent modality.
-
-    Attributes:
-        values: (T, D) features or (T, 3, H, W) patches in [0, 1].
-        lengths: (B,) long, patches of each case; they sum to T.
-        slide: (T,) long, index into the case's `slides`; None where slides are not told apart.
-        coords: (T, 2) long, top-left (x, y) in level-0 pixels of that slide; None if unknown.
-        slides: per case, the slides behind its patches.
-    """
-
-    values: Tensor
-    lengths: Tensor
-    slide: Tensor | None = None
-    coords: Tensor | None = None
-    slides: tuple[tuple[SlideInfo, ...], ...] = ()
-
-    @property
-    def offsets(self) -> Tensor:
-        """(B + 1,) long: the patches of case b are `values[offsets[b]:offsets[b + 1]]`."""
-        return torch.cat([self.lengths.new_zeros(1), self.lengths.cumsum(0)])
-
-    @property
-    def owner(self) -> Tensor:
-        """(T,) long: the case of every patch."""
-        return torch.repeat_interleave(self.lengths, output_size=self.values.shape[0])
-
-    def select(self, rows: Tensor) -> Bags:
-        """The bags of some cases; `rows` (B',) long, repeats allowed."""
-        offsets = self.offsets.tolist()
-        keep = [torch.arange(offsets[row], offsets[row + 1]) for row in rows.tolist()]
-        index = torch.cat([*keep, torch.arange(0)]).to(self.values.device)
-        return Bags(
-            self.values[index],
-            self.lengths[rows.to(self.lengths.device)],
-            None if self.slide is None else self.slide[index],
-            None if self.coords is None else self.coords[index],
-            tuple(self.slides[row] for row in rows.tolist()) if self.slides else (),
-        )
-
-    def _map(self, move: _Move) -> Bags:
-        return replace(
-            self,
-            values=move(self.values),
-            lengths=move(self.lengths),
-            slide=None if self.slide is None else move(self.slide),
-            coords=None if self.coords is None else move(self.coords),
-        )
-
-    @staticmethod
-    def cat(bags: Sequence[Bags]) -> Bags:
-        """Bags of several batches as one."""
-        return Bags(
-            torch.cat([bag.values for bag in bags]),
-            torch.cat([bag.lengths for bag in bags]),
-            _cat_all([bag.slide for bag in bags]),
-            _cat_all([bag.coords for bag in bags]),
-            tuple(case for bag in bags for case in bag.slides),
-        )
+from pathfuse.core.bags import Bags, Move, cat_known
+from pathfuse.core.spec import DataSpec, ModalitySpec
 
 
 @dataclass(frozen=True)
@@ -89,7 +17,8 @@ class Batch:
     """B cases with everything known about them.
 
     Attributes:
-        x: per modality, images (B, 3, H, W) in [0, 1] or `Bags`. Rows that are not present hold any payload.
+        x: per modality, images (B, 3, H, W) in [0, 1], vectors (B, D) or `Bags`. Rows that are not present hold any
+            payload.
         present: per modality, (B,) bool; the keys are those of `x`.
         target: (B,) long class index, -1 where the label is unknown.
         case_ids: the B cases.
@@ -116,12 +45,34 @@ class Batch:
         """The images (B, C, H, W) of a modality.
 
         Raises:
-            TypeError: if the modality holds bags.
+            TypeError: if the modality holds something else.
         """
         value = self.x[modality]
-        if isinstance(value, Bags):
-            raise TypeError(f"{modality} holds bags, and this component reads one image per case")
+        if isinstance(value, Bags) or value.dim() != 4:
+            raise TypeError(f"{modality} holds {_held(value)}, and this component reads one image per case")
         return value
+
+    def vector(self, modality: str) -> Tensor:
+        """The vectors (B, D) of a modality.
+
+        Raises:
+            TypeError: if the modality holds something else.
+        """
+        value = self.x[modality]
+        if isinstance(value, Bags) or value.dim() != 2:
+            raise TypeError(f"{modality} holds {_held(value)}, and this component reads one vector per case")
+        return value
+
+    def bags(self, modality: str) -> tuple[Bags, Tensor]:
+        """The bags of a modality, and (B,) bool which cases have at least one patch of it.
+
+        Raises:
+            TypeError: if the modality holds something else.
+        """
+        value = self.x[modality]
+        if not isinstance(value, Bags):
+            raise TypeError(f"{modality} holds {_held(value)}, and this component reads bags")
+        return value, self.present[modality] & (value.lengths > 0)
 
     def keep(self, *modalities: str) -> Batch:
         """The same cases with every other modality marked absent."""
@@ -165,26 +116,28 @@ class Batch:
             torch.cat([batch.target for batch in batches]),
             tuple(case for batch in batches for case in batch.case_ids),
             tuple(patient for batch in batches for patient in batch.patient_ids),
-            _cat_all([batch.index for batch in batches]),
+            cat_known([batch.index for batch in batches]),
         )
 
     @classmethod
     def of_images(cls, spec: DataSpec, images: Mapping[str, Tensor]) -> Batch:
-        """A batch from images at hand; every stain that is not given is absent.
+        """A batch from images at hand; every modality that is not given is absent.
 
         Args:
             spec: what the model was built for (`model.spec`).
-            images: per modality, (B, C, H, W) in [0, 1], at the size and spacing of the spec.
+            images: per modality, (B, C, H, W) in [0, 1], at the size and spacing of the spec; of a modality of vectors,
+                (B, D), encoded as in training.
 
         Raises:
-            ValueError: if there is no image, a stain that the spec does not have, or another number of cases.
+            ValueError: if there is none, a modality that the spec does not have, or another number of cases.
         """
         unknown = set(images) - set(spec.names)
         counts = {image.shape[0] for image in images.values()}
         if unknown or len(counts) != 1:
             raise ValueError(f"give images of {', '.join(spec.names)}, the same number of each; got {list(images)}")
         first, count = next(iter(images.values())), counts.pop()
-        blank = {name: first.new_zeros(count, spec[name].width, *first.shape[2:]) for name in spec.names}
+        edges = next((image.shape[2:] for image in images.values() if image.dim() == 4), ())
+        blank = {m.name: _blank(m, first, count, edges) for m in spec.modalities}
         present = {name: torch.full((count,), name in images, device=first.device) for name in spec.names}
         ids = tuple(str(row) for row in range(count))
         target = torch.full((count,), -1, device=first.device)
@@ -198,23 +151,37 @@ class Batch:
         """The batch in page-locked memory, for asynchronous copies to a GPU."""
         return self._map(lambda tensor: tensor.pin_memory())
 
-    def _map(self, move: _Move) -> Batch:
+    def _map(self, move: Move) -> Batch:
         return replace(
             self,
-            x={m: v._map(move) if isinstance(v, Bags) else move(v) for m, v in self.x.items()},
+            x={m: v.map(move) if isinstance(v, Bags) else move(v) for m, v in self.x.items()},
             present={m: move(p) for m, p in self.present.items()},
             target=move(self.target),
             index=None if self.index is None else move(self.index),
         )
 
 
+def _held(value: Tensor | Bags) -> str:
+    if isinstance(value, Bags):
+        return "bags"
+    return {2: "one vector per case", 4: "one image per case"}.get(value.dim(), f"tensors of {value.dim()} dimensions")
+
+
+def _blank(modality: ModalitySpec, like: Tensor, count: int, edges: Sequence[int]) -> Tensor | Bags:
+    """What stands for an absent modality."""
+    if modality.kind == "vector":
+        return like.new_zeros(count, modality.width)
+    size = modality.size_px or 1
+    edges = edges or (size, size)
+    if modality.kind == "image":
+        return like.new_zeros(count, modality.width, *edges)
+    patch = edges if modality.kind == "patches" else ()
+    lengths = torch.zeros(count, dtype=torch.long, device=like.device)
+    return Bags(like.new_zeros(0, modality.width, *patch), lengths)
+
+
 def _put(values: Tensor, rows: Tensor, value: float) -> Tensor:
     return torch.where(rows.view(-1, *[1] * (values.dim() - 1)), values.new_tensor(value), values)
-
-
-def _cat_all(parts: Sequence[Tensor | None]) -> Tensor | None:
-    known = [part for part in parts if part is not None]
-    return torch.cat(known) if len(known) == len(parts) else None
 
 
 def _cat_values(parts: Sequence[Tensor | Bags]) -> Tensor | Bags:

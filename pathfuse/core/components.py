@@ -10,15 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from pathfuse.core.batch import Batch
 from pathfuse.core.tokens import Fused, FusedSpec, Layout, Prediction, Tokens, TokenSpec
-
-if TYPE_CHECKING:
-    from pathfuse.core.model import Model
 
 
 def _as_is(activation: Tensor) -> Tensor:
@@ -130,7 +127,7 @@ class Fusion(nn.Module, ABC):
         """The tokens of B cases as one embedding each; absent rows are not read."""
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
-        """Own loss terms, for example a contrast between stains. Every term is a scalar to be minimised."""
+        """Own loss terms, for example a contrast between modalities. Every term is a scalar to be minimised."""
         return {}
 
 
@@ -144,17 +141,3 @@ class Head(nn.Module, ABC):
     def loss(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Own loss terms. Every term is a scalar to be minimised; cases with target -1 do not count."""
         return {}
-
-
-class Explainer(ABC):
-    """Shows where a model looked. Options of the recipe are keyword-only constructor arguments."""
-
-    @abstractmethod
-    def explain(self, model: Model, batch: Batch, target: Tensor | None = None) -> dict[str, Tensor]:
-        """Maps (B, H, W) in [0, 1] per modality, at the size of that modality's images.
-
-        Args:
-            model: the model in eval mode; it is not changed.
-            batch: B cases.
-            target: (B,) long, the class to explain; None explains the predicted one.
-        """

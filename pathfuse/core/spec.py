@@ -4,21 +4,50 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
-Kind = Literal["image", "patches", "features"]
+Kind = Literal["image", "patches", "features", "vector"]
+CASE_WISE: tuple[Kind, ...] = ("image", "vector")
+"""Kinds of which a case has one; of the others it has a bag."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table that a vector was made from, as it was encoded for training.
+
+    Attributes:
+        name: of the column in the table.
+        kind: `number` is one entry, `(value - mean) / deviation`; `category` is one entry per category, 1 where it is
+            the cell's and 0 elsewhere.
+        mean: of the numbers of the training part.
+        deviation: standard deviation of the numbers of the training part, above 0.
+        categories: the texts of the training part, in the order of their entries.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    mean: float = 0.0
+    deviation: float = 1.0
+    categories: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Entries that the column takes in the vector."""
+        return 1 if self.kind == "number" else len(self.categories)
 
 
 @dataclass(frozen=True)
 class ModalitySpec:
-    """One stain as the data module delivers it.
+    """One modality as the data module delivers it: a stain, or a table of the patients.
 
     Attributes:
-        name: field word of the stain, for example `he` or `ihc`.
-        kind: `image` is one image per case, `patches` a bag of images, `features` a bag of feature vectors.
-        width: channels of an image or patch; length of a feature vector.
-        size_px: edge of the square images in pixels; None for features or mixed sizes.
+        name: field word of the modality, for example `he`, `ihc` or `clinical`.
+        kind: `image` is one image per case, `patches` a bag of images, `features` a bag of feature vectors, `vector`
+            one vector per case.
+        width: channels of an image or patch; length of a vector.
+        size_px: edge of the square images in pixels; None for features, vectors or mixed sizes.
         mpp: micrometres per pixel of the delivered images; None if unknown.
+        columns: of a vector that was made from a table, its columns in order; empty where it was not.
     """
 
     name: str
@@ -26,6 +55,12 @@ class ModalitySpec:
     width: int
     size_px: int | None = None
     mpp: float | None = None
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def in_bags(self) -> bool:
+        """Whether a case has a bag of it."""
+        return self.kind not in CASE_WISE
 
 
 @dataclass(frozen=True)
@@ -33,7 +68,7 @@ class DataSpec:
     """Everything a component may know about the data before it sees any.
 
     Attributes:
-        modalities: the stains, in a fixed order.
+        modalities: the modalities, in a fixed order.
         classes: label names; the position is the class index.
         class_counts: labelled training cases per class, in the order of `classes`.
     """
@@ -55,11 +90,20 @@ class DataSpec:
 
     def to_json(self) -> str:
         """The text of `spec.json`."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        written = asdict(self)
+        for modality in written["modalities"]:
+            if not modality["columns"]:
+                del modality["columns"]
+        return json.dumps(written, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> DataSpec:
         """The inverse of `to_json`."""
         raw = json.loads(text)
-        modalities = tuple(ModalitySpec(**modality) for modality in raw["modalities"])
+        modalities = tuple(_modality(**modality) for modality in raw["modalities"])
         return cls(modalities, tuple(raw["classes"]), tuple(raw["class_counts"]))
+
+
+def _modality(columns: list[dict[str, Any]] | None = None, **rest: Any) -> ModalitySpec:  # noqa: ANN401
+    made = tuple(Column(**{**column, "categories": tuple(column["categories"])}) for column in columns or ())
+    return ModalitySpec(**rest, columns=made)

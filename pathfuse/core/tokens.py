@@ -49,7 +49,7 @@ class FusedSpec:
     Attributes:
         dim: features of the joint embedding.
         layout: `vector` (B, D) or `map` (B, D, H, W).
-        by_modality: size of each token's own embedding, for heads that look at one stain.
+        by_modality: size of each token's own embedding, for heads that look at one modality.
     """
 
     dim: int
@@ -59,7 +59,7 @@ class FusedSpec:
 
 @dataclass(frozen=True)
 class Fused:
-    """One case, all stains together.
+    """One case, all modalities together.
 
     Attributes:
         embedding: (B, D) or (B, D, H, W).
@@ -86,7 +86,7 @@ class Prediction:
         present: (B,) bool, False where there was nothing to predict from; those rows are not read.
         logits: (B, C) whose softmax is the class distribution; None for a head that does not classify.
         confidence: (B,) learned confidence in [0, 1]; None where the head learns none.
-        modality_logits: per token, (B, C) logits from that stain alone.
+        modality_logits: per token, (B, C) logits from that modality alone.
         reconstructions: per modality, the decoded view (B, C, H, W).
         extra: further outputs that the head's own loss needs.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -112,3 +113,66 @@ def test_a_batch_moves_as_a_whole() -> None:
     moved = batch([2, 1]).to("meta")
     tensors = [moved.image("he"), moved.x["bag"].values, moved.x["bag"].lengths, moved.x["bag"].slide, moved.target]
     assert {tensor.device.type for tensor in [*tensors, *moved.present.values(), moved.index]} == {"meta"}
+
+
+TABLE = DataSpec(
+    (*SPEC.modalities, ModalitySpec("bag", "features", 5), ModalitySpec("clinical", "vector", 4)), ("0", "1"), (2, 2)
+)
+
+
+def with_vectors(count: int, first: int = 0) -> Batch:
+    plain = batch([2] * count, first)
+    vectors = first + torch.arange(count, dtype=torch.float32)[:, None].expand(count, 4)
+    present = torch.arange(count) % 2 == 0
+    return replace(plain, x={**plain.x, "clinical": vectors}, present={**plain.present, "clinical": present})
+
+
+def test_vectors_are_selected_joined_and_moved_with_their_cases() -> None:
+    both = Batch.cat([with_vectors(3), with_vectors(2, first=10)])
+    assert both.vector("clinical")[:, 0].tolist() == [0, 1, 2, 10, 11]
+    assert both.present["clinical"].tolist() == [True, False, True, True, False]
+    picked = both.select(torch.tensor([4, 0, 0]))
+    assert picked.vector("clinical")[:, 3].tolist() == [11, 0, 0]
+    assert picked.present["clinical"].tolist() == [False, True, True]
+    moved = both.to("meta")
+    assert moved.vector("clinical").is_meta and moved.present["clinical"].is_meta
+
+
+def test_absent_vectors_are_filled_and_the_rest_stays() -> None:
+    made = with_vectors(3)
+    assert made.fill("clinical", -7.0).vector("clinical")[:, 0].tolist() == [0, -7, 2]
+    gone = made.drop("clinical")
+    assert not gone.present["clinical"].any() and gone.present["he"].all()
+    assert gone.fill("clinical", -7.0).vector("clinical").eq(-7).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "modality", "message"),
+    [
+        ("image", "clinical", "clinical holds one vector per case, and this component reads one image"),
+        ("image", "bag", "bag holds bags, and this component reads one image"),
+        ("vector", "he", "he holds one image per case, and this component reads one vector"),
+        ("vector", "bag", "bag holds bags, and this component reads one vector"),
+        ("bags", "clinical", "clinical holds one vector per case, and this component reads bags"),
+    ],
+)
+def test_a_modality_of_another_kind_is_named(asked: str, modality: str, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        getattr(with_vectors(2), asked)(modality)
+
+
+def test_bags_come_with_the_cases_that_have_a_patch() -> None:
+    made = batch([2, 0, 1])
+    held, there = replace(made, present={**made.present, "bag": torch.tensor([True, True, False])}).bags("bag")
+    assert held is made.x["bag"] and there.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("given_name", ["he", "clinical"])
+def test_a_batch_of_what_is_at_hand_has_every_kind(given_name: str) -> None:
+    value = {"he": torch.rand(3, 3, 8, 8), "clinical": torch.rand(3, 4)}[given_name]
+    made = Batch.of_images(TABLE, {given_name: value})
+    assert {name: bool(there.all()) for name, there in made.present.items()} == {
+        name: name == given_name for name in TABLE.names
+    }
+    assert made.image("ihc").shape == (3, 3, 8, 8) and made.vector("clinical").shape == (3, 4)
+    assert made.bags("bag")[0].values.shape == (0, 5) and made.bags("bag")[0].lengths.tolist() == [0, 0, 0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pathfuse.core import (
+    Column,
     DataSpec,
     ModalitySpec,
     skips_pretrained,
@@ -20,13 +23,16 @@ from pathfuse.errors import RecipeError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 SIZES = st.none() | st.integers(1, 5000)
+NUMBERS = st.builds(Column, NAMES, st.just("number"), st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+CATEGORIES = st.builds(Column, NAMES, st.just("category"), categories=st.lists(NAMES, unique=True).map(tuple))
 MODALITIES = st.builds(
     ModalitySpec,
     NAMES,
-    st.sampled_from(["image", "patches", "features"]),
+    st.sampled_from(["image", "patches", "features", "vector"]),
     st.integers(1, 4096),
     SIZES,
     st.none() | st.floats(0.01, 100),
+    st.lists(NUMBERS | CATEGORIES, max_size=4).map(tuple),
 )
 
 
@@ -34,6 +40,24 @@ MODALITIES = st.builds(
 def test_sizes_survive_the_disk(modalities: list[ModalitySpec], classes: list[tuple[str, int]]) -> None:
     spec = DataSpec(tuple(modalities), tuple(c for c, _ in classes), tuple(n for _, n in classes))
     assert DataSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_column_says_how_many_entries_it_takes() -> None:
+    columns = (Column("age", "number", 61.5, 11.0), Column("grade", "category", categories=("1", "2", "3")))
+    assert [column.width for column in columns] == [1, 3]
+
+
+def test_what_has_no_columns_is_written_without_the_word() -> None:
+    table = ModalitySpec("clinical", "vector", 1, columns=(Column("age", "number", 61.5, 11.0),))
+    spec = DataSpec((ModalitySpec("he", "features", 8), table), ("0",), (1,))
+    he, clinical = json.loads(spec.to_json())["modalities"]
+    assert list(he) == ["name", "kind", "width", "size_px", "mpp"]
+    assert clinical["columns"] == [{"name": "age", "kind": "number", "mean": 61.5, "deviation": 11.0, "categories": []}]
+
+
+def test_bags_and_what_a_case_has_one_of_are_told_apart() -> None:
+    kinds = {kind: ModalitySpec("m", kind, 3).in_bags for kind in ("image", "patches", "features", "vector")}
+    assert kinds == {"image": False, "patches": True, "features": True, "vector": False}
 
 
 def test_an_unknown_modality_is_named_with_those_there_are() -> None:
