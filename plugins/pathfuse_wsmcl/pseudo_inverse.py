@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pathfuse.nn.products import products
+from pathfuse.nn import products
 
 
 def pseudo_inverse(matrix: Tensor, steps: int = 6, backward: torch.dtype | None = None) -> Tensor:

@@ -23,6 +23,6 @@ def test_a_share_outside_its_range_is_one_line_with_option_and_next_step(value):
         check_shares("X", {"dropout": value})
 
 
-def test_a_stain_named_twice_is_one_line():
-    with pytest.raises(RecipeError, match=r"^X\.modalities is he, ihc, he; name each stain once\.$"):
+def test_a_modality_named_twice_is_one_line():
+    with pytest.raises(RecipeError, match=r"^X\.modalities is he, ihc, he; name each modality once\.$"):
         check_once("X", ["he", "ihc", "he"])
