@@ -30,7 +30,7 @@ from pathfuse.nn.packed import (
     segment_top_k,
 )
 from pathfuse.nn.pool_fusion import JoinedFusion, NestedFusion, Pooled, PoolFusion, packed_tokens
-from pathfuse.nn.products import linear, product, products, working_dtype
+from pathfuse.nn.products import batched_product, linear, product, working_dtype
 from pathfuse.nn.vectors import cleared, token_vector
 from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, WeightsNote, backbone_state, read_state, weights_note
 
@@ -49,6 +49,7 @@ __all__ = [
     "WeightsNote",
     "at_least_float",
     "backbone_state",
+    "batched_product",
     "check_counts",
     "check_once",
     "check_shares",
@@ -61,7 +62,6 @@ __all__ = [
     "one_width",
     "packed_tokens",
     "product",
-    "products",
     "read_state",
     "readable",
     "readable_token",

@@ -97,15 +97,18 @@ def segment_mean(values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def segment_max(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum (B, D) over the patches of each case, and the row of `values` it stands in; zeros and -1 without any."""
+    """Maximum (B, D) over the patches of each case, in float32 or better, and the row of `values` it stands in.
+
+    Zeros and -1 for a case without patches.
+    """
     best, where, start = [], [], 0
     for part in torch.split(values, lengths.tolist()):
         if len(part):
             highest, row = part.max(0)  # (D,)
-            best.append(highest)
+            best.append(at_least_float(highest))  # autocast on a CPU stacks no float16
             where.append(row + start)
         else:
-            best.append(values.new_zeros(values.shape[1]))
+            best.append(at_least_float(values.new_zeros(values.shape[1])))
             where.append(torch.full((values.shape[1],), -1, device=values.device))
         start += len(part)
     return torch.stack(best), torch.stack(where)

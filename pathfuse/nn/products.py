@@ -41,7 +41,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return _ONEDNN(a, dense.mT, None, "none", [], "")
 
 
-def products(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:
+def batched_product(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:
     """The products of matrices (heads, n, k) and (heads, k, c), head by head, with gradient, computed in `backward`."""
     backward = backward or a.dtype
     if backward == a.dtype and not _helps(a, a.dtype):

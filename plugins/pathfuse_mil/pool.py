@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pathfuse.core import DataSpec, TokenSpec
-from pathfuse.nn import Bag, How, NestedFusion, Pooled, PoolFusion, at_least_float, segment_max, segment_mean
+from pathfuse.nn import Bag, How, NestedFusion, Pooled, PoolFusion, segment_max, segment_mean
 
 
 class PlainPool(PoolFusion):
@@ -54,7 +54,6 @@ class MaxPool(PlainPool):
     def pool(self, name: str, bag: Bag) -> Pooled:
         """The maximum, and the share of features that each patch decides."""
         highest, row = segment_max(bag.values, bag.lengths)  # (B, D)
-        highest = at_least_float(highest)
         decides = row[row >= 0]
         share = highest.new_full(decides.shape, 1 / max(1, bag.values.shape[1]))
         return Pooled(highest, highest.new_zeros(len(bag.values)).index_add(0, decides, share))
