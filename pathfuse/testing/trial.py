@@ -167,7 +167,8 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
     if slot == "backbone":
         return [Setting(f"{width} channels", stains(1, size_px=edge, width=width)) for width in (3, 6)]
     if slot in ("objective", "explainer"):
-        return [Setting("images", stains(number, size_px=edge))]
+        images = stains(number, size_px=edge)
+        return [Setting("images", images), Setting("images and a vector", with_vector(images))]
     if slot in ("input", "encoder"):
         plain = [Setting(label, stains(number, kind=kind, size_px=edge)) for kind, label in _KINDS.items()]
         return [*plain, *(Setting(f"{one.name} and a vector", with_vector(one.spec)) for one in plain[:-1])]
