@@ -5,6 +5,8 @@ The command line prints the message as one line and exits with `exit_code`; noth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class PathfuseError(Exception):
     """Anything a user can repair; `str(error)` is the whole line shown to them."""
@@ -42,3 +44,34 @@ class RunError(PathfuseError):
 
 class StoreError(PathfuseError):
     """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""
+
+
+def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
+    """The sentence that offers the known word which is most like a misspelt one; empty where none is near.
+
+    Capitals do not count, and the sentence starts with a space, so that it can follow another one.
+
+    Args:
+        word: what was written.
+        known: what could have been meant.
+        before: what stands in front of the word in the sentence, for example the dashes of an option.
+    """
+    from difflib import get_close_matches  # most commands never misspell anything
+
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f" Did you mean {before}{by_lower[near[0]]}?" if near else ""
+
+
+def cannot_be_read(error: type[PathfuseError], path: object, cause: BaseException | str, advice: str) -> PathfuseError:
+    """The error for a file that is not there, is damaged or holds something else; raise it `from` its cause.
+
+    Args:
+        error: the class that the caller speaks in.
+        path: the file.
+        cause: why; of an exception, its own words in one line.
+        advice: the next step, one sentence.
+    """
+    words = cause if isinstance(cause, str) else getattr(cause, "strerror", None) or str(cause)
+    reason = " ".join(words.split()) or type(cause).__name__
+    return error(f"{path} cannot be read ({reason}). {advice}")

@@ -100,6 +100,22 @@ def test_the_contracts_import_each_other_in_one_direction() -> None:
     assert not arrows, f"a circle through {', '.join(sorted(arrows))}"
 
 
+@named([path for path in FRAMEWORK if path.relative_to(ROOT / "pathfuse").parts[0] == "core"])
+def test_the_contracts_call_nothing_private_of_torch(path: Path) -> None:
+    accessed = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)
+    ]
+    private = [ast.unparse(node) for node in accessed if node.attr.startswith("_") and not node.attr.startswith("__")]
+    assert not [name for name in private if name.startswith("torch")]
+
+
+def test_the_toolkit_offers_what_it_says() -> None:
+    import pathfuse.nn
+
+    assert sorted(pathfuse.nn.__all__) == sorted(set(pathfuse.nn.__all__))
+    assert all(hasattr(pathfuse.nn, name) for name in pathfuse.nn.__all__)
+
+
 @named(PLUGINS)
 def test_a_plug_in_imports_the_contracts_and_no_other_plug_in(path: Path) -> None:
     own = path.relative_to(ROOT / "plugins").parts[0]

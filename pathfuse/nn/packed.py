@@ -23,7 +23,7 @@ class Bag:
     """The patches of a token that may be read.
 
     Attributes:
-        values: (T', D) patches of the cases that have the stain.
+        values: (T', D) patches of the cases that have the modality.
         lengths: (B,) patches of each case, 0 where it is absent.
         kept: (T',) their rows in the token, None where nothing was left out.
     """
@@ -60,9 +60,17 @@ def owner(lengths: Tensor, total: int) -> Tensor:
     return torch.repeat_interleave(lengths, output_size=total)
 
 
+def at_least_float(values: Tensor) -> Tensor:
+    """The values in float32 or better, for sums and losses.
+
+    Half precision rounds a confidence of 0.999 to 1, and a sum over a bag leaves its range.
+    """
+    return values.float() if values.dtype.itemsize < 4 else values
+
+
 def segment_softmax(score: Tensor, lengths: Tensor) -> Tensor:
     """Softmax of (T, K) scores over the patches of each case, in float32 or better."""
-    score = score if score.dtype.itemsize >= 4 else score.float()
+    score = at_least_float(score)
     cases = owner(lengths, len(score))  # (T,)
     index = cases[:, None].expand_as(score)
     # The maximum only keeps exp in range; it cancels, so no gradient goes through it.
@@ -83,25 +91,53 @@ def segment_sum(weight: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def segment_mean(values: Tensor, lengths: Tensor) -> Tensor:
-    """Mean (B, D) over the patches of each case; zeros for a case without patches."""
-    dtype = values.dtype if values.dtype.itemsize >= 4 else torch.float32
-    share = (1 / lengths.clamp(min=1).to(dtype))[owner(lengths, len(values))]  # (T,)
-    return segment_sum(share[:, None], values, lengths)[:, 0]
+    """Mean (B, D) over the patches of each case, in float32 or better; zeros for a case without patches."""
+    sums = torch.stack([_total(bag) for bag in torch.split(values, lengths.tolist())])  # (B, D)
+    return sums / lengths.clamp(min=1)[:, None].to(sums.dtype)
 
 
 def segment_max(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum (B, D) over the patches of each case, and the row of `values` it stands in; zeros and -1 without any."""
+    """Maximum (B, D) over the patches of each case, in float32 or better, and the row of `values` it stands in.
+
+    Zeros and -1 for a case without patches.
+    """
     best, where, start = [], [], 0
     for part in torch.split(values, lengths.tolist()):
         if len(part):
             highest, row = part.max(0)  # (D,)
-            best.append(highest)
+            best.append(at_least_float(highest))  # autocast on a CPU stacks no float16
             where.append(row + start)
         else:
-            best.append(values.new_zeros(values.shape[1]))
+            best.append(at_least_float(values.new_zeros(values.shape[1])))
             where.append(torch.full((values.shape[1],), -1, device=values.device))
         start += len(part)
     return torch.stack(best), torch.stack(where)
+
+
+def segment_top_k(score: Tensor, lengths: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The patches with the k highest scores of each case.
+
+    Args:
+        score: (T,) of every patch.
+        lengths: (B,) patches of each case.
+        k: how many; a smaller bag gives all it has.
+
+    Returns:
+        Their rows (T'), case after case and best first, of equal ones the first; and (B,) how many each case gives.
+    """
+    starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)[:-1]]).tolist()
+    rows = [
+        part.argsort(descending=True, stable=True)[:k] + start
+        for start, part in zip(starts, torch.split(score, lengths.tolist()), strict=True)
+    ]
+    return torch.cat([*rows, lengths.new_zeros(0)]), lengths.clamp(max=k)
+
+
+def _total(bag: Tensor) -> Tensor:
+    """The sum (D,) of patches (n, D) in float32 or better; half precision is converted a piece at a time."""
+    if bag.dtype.itemsize >= 4 or len(bag) <= ROWS:
+        return at_least_float(bag).sum(0)
+    return torch.stack([at_least_float(rows).sum(0) for rows in torch.split(bag, ROWS)]).sum(0)
 
 
 class _SegmentSum(torch.autograd.Function):

@@ -2,11 +2,12 @@
 
 For float32 on a CPU torch asks MKL, which uses half of the vector width on processors of other makers; oneDNN, which
 torch brings along as well, does not. Measured on an AMD EPYC: 90 to 110 against 180 to 250 GFLOP/s on one core.
-Elsewhere everything here is torch's own.
+Elsewhere, and where torch no longer offers it, everything here is torch's own public product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,22 +15,33 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-# Private to torch, so it may go: then every product is torch's own.
-_ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch._C._has_mkldnn else None
+
+def _onednn() -> Callable[..., Tensor] | None:
+    """The linear layer of oneDNN, or None. It is private to torch, so it may go, or take other arguments."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return None
+    try:
+        found: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
+        one = torch.ones(1, 1)
+        return found if found(one, one, None, "none", [], "").tolist() == [[1.0]] else None
+    except (AttributeError, TypeError, RuntimeError, NotImplementedError):
+        return None
+
+
+_ONEDNN = _onednn()
 WIDEST = 4096  # columns of `b`; beyond, oneDNN spends its time on rearranging it
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """The product of matrices a (n, k) and b (k, c), without gradient."""
-    if not _helps(a, a.dtype) or b.dtype != a.dtype or not 0 < b.shape[1] <= WIDEST or 0 in a.shape:
+    if _ONEDNN is None or not _helps(a, a.dtype) or b.dtype != a.dtype or not 0 < b.shape[1] <= WIDEST or 0 in a.shape:
         return a @ b
     # A slice of columns is computed by oneDNN's reference code, a hundred times slower.
     dense = b if b.is_contiguous() or b.mT.is_contiguous() else b.contiguous()
-    result: Tensor = _ONEDNN(a, dense.mT, None, "none", [], "")  # type: ignore[misc]
-    return result
+    return _ONEDNN(a, dense.mT, None, "none", [], "")
 
 
-def products(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:
+def batched_product(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:
     """The products of matrices (heads, n, k) and (heads, k, c), head by head, with gradient, computed in `backward`."""
     backward = backward or a.dtype
     if backward == a.dtype and not _helps(a, a.dtype):

@@ -77,12 +77,12 @@ def backbone_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
         state: as `read_state` returns it.
 
     Raises:
-        WeightsError: if the run had a backbone for each of several stains.
+        WeightsError: if the run had a backbone for each of several modalities.
     """
     found = [(_OF_BACKBONE.match(key), value) for key, value in state.items()]
     own = {(match[1], key): value for match, value in found if match and (key := match.string[match.end() :])}
     if len({place for place, _ in own}) > 1:
-        raise WeightsError("the weights are those of several backbones, one for each stain. Train one on one stain.")
+        raise WeightsError("the weights are those of several backbones, one for each modality. Train on one of them.")
     return {key: value for (_, key), value in own.items()} or state
 
 

@@ -19,13 +19,24 @@ from pathfuse.testing.reference import (
     ReferenceInput,
     tiny_model,
 )
-from pathfuse.testing.specs import THREE_BAGS, THREE_STAINS, TWO_BAGS, TWO_STAINS, stains
+from pathfuse.testing.specs import (
+    BAGS_AND_VECTOR,
+    STAINS_AND_VECTOR,
+    THREE_BAGS,
+    THREE_STAINS,
+    TWO_BAGS,
+    TWO_STAINS,
+    stains,
+    with_vector,
+)
 from pathfuse.testing.synthetic import synthetic_batch, synthetic_fused, synthetic_tokens
 
 if TYPE_CHECKING:
     from pathfuse.testing.parametrise import parametrize_with_checks
 
 __all__ = [
+    "BAGS_AND_VECTOR",
+    "STAINS_AND_VECTOR",
     "THREE_BAGS",
     "THREE_STAINS",
     "TWO_BAGS",
@@ -45,6 +56,7 @@ __all__ = [
     "synthetic_fused",
     "synthetic_tokens",
     "tiny_model",
+    "with_vector",
 ]
 
 

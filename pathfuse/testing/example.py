@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 from torch import nn
 
@@ -47,8 +47,8 @@ class Example:
 
     Args:
         component: the class.
-        options: keyword arguments of its constructor. An option without default that takes another component gets
-            the smallest one there is.
+        options: keyword arguments of its constructor. An option without default that takes another component, or
+            one for each modality by name, gets the smallest one there is.
         size_px: edge of the images it is given.
         model: builds the model that an objective or explainer works on, and that `stage:` references of any
             component become.
@@ -107,10 +107,12 @@ class Example:
     def build(self, *sizes: object) -> object:
         """The component."""
         options = {**getattr(self.component, "example_options", {}), **self.options}
-        missing = {name: value for name, value in self._fillable().items() if name not in options}
+        specs = [size for size in sizes if isinstance(size, DataSpec)]
+        names = specs[0].names if specs else ()
+        missing = {name: value for name, value in self._fillable(names).items() if name not in options}
         return self.component(*sizes, **missing, **options)
 
-    def _fillable(self) -> dict[str, object]:
+    def _fillable(self, modalities: Sequence[str]) -> dict[str, object]:
         required = [
             name
             for name, parameter in parameters_of(self.component).items()
@@ -119,7 +121,7 @@ class Example:
         if not required:
             return {}
         hints = get_type_hints(self.component.__init__)  # type: ignore[misc]
-        found = {name: _smallest(hints.get(name)) for name in required}
+        found = {name: _smallest(hints.get(name), modalities) for name in required}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -134,7 +136,10 @@ def parameters_of(component: type) -> dict[str, inspect.Parameter]:
     return {} if inherited else dict(inspect.signature(component).parameters)
 
 
-def _smallest(hint: object) -> object | None:
+def _smallest(hint: object, modalities: Sequence[str]) -> object | None:
     arguments = get_args(hint)
     made = arguments[-1] if arguments else None
+    if get_origin(hint) is dict:
+        one = _smallest(made, ())
+        return dict.fromkeys(modalities, one) if one else None
     return _TINY.get(made) if isinstance(made, type) else None

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from pathfuse.core import (
     Backbone,
+    Bags,
     Batch,
     CamLayer,
     DataSpec,
@@ -22,7 +23,10 @@ from pathfuse.core import (
     Tokens,
     TokenSpec,
 )
+from pathfuse.core.spec import Kind
+from pathfuse.core.tokens import Layout
 from pathfuse.errors import RecipeError
+from pathfuse.nn import cleared
 
 
 class ReferenceBackbone(Backbone):
@@ -68,11 +72,11 @@ class ReferenceInput(ImageInput):
         """The images of the first stain, and where they are real."""
         present = batch.present[self.name]
         images = batch.image(self.name)
-        return torch.where(present.view(-1, 1, 1, 1), images, images.new_zeros(())), present
+        return cleared(images, present), present
 
 
 class ReferenceEncoder(Encoder):
-    """One small convolution per stain.
+    """One small network per modality: a convolution of images, or a layer on vectors and bags of features.
 
     Args:
         spec: the data.
@@ -81,23 +85,34 @@ class ReferenceEncoder(Encoder):
 
     def __init__(self, spec: DataSpec, *, keep_map: bool = False) -> None:
         super().__init__()
-        if any(modality.kind != "image" for modality in spec.modalities):
-            raise RecipeError("ReferenceEncoder: reads one image per case. Choose an encoder for bags.")
+        if any(modality.kind == "patches" for modality in spec.modalities):
+            raise RecipeError("ReferenceEncoder: reads no bags of patches. Choose PatchEncoder.")
         self.reads = spec.names
-        self.nets = nn.ModuleDict({m.name: ReferenceBackbone(m.width, keep_map=keep_map) for m in spec.modalities})
-        self.out = {name: TokenSpec(8, "map" if keep_map else "vector") for name in spec.names}
+        self.nets = nn.ModuleDict(
+            {
+                m.name: ReferenceBackbone(m.width, keep_map=keep_map) if m.kind == "image" else nn.Linear(m.width, 8)
+                for m in spec.modalities
+            }
+        )
+        layouts: dict[Kind, Layout] = {"image": "map" if keep_map else "vector", "features": "packed"}
+        self.out = {m.name: TokenSpec(8, layouts.get(m.kind, "vector")) for m in spec.modalities}
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
-        """One token per stain."""
-        tokens = {}
-        for name, net in self.nets.items():
-            present, images = batch.present[name], batch.image(name)
-            tokens[name] = Tokens(net(torch.where(present.view(-1, 1, 1, 1), images, images.new_zeros(()))), present)
-        return tokens
+        """One token per modality."""
+        return {name: self._token(batch, name) for name in self.nets}
+
+    def _token(self, batch: Batch, name: str) -> Tokens:
+        value, present, net = batch.x[name], batch.present[name], self.nets[name]
+        if isinstance(value, Bags):
+            there = cleared(value.values, present[value.owner])
+            return Tokens(net(there), present & (value.lengths > 0), value.lengths)
+        return Tokens(net(cleared(value, present)), present)
 
     def cam_layers(self) -> dict[str, CamLayer]:
         """The convolution of each stain."""
-        return {name: CamLayer(net.get_submodule("conv"), (name,)) for name, net in self.nets.items()}
+        return {
+            name: CamLayer(net.conv, (name,)) for name, net in self.nets.items() if isinstance(net, ReferenceBackbone)
+        }
 
 
 class ReferenceFusion(Fusion):
@@ -111,7 +126,7 @@ class ReferenceFusion(Fusion):
     def __init__(self, tokens: dict[str, TokenSpec], spec: DataSpec) -> None:
         super().__init__()
         first = next(iter(tokens.values()))
-        if first.layout == "packed":
+        if any(token.layout == "packed" for token in tokens.values()):
             raise RecipeError("ReferenceFusion: takes no bags. Choose a fusion block that pools.")
         self.mix = nn.Linear(first.dim, first.dim)
         self.out = FusedSpec(first.dim, first.layout, dict(tokens))
@@ -120,8 +135,7 @@ class ReferenceFusion(Fusion):
         """The mean over the present tokens."""
         own = {}
         for name, token in tokens.items():
-            rows = token.present.view(-1, *[1] * (token.values.dim() - 1))
-            own[name] = torch.where(rows, token.values, token.values.new_zeros(()))
+            own[name] = cleared(token.values, token.present)
         present = torch.stack([token.present for token in tokens.values()])  # (stains, B)
         mean = torch.stack(list(own.values())).sum(0)  # (B, D, ...)
         mean = mean / present.sum(0).clamp(min=1).view(-1, *[1] * (mean.dim() - 1))
@@ -142,8 +156,8 @@ class ReferenceHead(Head):
 
     def forward(self, fused: Fused) -> Prediction:
         """Class scores."""
-        rows = fused.present.view(-1, *[1] * (fused.embedding.dim() - 1))
-        features = torch.where(rows, fused.embedding, fused.embedding.new_zeros(())).flatten(2 if rows.dim() > 2 else 1)
+        features = cleared(fused.embedding, fused.present)
+        features = features.flatten(2 if features.dim() > 2 else 1)
         return Prediction(fused.present, self.classify(features.mean(2) if features.dim() == 3 else features))
 
     def loss(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:

@@ -15,13 +15,13 @@ BAG = (3, 5, 2, 7, 4)
 def synthetic_batch(
     spec: DataSpec, n: int = 5, seed: int = 0, *, absent: bool = False, lengths: Sequence[int] = BAG
 ) -> Batch:
-    """A labelled batch of random images or bags.
+    """A labelled batch of random images, bags or vectors.
 
     Args:
-        spec: the stains and classes.
+        spec: the modalities and classes.
         n: number of cases.
         seed: same seed, same batch.
-        absent: leave out stains: case 0 has all, then one stain after the other is missing, then all are, and so on.
+        absent: leave out modalities: case 0 has all, then one after the other is missing, then all are, and so on.
         lengths: sizes of the bags, taken round and round; every stain starts one further.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -85,6 +85,8 @@ def synthetic_fused(spec: FusedSpec, batch: Batch, seed: int = 0, size: int = 16
 def _values(modality: ModalitySpec, lengths: list[int], generator: torch.Generator) -> Tensor | Bags:
     if modality.kind == "image":
         return torch.rand(len(lengths), *_image(modality), generator=generator)
+    if modality.kind == "vector":
+        return _normal((len(lengths), modality.width), generator)
     total = sum(lengths)
     values = (
         _normal((total, modality.width), generator)

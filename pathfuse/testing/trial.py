@@ -28,10 +28,16 @@ from pathfuse.core.tokens import Layout
 from pathfuse.testing.answer import Answer, of_fused, of_outcome, of_prediction, of_tokens
 from pathfuse.testing.example import Example
 from pathfuse.testing.feed import Feed
-from pathfuse.testing.specs import stains
+from pathfuse.testing.specs import stains, with_vector
 from pathfuse.testing.synthetic import BAG, synthetic_batch, synthetic_fused, synthetic_tokens
 
 DIM = 16
+_KINDS: dict[Kind, str] = {
+    "image": "images",
+    "patches": "bags of patches",
+    "features": "bags of features",
+    "vector": "vectors",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Trial:
     @property
     def bags(self) -> bool:
         """Whether the component is given bags."""
-        return any(modality.kind != "image" for modality in self.setting.spec.modalities)
+        return any(modality.in_bags for modality in self.setting.spec.modalities)
 
     def build(self, seed: int = 0, *, training: bool = False) -> Subject:
         """The component with seeded weights; the caller's random state stays as it is."""
@@ -139,7 +145,11 @@ class Trial:
         return sizes.get(self.slot, ())
 
     def _token_specs(self) -> dict[str, TokenSpec]:
-        return {name: TokenSpec(DIM, self.setting.layout) for name in self.setting.spec.names}
+        layout = self.setting.layout
+        return {
+            modality.name: TokenSpec(DIM, "vector" if layout == "packed" and not modality.in_bags else layout)
+            for modality in self.setting.spec.modalities
+        }
 
     def _fused_spec(self) -> FusedSpec:
         return FusedSpec(DIM, self.setting.layout, self._token_specs())
@@ -157,12 +167,13 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
     if slot == "backbone":
         return [Setting(f"{width} channels", stains(1, size_px=edge, width=width)) for width in (3, 6)]
     if slot in ("objective", "explainer"):
-        return [Setting("images", stains(number, size_px=edge))]
-    kinds: dict[Kind, str] = {"image": "images", "patches": "bags of patches", "features": "bags of features"}
+        images = stains(number, size_px=edge)
+        return [Setting("images", images), Setting("images and a vector", with_vector(images))]
     if slot in ("input", "encoder"):
-        return [Setting(label, stains(number, kind=kind, size_px=edge)) for kind, label in kinds.items()]
+        plain = [Setting(label, stains(number, kind=kind, size_px=edge)) for kind, label in _KINDS.items()]
+        return [*plain, *(Setting(f"{one.name} and a vector", with_vector(one.spec)) for one in plain[:-1])]
     layouts: list[Layout] = ["vector", "map"] if slot == "head" else ["vector", "map", "packed"]
-    return [
+    settings = [
         Setting(
             f"{layout} {'embedding' if slot == 'head' else 'tokens'}",
             # A decoder's views are as large as the maps it starts from.
@@ -171,6 +182,9 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
         )
         for layout in layouts
     ]
+    if slot == "fusion" and getattr(example.component, "exactly", None) is None:
+        settings.append(Setting("packed tokens and a vector", with_vector(settings[-1].spec), "packed"))
+    return settings
 
 
 def _backbone(subject: Subject, feed: Feed) -> Answer:

@@ -77,7 +77,7 @@ def explain_run(
     if missing or not cases:
         absent = f"{missing[0]} is not" if missing else "no case is"
         raise RunError(f"{absent} in the part {part!r} of the data. Choose another --part.")
-    of_bags = any(task.spec[stain].kind != "image" for stain in task.model.reads)
+    of_bags = any(task.spec[modality].in_bags for modality in task.model.reads)
     if of_bags and explainer is not None:
         raise RecipeError(
             f"--explainer {type(explainer).__name__} makes maps of single images, and this run reads bags, whose "

@@ -126,8 +126,8 @@ class Task(LightningModule):
         fusion = make_fusion(encoder.out, spec)
         self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
         self.seed = seed
-        if self.eval_bag_size and all(stain.kind == "image" for stain in spec.modalities):
-            raise RecipeError("model.eval_bag_size cuts bags, and these cases are single images. Set it to null.")
+        if self.eval_bag_size and not any(modality.in_bags for modality in spec.modalities):
+            raise RecipeError("model.eval_bag_size cuts bags, and these cases have none. Set it to null.")
         stains = tuple(self.select_on.split("+")) if self.select_on else ()
         lists = (("given", self.given or ()), ("modality_dropout", self.modality_dropout), ("select_on", stains))
         for key, named in lists:

@@ -49,7 +49,7 @@ class GradCAM(Explainer):
         with torch.inference_mode(False), torch.enable_grad(), untouched(model):
             # A copy, since tensors made in inference mode can never take part in a backward pass.
             own = batch.select(torch.arange(len(batch)))
-            inputs = {m: own.image(m).detach().requires_grad_() for m in model.reads}
+            inputs = {m: own.image(m).detach().requires_grad_() for m in pictured(model, own)}
             own = replace(own, x={**own.x, **inputs})
             classes = predicted(model, own) if target is None else target.detach().clone()
             for layer in layers.values():
@@ -70,7 +70,7 @@ def token_map(model: Model, batch: Batch, layer: CamLayer, target: Tensor, *, re
         target: (B,) long, the class of each case.
         relu: set negative places to zero.
     """
-    names = list(model.reads)
+    names = pictured(model, batch)
 
     def logits(*images: Tensor) -> Tensor:
         return class_scores(model, replace(batch, x={**batch.x, **dict(zip(names, images, strict=True))}))
@@ -79,6 +79,12 @@ def token_map(model: Model, batch: Batch, layer: CamLayer, target: Tensor, *, re
         images = tuple(batch.image(name) for name in names)
         cam: Tensor = LayerGradCam(logits, tap).attribute(images, target, relu_attributions=relu)  # (B, 1, h, w)
     return cam.detach().squeeze(1)  # (B, h, w)
+
+
+def pictured(model: Model, batch: Batch) -> list[str]:
+    """The modalities that the model reads as images; a table beside them is left as it is."""
+    values = {name: batch.x[name] for name in model.reads}
+    return [name for name, value in values.items() if isinstance(value, Tensor) and value.dim() == 4]
 
 
 @contextmanager

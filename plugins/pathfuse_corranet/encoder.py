@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Encoder, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse.nn.weights import TORCHVISION, WeightsNote, weights_note
+from pathfuse.nn import TORCHVISION, WeightsNote, cleared, modality_of_kind, weights_note
 from pathfuse_corranet.norm import NormAct, Runs, slope_of
 from pathfuse_corranet.stem import ResNetStem
 
@@ -111,10 +111,7 @@ class StainEncoder(Encoder):
 
     def source(self, batch: Batch, stain: str) -> Tensor:
         """The source (B, C, H, W) of one stain."""
-        image = batch.image(stain).to(self._dtype())
-        present = batch.present[stain].view(-1, 1, 1, 1)
-        image = torch.where(present, image, torch.zeros((), dtype=image.dtype, device=image.device))
-        return self._features(image)
+        return self._features(cleared(batch.image(stain).to(self._dtype()), batch.present[stain]))
 
     def blank(self, like: Tensor) -> Tensor:
         """The source (1, C, H, W) of a black image, for images of the size of `like`."""
@@ -151,11 +148,7 @@ def _check(spec: DataSpec, dim: int, stem: str) -> None:
     if dim < 4 or dim % 4:
         raise RecipeError(f"model.encoder.dim: {dim} is not a positive multiple of 4; the paper uses 8, 16 and 32")
     for modality in spec.modalities:
-        if modality.kind != "image":
-            raise RecipeError(
-                f"model.encoder: StainEncoder reads one image per case, but {modality.name} comes as {modality.kind}; "
-                "use data that gives images, for example PairedPatches"
-            )
+        modality_of_kind(spec, modality.name, "image", "StainEncoder")
         if stem != "none" and modality.width != 3:
             raise RecipeError(
                 f"model.encoder.stem: {stem} needs images of 3 channels, {modality.name} has {modality.width}; use none"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, Fused, FusedSpec, Fusion, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
+from pathfuse.nn import cleared
 from pathfuse_corranet.norm import Activation, activate, slope_of
 
 
@@ -100,7 +101,7 @@ class SEAttention(Fusion):
 def _blank_absent(token: Tokens) -> Tensor:
     if bool(token.present.all()):
         return token.values
-    return torch.where(token.present.view(-1, 1, 1, 1), token.values, token.values.new_zeros(()))
+    return cleared(token.values, token.present)
 
 
 def _common_dim(tokens: dict[str, TokenSpec]) -> int:

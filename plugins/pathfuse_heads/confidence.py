@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec, Head, Prediction
+from pathfuse.nn import at_least_float, check_counts, check_shares
 from pathfuse_heads.budget import next_factor, two_level_factor
-from pathfuse_heads.features import at_least_float, case_features, feature_dim
+from pathfuse_heads.features import case_features, feature_dim
 from pathfuse_heads.hints import asking_price, cross_entropy, draw_hints, focal, hinted_confidence, hinted_probability
-from pathfuse_heads.layers import at_least_one, classifier, within
+from pathfuse_heads.layers import classifier
 from pathfuse_heads.weighting import ClassWeight, Divisor, class_weights, counted_target, weighted_mean
 
 Rule = Literal["devries", "released"]
@@ -60,9 +61,8 @@ class ConfidenceHead(Head):
         gamma: float = 2.0,
     ) -> None:
         super().__init__()
-        at_least_one("ConfidenceHead.hidden", hidden)
-        within("ConfidenceHead.dropout", dropout, 0, 1)
-        within("ConfidenceHead.hint_probability", hint_probability, 0, 1)
+        check_counts("ConfidenceHead", {"hidden": hidden})
+        check_shares("ConfidenceHead", {"dropout": dropout, "hint_probability": hint_probability})
         dim = feature_dim(fused, "ConfidenceHead")
         self.classify = classifier(dim, len(spec.classes), None, dropout)
         self.trust = classifier(dim, 1, hidden, dropout)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pathfuse.core import Fused, FusedSpec
 from pathfuse.errors import RecipeError
+from pathfuse.nn import cleared
 
 
 def feature_dim(fused: FusedSpec, head: str) -> int:
@@ -28,12 +28,4 @@ def case_features(fused: Fused) -> Tensor:
     Zeros, because a NaN in a row that nobody reads would still reach the weights: 0 * NaN is NaN in the backward pass.
     """
     features = fused.embedding.mean((2, 3)) if fused.embedding.dim() == 4 else fused.embedding  # (B, D)
-    return torch.where(fused.present[:, None], features, features.new_zeros(()))  # (B, D)
-
-
-def at_least_float(value: Tensor) -> Tensor:
-    """The value in float32 or better, for losses.
-
-    Half precision rounds a confidence of 0.999 to 1, whose price and gradient are 0.
-    """
-    return value.float() if value.dtype.itemsize < 4 else value
+    return cleared(features, fused.present)  # (B, D)

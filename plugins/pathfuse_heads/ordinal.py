@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec, Head, Prediction
 from pathfuse.errors import RecipeError
-from pathfuse_heads.features import at_least_float, case_features, feature_dim
-from pathfuse_heads.layers import at_least_one, classifier, within
+from pathfuse.nn import at_least_float, check_counts, check_shares
+from pathfuse_heads.features import case_features, feature_dim
+from pathfuse_heads.layers import classifier
 from pathfuse_heads.weighting import ClassWeight, Divisor, class_weights, counted_target, weighted_mean
 
 
@@ -43,8 +44,8 @@ class OrdinalHead(Head):
         divisor: Divisor = "weights",
     ) -> None:
         super().__init__()
-        at_least_one("OrdinalHead.hidden", hidden)
-        within("OrdinalHead.dropout", dropout, 0, 1)
+        check_counts("OrdinalHead", {"hidden": hidden})
+        check_shares("OrdinalHead", {"dropout": dropout})
         if len(spec.classes) < 2:
             raise RecipeError(
                 f"OrdinalHead needs two classes or more; the data has {', '.join(spec.classes) or 'none'}."

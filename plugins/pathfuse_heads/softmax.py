@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec, Head, Prediction
-from pathfuse_heads.features import at_least_float, case_features, feature_dim
-from pathfuse_heads.layers import at_least_one, classifier, within
+from pathfuse.nn import at_least_float, check_counts, check_shares
+from pathfuse_heads.features import case_features, feature_dim
+from pathfuse_heads.layers import classifier
 from pathfuse_heads.weighting import ClassWeight, Divisor, class_weights, counted_target, size
 
 
@@ -41,9 +42,8 @@ class SoftmaxHead(Head):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        at_least_one("SoftmaxHead.hidden", hidden)
-        within("SoftmaxHead.dropout", dropout, 0, 1)
-        within("SoftmaxHead.label_smoothing", label_smoothing, 0, 1)
+        check_counts("SoftmaxHead", {"hidden": hidden})
+        check_shares("SoftmaxHead", {"dropout": dropout, "label_smoothing": label_smoothing})
         self.classify = classifier(feature_dim(fused, "SoftmaxHead"), len(spec.classes), hidden, dropout)
         self.divisor: Divisor = divisor
         self.label_smoothing = label_smoothing

@@ -8,12 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pathfuse.core import Backbone, Batch, CamLayer, DataSpec, Encoder, ImageInput, Tokens, TokenSpec
+from pathfuse.core import Backbone, Batch, CamLayer, DataSpec, ImageInput, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse_images.inputs import image_spec, present_image
+from pathfuse.nn import PartlyFrozen, modality_of_kind
+from pathfuse_images.inputs import present_image
 
 
-class ImageEncoder(Encoder):
+class ImageEncoder(PartlyFrozen):
     """One backbone over one input: a stain, stacked stains, or a learned representation.
 
     Args:
@@ -36,16 +37,9 @@ class ImageEncoder(Encoder):
         self.backbone = channels_last(backbone(self.input.channels))
         self.freeze = freeze
         if freeze:
-            self.backbone.requires_grad_(False)
+            self.keep_frozen(self.backbone)
         self.reads = self.input.reads
         self.out = {self.input.name: TokenSpec(self.backbone.out_dim, self.backbone.layout)}
-
-    def train(self, mode: bool = True) -> ImageEncoder:
-        """Training mode, except for a frozen backbone."""
-        super().train(mode)
-        if self.freeze:
-            self.backbone.eval()
-        return self
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
         """One token, present where the input is."""
@@ -58,7 +52,7 @@ class ImageEncoder(Encoder):
         return {} if layer is None else {self.input.name: replace(layer, reads=self.reads)}
 
 
-class PerStainImageEncoder(Encoder):
+class PerStainImageEncoder(PartlyFrozen):
     """One token per stain, each from its own backbone or all from a shared one.
 
     Args:
@@ -83,25 +77,18 @@ class PerStainImageEncoder(Encoder):
         self.share = share
         self.freeze = freeze
         self.reads = tuple(modalities or spec.names)
-        stains = [image_spec(spec, modality, "PerStainImageEncoder") for modality in self.reads]
+        stains = [modality_of_kind(spec, modality, "image", "PerStainImageEncoder") for modality in self.reads]
         if share and len({(stain.width, stain.size_px) for stain in stains}) > 1:
             sizes = ", ".join(f"{stain.name} {stain.width} x {stain.size_px} px" for stain in stains)
             raise RecipeError(f"PerStainImageEncoder: share needs stains of one size, got {sizes}. Set share: false.")
         built = stains[:1] if share else stains
         self.backbones = nn.ModuleList([channels_last(backbone(stain.width)) for stain in built])
         if freeze:
-            self.backbones.requires_grad_(False)
+            self.keep_frozen(self.backbones)
         self.out = {
             modality: TokenSpec(network.out_dim, network.layout)
             for modality, network in zip(self.reads, self._networks(), strict=True)
         }
-
-    def train(self, mode: bool = True) -> PerStainImageEncoder:
-        """Training mode, except for frozen backbones."""
-        super().train(mode)
-        if self.freeze:
-            self.backbones.eval()
-        return self
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
         """A token per stain, present where the stain is."""

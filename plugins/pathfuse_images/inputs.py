@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import torch
 from torch import Tensor
 
-from pathfuse.core import Batch, DataSpec, ImageInput, ModalitySpec
+from pathfuse.core import Batch, DataSpec, ImageInput
 from pathfuse.errors import RecipeError
+from pathfuse.nn import cleared, modality_of_kind
 
 
 class Single(ImageInput):
@@ -22,7 +21,7 @@ class Single(ImageInput):
     def __init__(self, spec: DataSpec, *, modality: str = "he") -> None:
         super().__init__()
         self.modality = modality
-        self.channels = image_spec(spec, modality, "Single").width
+        self.channels = modality_of_kind(spec, modality, "image", "Single").width
         self.reads = (modality,)
         self.name = modality
 
@@ -43,7 +42,7 @@ class Stack(ImageInput):
         super().__init__()
         self.modalities = modalities
         self.reads = tuple(modalities or spec.names)
-        stains = [image_spec(spec, modality, "Stack") for modality in self.reads]
+        stains = [modality_of_kind(spec, modality, "image", "Stack") for modality in self.reads]
         if len({stain.size_px for stain in stains}) > 1:
             sizes = ", ".join(f"{stain.name} {stain.size_px} px" for stain in stains)
             raise RecipeError(f"Stack: the stains differ in size ({sizes}). Give them one size_px in the data.")
@@ -56,27 +55,6 @@ class Stack(ImageInput):
         return images, torch.stack([batch.present[modality] for modality in self.reads]).any(0)
 
 
-def image_spec(spec: DataSpec, modality: str, asked_by: str) -> ModalitySpec:
-    """The spec of a stain of which there is one image per case.
-
-    Raises:
-        RecipeError: if the data has no such stain, or bags of it.
-    """
-    if modality not in spec.names:
-        near = get_close_matches(modality, spec.names, n=1, cutoff=0.4)
-        guess = f" Did you mean {near[0]}?" if near else ""
-        raise RecipeError(f"{asked_by}: the data has no modality {modality!r}, only {', '.join(spec.names)}.{guess}")
-    stain = spec[modality]
-    if stain.kind != "image":
-        raise RecipeError(
-            f"{asked_by}: {modality} comes as {stain.kind}, and this reads one image per case. "
-            "Choose an encoder for bags, or a data module that gives images."
-        )
-    return stain
-
-
 def present_image(batch: Batch, modality: str) -> Tensor:
     """The images (B, C, H, W) of a stain with zeros in the rows where it is absent."""
-    images = batch.image(modality)
-    # `where`, not a product: an absent row may hold NaN.
-    return torch.where(batch.present[modality].view(-1, 1, 1, 1), images, images.new_zeros(()))
+    return cleared(batch.image(modality), batch.present[modality])

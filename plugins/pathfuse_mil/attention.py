@@ -6,11 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
-from pathfuse.nn.join import How
-from pathfuse.nn.options import check_counts
-from pathfuse.nn.packed import ROWS, Bag, segment_softmax, segment_sum
-from pathfuse.nn.products import linear
-from pathfuse_mil.pool import NestedFusion, PoolFusion
+from pathfuse.nn import (
+    ROWS,
+    Bag,
+    How,
+    NestedFusion,
+    Pooled,
+    PoolFusion,
+    check_counts,
+    linear,
+    packed_tokens,
+    segment_softmax,
+    segment_sum,
+)
 
 
 class GatedAttention(nn.Module):
@@ -53,21 +61,22 @@ class GatedAttention(nn.Module):
 
 
 class AttentionFusion(PoolFusion):
-    """A learned weight for every patch of every stain, then the stains joined.
+    """A learned weight for every patch of every modality, then the modalities joined.
 
-    Each stain has its own attention and its own softmax, so what is said about one stain does not depend on another.
+    Each has its own attention and its own softmax, so what is said about one does not depend on another. A modality
+    that comes as one vector is joined as it is.
 
     Args:
         tokens: sizes of the encoder's tokens.
         spec: sizes of the data.
         hidden: width of the scoring layer; smaller is steadier on small cohorts.
         gated: multiply the score by a sigmoid gate.
-        branches: pooled vectors per stain, each with its own weights; they are put side by side.
-        fusion: joins the pooled stains; null joins them as `join` says.
-        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+        branches: pooled vectors per modality, each with its own weights; they are put side by side.
+        fusion: joins the pooled modalities; null joins them as `join` says.
+        join: without a fusion, `mean` over the modalities that a case has, or `concat` with zeros for an absent one.
 
     Source: Ilse et al. 2018, arXiv:1802.04712, equations 8 and 9.
-    Departs: any number of stains; with several branches `attention` is their mean.
+    Departs: any number of modalities; with several branches `attention` is their mean.
     """
 
     def __init__(
@@ -81,15 +90,16 @@ class AttentionFusion(PoolFusion):
         fusion: NestedFusion | None = None,
         join: How = "mean",
     ) -> None:
-        super().__init__()
         check_counts("AttentionFusion", {"hidden": hidden, "branches": branches})
+        packed = packed_tokens(tokens, "AttentionFusion")
+        dims = {name: token.dim * branches for name, token in packed.items()}
+        super().__init__(tokens, spec, dims=dims, fusion=fusion, join=join)
         self.attentions = nn.ModuleDict(
-            {n: GatedAttention(t.dim, hidden=hidden, gated=gated, branches=branches) for n, t in tokens.items()}
+            {n: GatedAttention(t.dim, hidden=hidden, gated=gated, branches=branches) for n, t in packed.items()}
         )
-        self._build(tokens, spec, fusion, join, branches)
 
-    def pool(self, name: str, bag: Bag) -> tuple[Tensor, Tensor]:
+    def pool(self, name: str, bag: Bag) -> Pooled:
         """The weighted sum over the patches of each case, and the weights."""
         weight = segment_softmax(self.attentions[name](bag.values), bag.lengths)  # (T', K)
         pooled = segment_sum(weight, bag.values, bag.lengths)  # (B, K, D)
-        return pooled.flatten(1), weight.mean(1)
+        return Pooled(pooled.flatten(1), weight.mean(1))

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from pathfuse.core import Batch, DataSpec, Fused, Fusion, Tokens, TokenSpec
-from pathfuse.errors import RecipeError
-from pathfuse.nn.join import How, joined, joined_dim, joint_spec
-from pathfuse.nn.options import check_counts, check_shares
-from pathfuse.nn.packed import ROWS, Bag, readable_token, segment_softmax, segment_sum
-from pathfuse.nn.products import linear
+from pathfuse.core import DataSpec, Fused, Tokens, TokenSpec
+from pathfuse.errors import RecipeError, did_you_mean
+from pathfuse.nn import (
+    ROWS,
+    Bag,
+    How,
+    JoinedFusion,
+    NestedFusion,
+    check_counts,
+    check_shares,
+    linear,
+    readable_token,
+    segment_softmax,
+    segment_sum,
+)
 from pathfuse_mil.attention import GatedAttention
-from pathfuse_mil.pool import NestedFusion
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ class StainAttention(nn.Module):
         return torch.zeros_like(answers.tokens, dtype=tokens.dtype).index_copy(0, rows, tokens)
 
 
-class CrossAttention(Fusion):
+class CrossAttention(JoinedFusion):
     """Each stain is summarised by a few tokens, and with them it asks the patches of the other stains.
 
     A stain whose partner is there is embedded by what its patches answer to the partner's tokens; a stain that is alone
@@ -138,11 +145,10 @@ class CrossAttention(Fusion):
         fusion: NestedFusion | None = None,
         join: How = "concat",
     ) -> None:
-        super().__init__()
         check_counts("CrossAttention", {"dim": dim, "latents": latents, "heads": heads})
         check_shares("CrossAttention", {"dropout": dropout})
         _check(tokens, queries, dim, heads)
-        self.join = join
+        super().__init__({name: TokenSpec(dim, "vector") for name in tokens}, spec, fusion=fusion, join=join)
         self.asking = tuple(tokens) if queries is None else tuple(queries)
         self.stains = nn.ModuleDict(
             {
@@ -158,12 +164,6 @@ class CrossAttention(Fusion):
                 for name, token in tokens.items()
             }
         )
-        own = {name: TokenSpec(dim, "vector") for name in tokens}
-        self.fusion = fusion(own, spec) if fusion else None
-        if self.fusion:
-            self.out = replace(self.fusion.out, by_modality=own)
-        else:
-            self.out = joint_spec(joined_dim(own, join, "CrossAttention"), own)
 
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
         """The joint embedding; `attention` holds the weight (T,) of every patch, 0 in absent rows."""
@@ -175,13 +175,7 @@ class CrossAttention(Fusion):
             sets = self._asked(name, bag, there, own)
             pooled[name] = Tokens(self._stain(name).embed(sets), there[name])
             attention[name] = bag.spread(_mean_weight(sets, bag.lengths), len(tokens[name].values))
-        inner = self.fusion(pooled) if self.fusion else joined(pooled, self.join)
-        embeddings = {name: token.values for name, token in pooled.items()}
-        return replace(inner, by_modality=embeddings, tokens=tokens, attention=attention)
-
-    def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
-        """The terms of the nested fusion."""
-        return self.fusion.loss(fused, batch) if self.fusion else {}
+        return self.joint(pooled, tokens, attention)
 
     def _summary(self, name: str, bag: Bag, there: Tensor) -> Answers:
         stain = self._stain(name)
@@ -226,8 +220,7 @@ def _check(tokens: dict[str, TokenSpec], queries: list[str] | None, dim: int, he
             raise RecipeError(f"CrossAttention asks patches, and {name} is a {token.layout}. Use an encoder for bags.")
     for name in queries or ():
         if name not in tokens:
-            near = get_close_matches(name, tokens, n=1, cutoff=0.4)
-            guess = f" Did you mean {near[0]}?" if near else ""
+            guess = did_you_mean(name, tokens)
             raise RecipeError(f"CrossAttention.queries: there is no stain {name!r}, only {', '.join(tokens)}.{guess}")
     if dim % heads:
         raise RecipeError(f"CrossAttention: {heads} heads do not divide dim, which is {dim}. Change one of them.")

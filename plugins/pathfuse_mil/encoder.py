@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pathfuse.core import Backbone, Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
-from pathfuse.core.spec import Kind
+from pathfuse.core import Backbone, Batch, DataSpec, Encoder, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse.nn.options import check_counts, check_once, check_shares
-from pathfuse.nn.packed import Bag, readable
+from pathfuse.nn import Bag, PartlyFrozen, check_counts, check_once, check_shares, modality_of_kind, readable
 from pathfuse_mil.projection import Projection
 
 
@@ -45,7 +42,7 @@ class BagEncoder(Encoder):
         self.dropout = dropout
         self.modalities = modalities
         self.reads = tuple(modalities or spec.names)
-        stains = [bag_spec(spec, modality, "features", "BagEncoder") for modality in self.reads]
+        stains = [modality_of_kind(spec, modality, "features", "BagEncoder") for modality in self.reads]
         self.projections = nn.ModuleDict({stain.name: Projection(stain.width, dim, dropout) for stain in stains})
         self.out = {stain.name: TokenSpec(dim or stain.width, "packed") for stain in stains}
 
@@ -54,7 +51,7 @@ class BagEncoder(Encoder):
         return {modality: self._token(batch, modality) for modality in self.reads}
 
     def _token(self, batch: Batch, modality: str) -> Tokens:
-        bags, present = bags_of(batch, modality)
+        bags, present = batch.bags(modality)
         if self.dim is None and not (self.training and self.dropout):
             return Tokens(bags.values, present, bags.lengths)
         bag = readable(bags.values, bags.lengths, present)
@@ -62,7 +59,7 @@ class BagEncoder(Encoder):
         return Tokens(bag.spread(values, len(bags.values)), present, bags.lengths)
 
 
-class PatchEncoder(Encoder):
+class PatchEncoder(PartlyFrozen):
     """Bags of patches through an image network, trained end to end or frozen.
 
     Args:
@@ -101,7 +98,7 @@ class PatchEncoder(Encoder):
         self.patches_at_once = patches_at_once
         self.recompute = recompute
         self.reads = tuple(modalities or spec.names)
-        stains = [bag_spec(spec, modality, "patches", "PatchEncoder") for modality in self.reads]
+        stains = [modality_of_kind(spec, modality, "patches", "PatchEncoder") for modality in self.reads]
         if share and len({stain.width for stain in stains}) > 1:
             sizes = ", ".join(f"{stain.name} {stain.width}" for stain in stains)
             raise RecipeError(
@@ -110,7 +107,7 @@ class PatchEncoder(Encoder):
         networks = [backbone(stain.width) for stain in (stains[:1] if share else stains)]
         self.backbones = nn.ModuleList(networks)
         if freeze:
-            self.backbones.requires_grad_(False)
+            self.keep_frozen(self.backbones)
         self.widths = widths = [_vector_dim(network) for network in networks] * (len(stains) if share else 1)
         self.projections = nn.ModuleDict(
             {modality: Projection(width, dim, dropout) for modality, width in zip(self.reads, widths, strict=True)}
@@ -119,18 +116,11 @@ class PatchEncoder(Encoder):
             modality: TokenSpec(dim or width, "packed") for modality, width in zip(self.reads, widths, strict=True)
         }
 
-    def train(self, mode: bool = True) -> PatchEncoder:
-        """Training mode, except for frozen networks."""
-        super().train(mode)
-        if self.freeze:
-            self.backbones.eval()
-        return self
-
     def forward(self, batch: Batch) -> dict[str, Tokens]:
         """A packed token per stain."""
         tokens = {}
         for position, modality in enumerate(self.reads):
-            bags, present = bags_of(batch, modality)
+            bags, present = batch.bags(modality)
             bag = readable(bags.values, bags.lengths, present)
             values = self.projections[modality](self._embed(position, bag))  # (T', D)
             tokens[modality] = Tokens(bag.spread(values, len(bags.values)), present, bags.lengths)
@@ -147,31 +137,6 @@ class PatchEncoder(Encoder):
         if parts:
             return torch.cat(parts)  # (T', D)
         return bag.values.new_zeros(0, self.widths[position])
-
-
-def bag_spec(spec: DataSpec, modality: str, kind: Kind, asked_by: str) -> ModalitySpec:
-    """The spec of a stain that comes as bags of this kind.
-
-    Raises:
-        RecipeError: if the data has no such stain, or has it in another form.
-    """
-    if modality not in spec.names:
-        near = get_close_matches(modality, spec.names, n=1, cutoff=0.4)
-        guess = f" Did you mean {near[0]}?" if near else ""
-        raise RecipeError(f"{asked_by}: the data has no modality {modality!r}, only {', '.join(spec.names)}.{guess}")
-    stain = spec[modality]
-    if stain.kind != kind:
-        better = {"features": "BagEncoder", "patches": "PatchEncoder", "image": "an encoder for images"}[stain.kind]
-        raise RecipeError(f"{asked_by}: {modality} comes as {stain.kind}, and this reads bags of {kind}. Use {better}.")
-    return stain
-
-
-def bags_of(batch: Batch, modality: str) -> tuple[Bags, Tensor]:
-    """The bags of a stain, and (B,) bool which cases have at least one patch of it."""
-    bags = batch.x[modality]
-    if not isinstance(bags, Bags):
-        raise TypeError(f"{modality} holds one image per case, and this encoder reads bags")
-    return bags, batch.present[modality] & (bags.lengths > 0)
 
 
 def _vector_dim(network: Backbone) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pathfuse.nn.packed import ROWS
-from pathfuse.nn.products import linear
+from pathfuse.nn import ROWS, linear
 
 
 class Projection(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pathfuse.core import Backbone, CamLayer
 from pathfuse.errors import PathfuseError, RecipeError, WeightsError
-from pathfuse.nn.weights import WeightsNote, weights_note
+from pathfuse.nn import WeightsNote, weights_note
 from pathfuse_timm.weights import Source, find_weights, offline
 
 Pool = Literal["avg", "max", "avgmax", "token", "map", "none"]

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
-from pathfuse.nn.options import check_counts
-from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
+from pathfuse.nn import How, NestedFusion, check_counts
+from pathfuse_torchmil.bagwise import BagwiseFusion, OneBag
 from pathfuse_torchmil.library import torchmil_class
 
 InstanceLoss = Literal["svm", "cross_entropy"]
@@ -30,8 +30,8 @@ class CLAM(BagwiseFusion):
         gated: multiply the score by a sigmoid gate.
         k: patches of either kind; a smaller bag gives what it has.
         instance_loss: of the patches, `svm` is the smooth top-1 margin of the paper.
-        fusion: joins the pooled stains; null joins them as `join` says.
-        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+        fusion: joins the pooled modalities; null joins them as `join` says.
+        join: without a fusion, `mean` over the modalities that a case has, or `concat` with zeros for an absent one.
 
     Source: Lu et al. 2021, arXiv:2004.09666; torchmil's `CLAM_SB`.
     Departs: of torchmil, any number of classes, with the mean over their classifiers as in the paper, where torchmil
@@ -53,10 +53,8 @@ class CLAM(BagwiseFusion):
         fusion: NestedFusion | None = None,
         join: How = "mean",
     ) -> None:
-        super().__init__()
         check_counts("CLAM", {"hidden": hidden, "k": k})
         clam = torchmil_class("models", "CLAM_SB")
-        self.k = k
 
         def network(dim: int) -> nn.Module:
             made: Any = clam((dim,), att_dim=hidden, gated=gated, k_sample=k)
@@ -65,12 +63,13 @@ class CLAM(BagwiseFusion):
             made.inst_loss_fn = SmoothMargin() if instance_loss == "svm" else CrossEntropy()
             return made  # type: ignore[no-any-return]
 
-        self._build(tokens, spec, network, {name: token.dim for name, token in tokens.items()}, fusion, join)
+        super().__init__(tokens, spec, network, fusion, join)
+        self.k = k
 
-    def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
+    def pool_bag(self, network: nn.Module, bag: Tensor) -> OneBag:
         """The weighted sum over the patches, their weights, and their scores."""
         embedding, score = network.get_submodule("pool")(bag[None], return_att=True)  # (1, D), (1, n)
-        return Pooled(embedding[0], score[0].softmax(0), score[0, :, None])
+        return OneBag(embedding[0], score[0].softmax(0), score[0, :, None])
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """The term `instance`, and the terms of the nested fusion."""

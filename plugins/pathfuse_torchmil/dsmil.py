@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
-from pathfuse.nn.options import check_counts, check_shares
-from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
+from pathfuse.nn import How, NestedFusion, check_counts, check_shares
+from pathfuse_torchmil.bagwise import BagwiseFusion, OneBag
 from pathfuse_torchmil.library import torchmil_class
 
 
@@ -25,8 +25,8 @@ class DSMIL(BagwiseFusion):
         nonlinear_query: two layers instead of one for the queries.
         nonlinear_value: a layer with ReLU on the patches that are summed; else they are summed as they are.
         dropout: before that layer.
-        fusion: joins the pooled stains; null joins them as `join` says.
-        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+        fusion: joins the pooled modalities; null joins them as `join` says.
+        join: without a fusion, `mean` over the modalities that a case has, or `concat` with zeros for an absent one.
 
     Source: Li et al. 2021, arXiv:2011.08939; torchmil's `DSMIL`.
     Departs: of torchmil, a critical patch per class, as in the paper, and our heads; classes exclude each other, so
@@ -48,7 +48,6 @@ class DSMIL(BagwiseFusion):
         fusion: NestedFusion | None = None,
         join: How = "mean",
     ) -> None:
-        super().__init__()
         check_counts("DSMIL", {"hidden": hidden})
         check_shares("DSMIL", {"dropout": dropout})
         dsmil = torchmil_class("models", "DSMIL")
@@ -62,13 +61,13 @@ class DSMIL(BagwiseFusion):
             return made  # type: ignore[no-any-return]
 
         dims = {name: classes * token.dim for name, token in tokens.items()}
-        self._build(tokens, spec, network, dims, fusion, join)
+        super().__init__(tokens, spec, network, fusion, join, dims)
 
-    def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
+    def pool_bag(self, network: nn.Module, bag: Tensor) -> OneBag:
         """The weighted sums, the mean weight of every patch, and the highest score of every class."""
         embedding, weight, score = network(bag[None], return_att=True, return_inst_pred=True)
         weight, score = weight.view(len(bag), -1), score.view(len(bag), -1)  # (n, C)
-        return Pooled(embedding.flatten(), weight.mean(1), score.amax(0, keepdim=True))
+        return OneBag(embedding.flatten(), weight.mean(1), score.amax(0, keepdim=True))
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """The term `critical`, and the terms of the nested fusion."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, TokenSpec
-from pathfuse.nn.options import check_counts
-from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
+from pathfuse.nn import How, NestedFusion, check_counts
+from pathfuse_torchmil.bagwise import BagwiseFusion, OneBag
 from pathfuse_torchmil.library import torchmil_class
 
 Distil = Literal["afs", "max", "maxmin"]
@@ -27,8 +27,8 @@ class DTFDMIL(BagwiseFusion):
         groups: pseudo-bags per bag; a smaller bag is split into single patches.
         distil: what a pseudo-bag hands on: its pooled vector (`afs`), its patch with the highest activation of the
             predicted class (`max`), or those with the highest and the lowest (`maxmin`).
-        fusion: joins the pooled stains; null joins them as `join` says.
-        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+        fusion: joins the pooled modalities; null joins them as `join` says.
+        join: without a fusion, `mean` over the modalities that a case has, or `concat` with zeros for an absent one.
 
     Source: Zhang et al. 2022, arXiv:2203.12081; the attention pools of torchmil's `DTFDMIL`.
     Departs: one optimiser for both tiers, where the released code has two that differ in what is clipped. Of the
@@ -48,11 +48,8 @@ class DTFDMIL(BagwiseFusion):
         fusion: NestedFusion | None = None,
         join: How = "mean",
     ) -> None:
-        super().__init__()
         check_counts("DTFDMIL", {"hidden": hidden, "groups": groups})
         dtfd = torchmil_class("models", "DTFDMIL")
-        self.groups = groups
-        self.distil = distil
 
         def network(dim: int) -> nn.Module:
             made: Any = dtfd((dim,), hidden, groups)
@@ -60,9 +57,11 @@ class DTFDMIL(BagwiseFusion):
             made.classifier = nn.Linear(dim, len(spec.classes))
             return made  # type: ignore[no-any-return]
 
-        self._build(tokens, spec, network, {name: token.dim for name, token in tokens.items()}, fusion, join)
+        super().__init__(tokens, spec, network, fusion, join)
+        self.groups = groups
+        self.distil = distil
 
-    def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
+    def pool_bag(self, network: nn.Module, bag: Tensor) -> OneBag:
         """The twice pooled vector, the weight of every patch in it, and the scores of the pseudo-bags."""
         return self.pool_parts(network, bag, self.split(len(bag), bag.device))
 
@@ -72,19 +71,19 @@ class DTFDMIL(BagwiseFusion):
         count = min(self.groups, patches)
         return [order[start::count] for start in range(count)]
 
-    def pool_parts(self, network: Any, bag: Tensor, parts: list[Tensor]) -> Pooled:  # noqa: ANN401
-        """As `pool`, for pseudo-bags given by their rows."""
+    def pool_parts(self, network: Any, bag: Tensor, parts: list[Tensor]) -> OneBag:  # noqa: ANN401
+        """As `pool_bag`, for pseudo-bags given by their rows."""
         pooled, weights = zip(*(self._attend(network.attention_pool, bag[rows]) for rows in parts), strict=True)
         logits = network.classifier(torch.stack(pooled))  # (groups, C)
         if self.distil == "afs":
             embedding, share = self._attend(network.u_attention_pool, torch.stack(pooled))  # (D,), (groups,)
             attention = torch.cat([weight * part for weight, part in zip(weights, share, strict=True)])
             # Rows back to where they stood.
-            return Pooled(embedding, torch.zeros_like(attention).index_copy(0, torch.cat(parts), attention), logits)
+            return OneBag(embedding, torch.zeros_like(attention).index_copy(0, torch.cat(parts), attention), logits)
         # In evaluation `parts` is a fixed split, in training a drawn one; either way the picks are rows of the bag.
         rows = torch.cat([self._picks(network, bag, part, own) for part, own in zip(parts, logits, strict=True)])
         embedding, share = self._attend(network.u_attention_pool, bag[rows])
-        return Pooled(embedding, share.new_zeros(len(bag)).index_add(0, rows, share), logits)
+        return OneBag(embedding, share.new_zeros(len(bag)).index_add(0, rows, share), logits)
 
     def _attend(self, pool: nn.Module, values: Tensor) -> tuple[Tensor, Tensor]:
         embedding, score = pool(values[None], return_att=True)  # (1, D), (1, n)

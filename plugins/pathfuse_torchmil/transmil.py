@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pathfuse.core import DataSpec, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse.nn.options import check_counts, check_shares
-from pathfuse_torchmil.bagwise import BagwiseFusion, How, NestedFusion, Pooled
+from pathfuse.nn import How, NestedFusion, check_counts, check_shares
+from pathfuse_torchmil.bagwise import BagwiseFusion, OneBag
 from pathfuse_torchmil.library import torchmil_class
 
 
@@ -32,8 +32,8 @@ class TransMIL(BagwiseFusion):
         inverse_steps: iterations of the pseudo-inverse.
         mlp: two layers after each attention.
         dropout: in those layers.
-        fusion: joins the pooled stains; null joins them as `join` says.
-        join: without a fusion, `mean` over the stains that a case has, or `concat` with zeros for an absent one.
+        fusion: joins the pooled modalities; null joins them as `join` says.
+        join: without a fusion, `mean` over the modalities that a case has, or `concat` with zeros for an absent one.
 
     Source: Shao et al. 2021, arXiv:2106.00908; torchmil's `TransMIL`.
     Departs: of torchmil, our heads instead of one binary logit. torchmil's attention itself departs from the released
@@ -58,7 +58,6 @@ class TransMIL(BagwiseFusion):
         fusion: NestedFusion | None = None,
         join: How = "mean",
     ) -> None:
-        super().__init__()
         counts = {"dim": dim, "heads": heads, "landmarks": landmarks, "inverse_steps": inverse_steps}
         check_counts("TransMIL", counts)
         check_shares("TransMIL", {"dropout": dropout})
@@ -76,12 +75,12 @@ class TransMIL(BagwiseFusion):
                     layer.norm2 = nn.Identity()  # built, and never used
             return made  # type: ignore[no-any-return]
 
-        self._build(tokens, spec, network, dict.fromkeys(tokens, dim), fusion, join)
+        super().__init__(tokens, spec, network, fusion, join, dict.fromkeys(tokens, dim))
 
-    def pool(self, network: nn.Module, bag: Tensor) -> Pooled:
+    def pool_bag(self, network: nn.Module, bag: Tensor) -> OneBag:
         """The class token and, outside of training, what it pays to every patch."""
         if self.training:
-            return Pooled(self._class_token(network, bag), None)
+            return OneBag(self._class_token(network, bag), None)
         layers: Any = network.get_submodule("layers")
         watched = layers[-1].att_module
         seen: list[Tensor] = []
@@ -90,7 +89,7 @@ class TransMIL(BagwiseFusion):
             embedding = self._class_token(network, bag)
         finally:
             handle.remove()
-        return Pooled(embedding, class_attention(watched, seen[0][0], len(bag)))
+        return OneBag(embedding, class_attention(watched, seen[0][0], len(bag)))
 
     def _class_token(self, network: nn.Module, bag: Tensor) -> Tensor:
         # torchmil's pseudo-inverse multiplies by an identity in float32, which half precision refuses.

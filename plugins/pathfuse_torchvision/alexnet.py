@@ -12,7 +12,7 @@ from torchvision.models import AlexNet_Weights, alexnet  # type: ignore[import-u
 
 from pathfuse.core import Backbone, CamLayer, skips_pretrained
 from pathfuse.errors import RecipeError, WeightsError
-from pathfuse.nn.weights import TORCHVISION, WeightsNote, backbone_state, read_state, weights_note
+from pathfuse.nn import TORCHVISION, WeightsNote, backbone_state, read_state, weights_note
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WIDTHS = {"conv": 9216, "fc6": 4096, "fc7": 4096}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pathfuse.nn.products import linear, working_dtype
+from pathfuse.nn import linear, working_dtype
 from pathfuse_wsmcl.few_landmarks import Landmarks, attend
 from pathfuse_wsmcl.pseudo_inverse import pseudo_inverse
 from pathfuse_wsmcl.value_conv import sequence_conv

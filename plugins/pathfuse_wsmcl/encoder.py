@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Bags, Batch, DataSpec, Encoder, ModalitySpec, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse.nn.options import check_counts, check_once, check_shares
-from pathfuse.nn.products import linear
+from pathfuse.nn import check_counts, check_once, check_shares, linear, modality_of_kind, readable
 from pathfuse_wsmcl.attention import NystromAttention, Score
 from pathfuse_wsmcl.streaming import Stream
 
@@ -90,7 +87,7 @@ class NystromEncoder(Encoder):
         self.modalities = modalities
         self.stream_above = stream_above
         self.reads = tuple(modalities or spec.names)
-        stains = [_features(spec, modality) for modality in self.reads]
+        stains = [modality_of_kind(spec, modality, "features", "NystromEncoder") for modality in self.reads]
         widths = {stain.name: width or stain.width for stain in stains}
         _check(stains, widths, kernel, share_norm, share_aggregator)
 
@@ -120,22 +117,14 @@ class NystromEncoder(Encoder):
         return {modality: self._token(batch, modality) for modality in self.reads}
 
     def _token(self, batch: Batch, modality: str) -> Tokens:
-        bags = batch.x[modality]
-        if not isinstance(bags, Bags):
-            raise TypeError(f"{modality} holds one image per case, and NystromEncoder reads bags")
-        present = batch.present[modality] & (bags.lengths > 0)
-        lengths = torch.where(present, bags.lengths, 0)
-        total, read = len(bags.values), int(lengths.sum())
-        if not torch.is_grad_enabled() and int(lengths.max()) > self.stream_above:
+        bags, present = batch.bags(modality)
+        longest = int(torch.where(present, bags.lengths, 0).max())
+        if not torch.is_grad_enabled() and longest > self.stream_above:
             values, score = self._in_pieces(bags, present, modality)
             return Tokens(values, present, bags.lengths, score)
-        kept = None if read == total else present[bags.owner].nonzero().flatten()
-        features = bags.values if kept is None else bags.values[kept]
-        values, score = self._in_full(features, lengths, modality)
-        if kept is not None:
-            values = values.new_zeros(total, values.shape[1]).index_copy(0, kept, values)
-            score = score.new_zeros(total).index_copy(0, kept, score)
-        return Tokens(values, present, bags.lengths, score)
+        bag, total = readable(bags.values, bags.lengths, present), len(bags.values)
+        values, score = self._in_full(bag.values, bag.lengths, modality)
+        return Tokens(bag.spread(values, total), present, bags.lengths, bag.spread(score, total))
 
     def _in_full(self, features: Tensor, lengths: Tensor, modality: str) -> tuple[Tensor, Tensor]:
         layer = self._layer(modality)
@@ -171,21 +160,6 @@ class NystromEncoder(Encoder):
         norm = self.norms[modality]
         assert isinstance(norm, nn.LayerNorm)
         return norm
-
-
-def _features(spec: DataSpec, modality: str) -> ModalitySpec:
-    if modality not in spec.names:
-        near = get_close_matches(modality, spec.names, n=1, cutoff=0.4)
-        guess = f" Did you mean {near[0]}?" if near else ""
-        raise RecipeError(
-            f"NystromEncoder: the data has no modality {modality!r}, only {', '.join(spec.names)}.{guess}"
-        )
-    if spec[modality].kind != "features":
-        raise RecipeError(
-            f"NystromEncoder: {modality} comes as {spec[modality].kind}, and this reads bags of features. "
-            "Choose a data module that gives features."
-        )
-    return spec[modality]
 
 
 def _check(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pathfuse.nn.products import product
+from pathfuse.nn import product
 
 ROWS = 2048  # rows of A1 or columns of A3 at once in the backward pass, so that they stay in cache
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Literal
 
 import torch
@@ -10,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import Batch, DataSpec, Fused, FusedSpec, Head, Prediction
-from pathfuse.errors import RecipeError
-from pathfuse.nn.options import check_shares
+from pathfuse.errors import RecipeError, did_you_mean
+from pathfuse.nn import at_least_float, check_shares, cleared
 
 
 class StainHeads(Head):
@@ -96,35 +95,30 @@ class StainHeads(Head):
     def _logits(self, head: nn.Module, features: Tensor, present: Tensor) -> Tensor:
         # Zeros where there is nothing: a NaN there would reach the weights through 0 * NaN.
         assert isinstance(head, nn.Linear)
-        features = torch.where(present[:, None], features, 0).to(head.weight.dtype)
+        features = cleared(features, present).to(head.weight.dtype)
         logits: Tensor = head(self.dropout(features))
         return logits
 
     def _kl(self, teacher: Tensor, pupil: Tensor, both: Tensor) -> Tensor:
         """KL(teacher || pupil), mean over the cases that have both."""
         target = teacher.detach() if self.detach_teacher else teacher
-        one, two = (_wide(logits).log_softmax(1) for logits in (target, pupil))
+        one, two = (at_least_float(logits).log_softmax(1) for logits in (target, pupil))
         return _mean_over((one.exp() * (one - two)).sum(1), both)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     known = counts & (target >= 0)
-    return _mean_over(F.cross_entropy(_wide(logits), target.clamp(min=0), reduction="none"), known)
+    return _mean_over(F.cross_entropy(at_least_float(logits), target.clamp(min=0), reduction="none"), known)
 
 
 def _mean_over(loss: Tensor, counts: Tensor) -> Tensor:
     return torch.where(counts, loss, 0).sum() / counts.sum().clamp(min=1)
 
 
-def _wide(logits: Tensor) -> Tensor:
-    return logits if logits.dtype.itemsize >= 4 else logits.float()
-
-
 def _check(fused: FusedSpec, stains: tuple[str, ...], named: list[str]) -> None:
     for stain in named:
         if stain not in stains:
-            near = get_close_matches(stain, stains, n=1, cutoff=0.4)
-            guess = f" Did you mean {near[0]}?" if near else ""
+            guess = did_you_mean(stain, stains)
             raise RecipeError(f"StainHeads: the fusion block gives no {stain!r}, only {', '.join(stains)}.{guess}")
     shapes = {fused.layout, *(token.layout for token in fused.by_modality.values())}
     if shapes != {"vector"}:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from typing import Literal
@@ -13,9 +12,10 @@ from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, Fusion, Tokens, TokenSpec
 from pathfuse.errors import PathfuseError, RecipeError
+from pathfuse.nn import NestedFusion, at_least_float, one_width, token_vector
 from pathfuse_wsmcl.contrast import contrast_terms
 from pathfuse_wsmcl.selection import Groups, Overlap, at_random, extremes, group_size
-from pathfuse_wsmcl.tail import TailFusion, packed_mean
+from pathfuse_wsmcl.tail import TailFusion
 
 Positives = Literal["both", "top", "bottom"]
 
@@ -49,7 +49,7 @@ class MACL(Fusion):
         tokens: dict[str, TokenSpec],
         spec: DataSpec,
         *,
-        fusion: Callable[[dict[str, TokenSpec], DataSpec], Fusion] | None = None,
+        fusion: NestedFusion | None = None,
         k: int = 100,
         selection: Literal["score", "random"] = "score",
         positives: Positives = "both",
@@ -71,7 +71,7 @@ class MACL(Fusion):
 
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
         """The joint embedding; `attention` holds the score (T,) of every patch."""
-        means = {name: packed_mean(token) for name, token in tokens.items()}  # (B, D) each
+        means = {name: token_vector(token) for name, token in tokens.items()}  # (B, D) each
         inner: Fused = self.fusion({name: Tokens(mean, tokens[name].present) for name, mean in means.items()})
         scores = {name: token.score for name, token in tokens.items() if token.score is not None}
         return replace(inner, by_modality=means, tokens=tokens, attention=scores)
@@ -115,8 +115,7 @@ class MACL(Fusion):
         if not rows:
             return [None] * len(groups)
         # One gather for the batch: each would make a gradient as large as all bags.
-        values = token.values.index_select(0, torch.cat(rows))
-        values = values if values.dtype.itemsize >= 4 else values.float()
+        values = at_least_float(token.values.index_select(0, torch.cat(rows)))
         parts = iter(torch.split(values, [len(row) for row in rows]))
         return [None if group is None else (next(parts), _renumbered(group)) for group in groups]
 
@@ -147,9 +146,7 @@ def _check(tokens: dict[str, TokenSpec], k: int, temperature: float, max_scale: 
     for name, token in tokens.items():
         if token.layout != "packed":
             raise RecipeError(f"MACL contrasts patches, and {name} is a {token.layout}. Use an encoder for bags.")
-    if len({token.dim for token in tokens.values()}) > 1:
-        sizes = ", ".join(f"{name} {token.dim}" for name, token in tokens.items())
-        raise RecipeError(f"MACL: the stains differ in width ({sizes}). Set width in the encoder.")
+    one_width("MACL", tokens, "Set width in the encoder.")
     if k < 1 or temperature <= 0:
         raise RecipeError(f"MACL: k and temperature are above 0, got {k} and {temperature}.")
     if max_scale is not None and max_scale <= 0:

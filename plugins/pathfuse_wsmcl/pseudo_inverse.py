@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pathfuse.nn.products import products
+from pathfuse.nn import batched_product
 
 
 def pseudo_inverse(matrix: Tensor, steps: int = 6, backward: torch.dtype | None = None) -> Tensor:
@@ -22,7 +22,9 @@ def pseudo_inverse(matrix: Tensor, steps: int = 6, backward: torch.dtype | None 
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     guess = matrix.mT / (size.sum(-1).max() * size.sum(-2).max())
     for _ in range(steps):
-        once = products(matrix, guess, backward=backward)
-        inner = 15 * eye - products(once, 7 * eye - once, backward=backward)
-        guess = 0.25 * products(guess, 13 * eye - products(once, inner, backward=backward), backward=backward)
+        once = batched_product(matrix, guess, backward=backward)
+        inner = 15 * eye - batched_product(once, 7 * eye - once, backward=backward)
+        guess = 0.25 * batched_product(
+            guess, 13 * eye - batched_product(once, inner, backward=backward), backward=backward
+        )
     return guess

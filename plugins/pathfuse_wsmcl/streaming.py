@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pathfuse.nn.products import product
+from pathfuse.nn import product
 from pathfuse_wsmcl.attention import NystromAttention
 from pathfuse_wsmcl.few_landmarks import Landmarks, by_head
 from pathfuse_wsmcl.value_conv import sequence_conv

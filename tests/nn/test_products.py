@@ -3,7 +3,15 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from pathfuse.nn.products import linear, product, products
+from pathfuse.nn.products import _onednn, batched_product, linear, product
+
+
+@pytest.fixture(autouse=True, params=["as found", "public"])
+def way(request, monkeypatch):
+    """Every test runs with what this torch offers, and with torch's public product alone."""
+    if request.param == "public":
+        monkeypatch.setattr("pathfuse.nn.products._ONEDNN", None)
+    return request.param
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -40,7 +48,7 @@ def test_linear_layer_and_its_gradient():
 
 def test_products_of_heads_and_their_gradient():
     a, b = leaves((2, 5, 4), (2, 4, 3))
-    same_gradients(products(a, b), a @ b, [a, b])
+    same_gradients(batched_product(a, b), a @ b, [a, b])
 
 
 def test_under_autocast_the_result_may_stay_exact():
@@ -52,3 +60,23 @@ def test_under_autocast_the_result_may_stay_exact():
     exact.sum().backward()
     assert weight.grad.dtype == torch.float32
     assert_close(weight.grad, values.detach().sum(0).expand(3, -1), rtol=0.05, atol=0.1)
+
+
+@pytest.mark.parametrize("cause", [AttributeError, TypeError, RuntimeError, NotImplementedError])
+def test_a_private_product_that_changed_is_not_used(monkeypatch, cause):
+    class Changed:
+        def __getattr__(self, name):
+            raise cause(name)
+
+    monkeypatch.setattr(torch.ops, "mkldnn", Changed())
+    assert _onednn() is None
+
+
+def test_a_private_product_that_computes_something_else_is_not_used(monkeypatch):
+    class Other:
+        @staticmethod
+        def _linear_pointwise(a, b, *rest):
+            return a + b
+
+    monkeypatch.setattr(torch.ops, "mkldnn", Other())
+    assert _onednn() is None

@@ -30,6 +30,7 @@ from pathfuse.testing import (
     summary,
 )
 from pathfuse_images.encoder import ImageEncoder
+from pathfuse_joint.by_modality import ByModality
 
 
 class SegmentMean(Fusion):
@@ -45,10 +46,13 @@ class SegmentMean(Fusion):
     def __init__(self, tokens, spec):
         super().__init__()
         first = next(iter(tokens.values()))
-        if first.layout != "packed":
+        if any(token.layout != "packed" for token in self.looked_at(tokens)):
             raise RecipeError("SegmentMean: takes bags only. Choose another fusion block.")
         self.mix = nn.Linear(first.dim, first.dim)
         self.out = FusedSpec(first.dim, "vector")
+
+    def looked_at(self, tokens):
+        return list(tokens.values())
 
     def weigh(self, bag):
         return bag
@@ -316,6 +320,35 @@ def test_a_broken_component_fails_exactly_its_check(component, monkeypatch):
     found = failures(component)
     assert set(found) == {EXACTLY[component]}, found
     assert all(found.values())
+
+
+class LooksAtTheFirstToken(SegmentMean):
+    """The mean patch, for whoever has bags of everything.
+
+    Args:
+        tokens: sizes of the tokens.
+        spec: the data.
+    """
+
+    def looked_at(self, tokens):
+        return list(tokens.values())[:1]
+
+
+def test_a_block_that_neither_takes_nor_refuses_a_vector_beside_bags_is_found():
+    results = run_checks(LooksAtTheFirstToken)
+    assert {result.setting for result in results if not result.passed} == {"packed tokens and a vector"}
+
+
+def test_encoders_for_each_modality_are_filled_in_by_name():
+    results = run_checks(ByModality)
+    assert {result.setting for result in results} - {""} == {
+        "images",
+        "bags of features",
+        "vectors",
+        "images and a vector",
+        "bags of features and a vector",
+    }
+    assert all(result.passed for result in results), summary(results)
 
 
 def test_a_fusion_block_for_exactly_two_stains_may_say_so():

@@ -109,7 +109,7 @@ def test_a_run_is_validated_and_tested_in_bags(tmp_path):
     ("recipe", "size", "says"),
     [
         ("attention_mil", "0", "model.eval_bag_size is 0; give 1 or more, or null for one bag"),
-        ("lowres_convnext", "5", "model.eval_bag_size cuts bags, and these cases are single images. Set it to null."),
+        ("lowres_convnext", "5", "model.eval_bag_size cuts bags, and these cases have none. Set it to null."),
     ],
 )
 def test_a_size_that_cuts_nothing_is_refused(recipe, size, says, tmp_path, capsys):

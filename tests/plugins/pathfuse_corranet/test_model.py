@@ -117,7 +117,10 @@ def test_bags_are_refused_with_the_next_step():
     from pathfuse_corranet.encoder import StainEncoder
 
     spec = DataSpec((ModalitySpec("he", "features", 512),), ("0", "1"), (1, 1))
-    with pytest.raises(RecipeError, match="he comes as features; use data that gives images"):
+    with pytest.raises(
+        RecipeError,
+        match="he comes as features, and this reads one image per case",
+    ):
         StainEncoder(spec, stem="none")
 
 

@@ -118,7 +118,7 @@ def test_dtfd_equals_torchmil_where_both_split_alike(monkeypatch):
 def test_dtfd_hands_on_the_patches_that_speak_most_for_the_predicted_class(distil):
     fusion, token = fusion_of(DTFDMIL, groups=2, hidden=4, distil=distil), token_of([8])
     network, bag = fusion.networks["he"], token.values
-    made = fusion.eval().pool(network, bag)
+    made = fusion.eval().pool_bag(network, bag)
     picks = []
     for rows, logits in zip([torch.arange(0, 8, 2), torch.arange(1, 8, 2)], made.extra, strict=True):
         activation = bag[rows] @ network.classifier.weight[logits.argmax()]
@@ -132,7 +132,7 @@ def test_pseudo_bags_count_as_one_case_however_many_they_are():
     fused = fusion({"he": token})
     losses = []
     for bag, label in zip(token.values.split([8, 2, 5]), (0, 2, -1), strict=True):
-        logits = fusion.pool(fusion.networks["he"], bag).extra
+        logits = fusion.pool_bag(fusion.networks["he"], bag).extra
         if label >= 0:
             losses.append(nn.functional.cross_entropy(logits, torch.full((len(logits),), label)))
     assert_close(fusion.loss(fused, batch_of([0, 2, -1]))["pseudo_bags"], torch.stack(losses).mean())
