@@ -63,7 +63,7 @@ def loader_wait(root: Path, work: Path) -> float:
     """Share of the second epoch of the correlate stage that is spent waiting for the next batch."""
     options = [("data.root", str(root)), ("data.cache", str(work / "cache")), ("correlate.model.encoder.stem", "none")]
     plan = Plan.parse(compose([find_recipe("corranet")], [], options))
-    data, task = plan.data_of("correlate"), plan.task_of("correlate", lambda name: plan.untrained(name, "correlate"))
+    data, task = plan.data_of("correlate"), plan.task_of("correlate")
     optimizer = torch.optim.Adam(task.parameters())
     loader = data.train_dataloader()
     waited, whole = 0.0, 1.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.calibrate.temperature import only_validation
-from pathfuse.evaluate.compare.scored import Index, Values
+from pathfuse.runs.rows import Index, Values
 
 Mask = NDArray[np.bool_]
 TRIED = 10  # coverages at which an upper limit is tried; the certainty is shared out over them

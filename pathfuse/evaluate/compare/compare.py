@@ -15,13 +15,14 @@ from pathfuse.evaluate.compare.found import CompareOptions, Comparison, Differen
 from pathfuse.evaluate.compare.pairing import refuse_unequal_runs
 from pathfuse.evaluate.compare.patient_level import at_patient_level
 from pathfuse.evaluate.compare.run import ComparedRun
-from pathfuse.evaluate.compare.scored import Scored, Values
+from pathfuse.evaluate.compare.scored import Scored
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.multiplicity import holm
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.metrics.strata import layers
 from pathfuse.evaluate.metrics.tests_over_folds import signed_rank
 from pathfuse.evaluate.metrics.weighted import Metric, metric_named, metric_names
+from pathfuse.runs.rows import Values
 
 DEFAULT_METRICS = ("balanced_accuracy", "auroc")
 
