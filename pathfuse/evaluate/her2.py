@@ -165,11 +165,6 @@ def mean_cost(predicted: Index, target: Index, cost: Values) -> float:
     return float(cost[target, predicted].mean()) if len(target) else nan
 
 
-def cheapest(prob: Values, cost: Values) -> Index:
-    """(N,) the class of least expected cost, which need not be the most probable one."""
-    return np.asarray((prob @ cost).argmin(1), dtype=np.int64)
-
-
 def _counts(labels: Index, classes: Sequence[str]) -> dict[str, int]:
     counts = Counter(labels.tolist())
     return {name: counts[index] for index, name in enumerate(classes)}

@@ -1,11 +1,11 @@
-"""Which page a folder gets, and where it is written."""
+"""Writing the page that fits a folder: of a run, a study or a comparison."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.compare.found import Comparison
+from pathfuse.evaluate.compare.findings import Comparison
 from pathfuse.report.comparison_page import FILE, comparison_page, read_comparison
 from pathfuse.report.render import write_page
 from pathfuse.report.run.methods import methods

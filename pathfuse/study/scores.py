@@ -1,4 +1,4 @@
-"""What the runs of a study reached, read from their folders."""
+"""Scores of the runs of a study, read from their folders."""
 
 from __future__ import annotations
 

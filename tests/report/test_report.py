@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from pathfuse.cli import main
 from pathfuse.evaluate.compare.compare import compare_runs
-from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.comparison_page import comparison_page, read_comparison
 from pathfuse.report.page import NOTHING, as_data, shown

@@ -1,4 +1,4 @@
-"""Compares runs on the same test patients: intervals, tests, effect sizes, all from one seed."""
+"""Comparison of runs on the same test patients: intervals, tests, effect sizes, all from one seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.compare.blocks import Block, blocks_of, refuse_too_little
-from pathfuse.evaluate.compare.found import CompareOptions, Comparison, Difference, Stratum, Value
+from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.evaluate.compare.pairing import refuse_unequal_runs
 from pathfuse.evaluate.compare.patient_level import at_patient_level
 from pathfuse.evaluate.compare.run import ComparedRun

@@ -1,4 +1,4 @@
-"""What a comparison needs of a run: its test predictions, its split, and the folds it consists of."""
+"""Runs as a comparison reads them: test predictions, split, and the folds that they consist of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run comes from: versions, hashes, weights with their licences, the recipe, the papers behind it."""
+"""Provenance of a run: versions, hashes, weights with their licences, the recipe, the papers behind it."""
 
 from __future__ import annotations
 

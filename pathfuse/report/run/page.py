@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pathfuse.report.page import Column, Facts, Page, Section, Text, missing
-from pathfuse.report.run.cases import cohort_section, examples_section, splits_section
+from pathfuse.report.run.cohort import cohort_section, examples_section, splits_section
 from pathfuse.report.run.origin import provenance_section, weights_section
 from pathfuse.report.run.ranking import confusion_section, ranking_section
 from pathfuse.report.run.scores import metrics_section, strata_section

@@ -1,4 +1,4 @@
-"""What a run tells apart: ROC, precision-recall, and the confusion matrix."""
+"""ROC curves, precision-recall curves and the confusion matrix of a run."""
 
 from __future__ import annotations
 

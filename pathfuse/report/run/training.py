@@ -1,4 +1,4 @@
-"""What training logged."""
+"""Training curves of a run."""
 
 from __future__ import annotations
 

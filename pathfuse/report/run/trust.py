@@ -1,4 +1,4 @@
-"""How far a run can be trusted: reliability, risk against coverage, what was chosen on validation."""
+"""Reliability diagrams of a run, risk against coverage, and what was chosen on validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cases a run used, how they were divided, and what some of them look like."""
+"""Cohort, parts and examples of a run."""
 
 from __future__ import annotations
 
