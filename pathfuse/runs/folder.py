@@ -259,14 +259,3 @@ class RunFolder(TextFiles):
                 f"predict again with `pathfuse test {self.path}`."
             )
         return parse_predictions(self.content(PREDICTIONS), file)
-
-
-def folders_with(name: str, below: Path, depths: range) -> list[Path]:
-    """The folders that hold a file of this name, at the shallowest depth that has some; sorted.
-
-    Below a fold there may be tests on other cohorts, which are no folds.
-    """
-    for depth in depths:
-        if found := sorted(file.parent for file in below.glob("/".join([*["*"] * depth, name]))):
-            return found
-    return []

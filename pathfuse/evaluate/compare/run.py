@@ -11,8 +11,8 @@ import numpy as np
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.compare.scored import Scored
 from pathfuse.evaluate.stamp.read import read_stamp_predictions, stamp_files
-from pathfuse.runs.files import PREDICTIONS, SPLITS
-from pathfuse.runs.folder import RunFolder, folders_with
+from pathfuse.runs.files import PREDICTIONS, SPLITS, folders_with
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
 from pathfuse.runs.rows import Index, Rows
 

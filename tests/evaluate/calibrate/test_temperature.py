@@ -193,7 +193,7 @@ def test_with_certainty_the_risk_on_new_cases_stays_below_the_target():
         fresh, truth = draw(4000, seed=1000 + seed)
         keeps = ~chosen(fresh.max(1))
         kept += keeps.mean() > 0.1
-        broken += (fresh.argmax(1) != truth)[keeps].mean() > 0.3
+        broken += keeps.any() and (fresh.argmax(1) != truth)[keeps].mean() > 0.3
     assert broken <= 3 and kept > 50
 
 
