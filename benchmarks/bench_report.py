@@ -77,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
         compare = measured(
             "from pathfuse.evaluate.compare.compare import compare_runs\n"
             "from pathfuse.evaluate.compare.run import read_runs\n"
-            "from pathfuse.evaluate.compare.found import CompareOptions",
+            "from pathfuse.evaluate.compare.findings import CompareOptions",
             f"compare_runs(read_runs([Path(run) for run in {runs!r}]), "
             f"CompareOptions(draws={DRAWS}, permutations={DRAWS}))",
         )

@@ -21,10 +21,10 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import norm
 
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.resampling import bootstrap, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.metrics.weighted import metric_named
+from pathfuse.runs.rows import Rows
 
 AUC, OTHER_AUC = 0.8, 0.85
 LEVEL, SIZE_WITHIN, COVERAGE_WITHIN = 0.95, 0.01, 0.02

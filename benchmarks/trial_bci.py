@@ -67,7 +67,7 @@ def loader_wait(root: Path, work: Path) -> float:
         ("correlate.model.encoder.stem", "none"),
     ]
     plan = Plan.parse(compose([find_recipe("corranet")], [], options))
-    data, task = plan.data_of("correlate"), plan.task_of("correlate", lambda name: plan.untrained(name, "correlate"))
+    data, task = plan.data_of("correlate"), plan.task_of("correlate")
     optimizer = torch.optim.Adam(task.parameters())
     loader = data.train_dataloader()
     waited, whole = 0.0, 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathfuse.training.load import load
+    from pathfuse.training.evaluate import load
 
 __all__ = ["load"]
 
@@ -13,7 +13,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> object:
     """Imports `load`, and torch with it, when it is first asked for."""
     if name == "load":
-        from pathfuse.training.load import load
+        from pathfuse.training.evaluate import load
 
         return load
     raise AttributeError(f"module 'pathfuse' has no attribute {name!r}")

@@ -33,7 +33,7 @@ class Chosen:
 
     def warning(self) -> str:
         """What stands against a test on these cases: the model knows patients of them; empty if it knows none."""
-        from pathfuse.training.seen import warning_of_seen
+        from pathfuse.training.versions import warning_of_seen
 
         return warning_of_seen(self.checkpoint, self.plan.data_of(self.plan.last))
 

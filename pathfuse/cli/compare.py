@@ -32,7 +32,7 @@ def compare(words: list[str]) -> int:
         return 0
     from pathfuse.evaluate.compare.compare import compare_runs
     from pathfuse.evaluate.compare.files import as_table, write_comparison
-    from pathfuse.evaluate.compare.found import CompareOptions
+    from pathfuse.evaluate.compare.findings import CompareOptions
     from pathfuse.evaluate.compare.run import read_runs
     from pathfuse.report.write import write_comparison_report
 

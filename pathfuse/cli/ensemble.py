@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +12,16 @@ from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import SOURCES
-from pathfuse.system.files import write_text
 
 if TYPE_CHECKING:
+    from pathfuse.runs.folder import RunFolder
     from pathfuse.training.plan import Plan
 
-Work = Callable[["Plan", Path, Path, Console], None]
+Work = Callable[["Plan", Path, "RunFolder", Console], None]
 
 
 def on_members(
-    name: str, line: Words, members: Mapping[str, Sequence[Path]], work: Work, out: Path, console: Console
+    name: str, line: Words, members: Mapping[str, Sequence[Path]], work: Work, out: RunFolder, console: Console
 ) -> None:
     """Tests or predicts with every member of every variant, then writes the ensemble of each variant.
 
@@ -38,38 +36,36 @@ def on_members(
     Raises:
         RecipeError: if `predict` would predict the cases that the members were trained on.
     """
+    from pathfuse.runs.folder import RunFolder
+
     given = {key.removeprefix("cohort.") for key, _ in line.lengthen().options}
     if name == "predict" and not given & set(SOURCES):
         raise RecipeError("say which cases to predict with --cases PATH: the members know theirs.")
     if name == "validate":
         raise RecipeError("validate takes one run; name one below the study.")
     for variant, runs in members.items():
-        folder = out / variant if len(members) > 1 else out
+        joint = RunFolder(out.path / variant) if len(members) > 1 else out
         made, warnings = [], []
         for number, run in enumerate(runs, 1):
             console.print(f"{variant}: member {number} of {len(runs)}, {run}", highlight=False, soft_wrap=True)
-            made.append(folder / "members" / "-".join(run.parts[-2:]))
+            made.append(RunFolder(joint.path / "members" / "-".join(run.parts[-2:])))
             chosen = choose_run(Words(list(line.options), [str(run)]))
             work(chosen.plan, chosen.checkpoint, made[-1], Console(quiet=True))
             warnings.append(chosen.warning())
-        _join(name, variant, runs, made, folder, console)
+        _join(name, variant, runs, made, joint, console)
         if any(warnings):
             console.print(f"{variant}: {next(filter(None, warnings))}", highlight=False, soft_wrap=True)
 
 
-def _join(name: str, variant: str, runs: Sequence[Path], made: Sequence[Path], folder: Path, console: Console) -> None:
+def _join(
+    name: str, variant: str, runs: Sequence[Path], made: Sequence[RunFolder], joint: RunFolder, console: Console
+) -> None:
     from pathfuse.evaluate.table import summary
-    from pathfuse.study.ensemble import combine, ensemble_metrics, seal
+    from pathfuse.runs.files import PREDICTIONS
+    from pathfuse.study.ensemble import combine, write_metrics
 
-    count = combine(made, folder)
-    seal(folder, runs)
-    console.print(f"{variant}: mean of {count} members per case: {folder / 'predictions.csv'}", highlight=False,
+    count = combine(made, joint, runs)
+    console.print(f"{variant}: mean of {count} members per case: {joint.path / PREDICTIONS}", highlight=False,
                   soft_wrap=True)  # fmt: skip
     if name == "test":
-        metrics = ensemble_metrics(folder)
-        plain = {
-            subset: {key: None if math.isnan(value) else value for key, value in own.items()}
-            for subset, own in metrics.items()
-        }
-        write_text(folder / "metrics.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
-        console.print(summary(metrics))
+        console.print(summary(write_metrics(joint)))

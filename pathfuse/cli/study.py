@@ -30,8 +30,7 @@ def study(words: list[str]) -> int:
         return _list()
     if len(line.positional) != 1:
         raise RecipeError("name one study; `pathfuse study list` lists those that come with pathfuse.")
-    from pathfuse.study.file import has_layer, read_study
-    from pathfuse.study.find import find_study
+    from pathfuse.study.file import find_study, has_layer, read_study
 
     path = find_study(line.positional[0])
     line.positional = []
@@ -138,7 +137,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _list() -> int:
-    from pathfuse.study.find import study_files
+    from pathfuse.study.file import study_files
 
     table = Table("study", "from", "what it is", box=None)
     for found in study_files():

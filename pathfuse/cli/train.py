@@ -82,7 +82,7 @@ def show_help() -> int:
 
 def prepare_lightning() -> None:
     """Imports Lightning, which takes seconds, with its tips and hints switched off."""
-    from pathfuse.training.quiet import prepare_lightning as prepare
+    from pathfuse.training.speaking import prepare_lightning as prepare
 
     prepare()
 
@@ -110,7 +110,7 @@ def _on_run(name: str, words: list[str]) -> int:
     from pathfuse.runs.folder import RunFolder
     from pathfuse.study.ensemble import members_of, unfinished_in
     from pathfuse.training import evaluate
-    from pathfuse.training.ranks import is_first_rank
+    from pathfuse.training.speaking import is_first_rank
 
     work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
     out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
@@ -118,8 +118,8 @@ def _on_run(name: str, words: list[str]) -> int:
         runs = Path(line.positional[0]).resolve()
         # Beside the runs, where no comparison takes them for further folds.
         folder = Path(out) if out else runs.with_name(f"{runs.name}_{name}_{time}")
-        with RunFolder.claim(folder):
-            on_members(name, line, members, work, folder, Console())
+        with RunFolder.claim(folder) as results:
+            on_members(name, line, members, work, results, Console())
             if left_out := unfinished_in(runs):
                 print(f"WARNING: runs that are not finished are no members: {len(left_out)}, first {left_out[0]}")
         return 0
@@ -127,6 +127,6 @@ def _on_run(name: str, words: list[str]) -> int:
     if name != "validate" and is_first_rank() and (warning := chosen.warning()):
         print(warning)
     folder = Path(out) if out else chosen.folder / f"{name}_{time}"
-    with nullcontext() if name == "validate" else RunFolder.claim(folder):
-        work(chosen.plan, chosen.checkpoint, folder, Console())
+    with nullcontext(RunFolder(folder)) if name == "validate" else RunFolder.claim(folder) as results:
+        work(chosen.plan, chosen.checkpoint, results, Console())
     return 0

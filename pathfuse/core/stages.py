@@ -43,7 +43,12 @@ def skips_pretrained() -> bool:
 
 
 def stage_model(reference: str) -> Model:
-    """The model behind `stage:NAME` (an earlier stage of the recipe) or the path of a run folder.
+    """The model behind `stage:NAME`, an earlier stage of the recipe.
+
+    All stages are built before the first one trains, so the model that is returned is untrained yet. It is filled where
+    it stands before the stage that asked for it trains: keep it whole, as a submodule. Where a component keeps only a
+    part of it, or nothing, its stage is built a second time, then with a trained model. So never keep the whole and
+    also compute something from its weights in the constructor.
 
     Raises:
         RecipeError: if nobody here can resolve references, which is the case outside of a recipe.

@@ -9,11 +9,11 @@ from math import nan
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.compare.scored import Index, Values
 from pathfuse.evaluate.metrics.ranking import auroc
-from pathfuse.evaluate.regroup import regroup, regroup_target
+from pathfuse.runs.rows import Index, Values
 
 ULTRA_LOW = "ultra-low"
 EQUIVOCAL = "2+"
@@ -165,11 +165,6 @@ def mean_cost(predicted: Index, target: Index, cost: Values) -> float:
     return float(cost[target, predicted].mean()) if len(target) else nan
 
 
-def cheapest(prob: Values, cost: Values) -> Index:
-    """(N,) the class of least expected cost, which need not be the most probable one."""
-    return np.asarray((prob @ cost).argmin(1), dtype=np.int64)
-
-
 def _counts(labels: Index, classes: Sequence[str]) -> dict[str, int]:
     counts = Counter(labels.tolist())
     return {name: counts[index] for index, name in enumerate(classes)}
@@ -183,3 +178,20 @@ def _ish_auroc(
     rows = [row for row in np.flatnonzero(equivocal).tolist() if ish[row] is not None]
     truth = np.array([int(bool(ish[row])) for row in rows], dtype=np.int64)
     return auroc(np.stack([-score[rows], score[rows]], axis=1), truth)[1] if rows else nan
+
+
+def regroup(prob: Tensor, groups: Sequence[int]) -> Tensor:
+    """(N, G) summed probabilities; take the most probable class after this, never before.
+
+    Args:
+        prob: (N, C).
+        groups: new class of each old one.
+    """
+    index = torch.tensor(groups, device=prob.device)
+    return prob.new_zeros(prob.shape[0], max(groups) + 1).index_add(1, index, prob)
+
+
+def regroup_target(target: Tensor, groups: Sequence[int]) -> Tensor:
+    """(N,) new class of each case; unknown (-1) stays unknown."""
+    # The last entry answers index -1.
+    return torch.tensor([*groups, -1], device=target.device)[target]

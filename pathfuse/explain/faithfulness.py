@@ -1,4 +1,4 @@
-"""Drop in Accuracy: is what the map shows enough for the model to predict as before?"""
+"""Drop in Accuracy: how well a model predicts from what the map shows alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the truth is known: does the map find the places that carry the signal?"""
+"""Maps against masks of where the signal is: areas under the ROC curve, beside those of random maps."""
 
 from __future__ import annotations
 

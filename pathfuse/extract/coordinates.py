@@ -6,12 +6,12 @@ import h5py  # type: ignore[import-untyped]
 
 from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout, magnification_of
-from pathfuse.extract.reading import Plan
+from pathfuse.extract.reading import SlidePlan
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.system.files import replacing
 
 
-def coords_attributes(grid: PatchGrid, plan: Plan) -> dict[str, int | float]:
+def coords_attributes(grid: PatchGrid, plan: SlidePlan) -> dict[str, int | float]:
     """What TRIDENT writes with coordinates, besides the size of a patch."""
     return {
         "level0_magnification": magnification_of(plan.mpp),
@@ -22,7 +22,7 @@ def coords_attributes(grid: PatchGrid, plan: Plan) -> dict[str, int | float]:
     }
 
 
-def write_patches(layout: Layout, slide_id: str, plan: Plan) -> None:
+def write_patches(layout: Layout, slide_id: str, plan: SlidePlan) -> None:
     """Writes `patches/<slide>_patches.h5`.
 
     Raises:

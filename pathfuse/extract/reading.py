@@ -57,7 +57,7 @@ class Reading(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SlidePlan:
     """Where the patches of a slide are.
 
     Attributes:
@@ -79,7 +79,7 @@ class Plan:
     note: str = ""
 
 
-def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> Plan:
+def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> SlidePlan:
     """Finds the tissue of a slide, writes its pictures and polygons, and places the patches.
 
     Raises:
@@ -99,7 +99,9 @@ def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> Plan:
     _save(Image.fromarray(overview), layout.thumbnail(source.slide_id))
     _save(contour_picture(overview, pieces, scale), layout.contours(source.slide_id))
     coords = grid.coords(slide, mask)
-    return Plan(coords, slide.mpp, size, grid.step_level0(slide), *slide.size, note=_note(coords, slide, mask, size))
+    return SlidePlan(
+        coords, slide.mpp, size, grid.step_level0(slide), *slide.size, note=_note(coords, slide, mask, size)
+    )
 
 
 def _note(coords: Coords, slide: Slide, mask: np.ndarray, size: int) -> str:

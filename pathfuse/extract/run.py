@@ -18,7 +18,7 @@ from pathfuse.extract.coordinates import coords_attributes, write_patches
 from pathfuse.extract.embed import Embedder
 from pathfuse.extract.finished import SETTINGS, check_finished, is_finished, remove_remains
 from pathfuse.extract.layout import Layout
-from pathfuse.extract.reading import Pending, Plan, Reading, plan_slide, read_patches
+from pathfuse.extract.reading import Pending, Reading, SlidePlan, plan_slide, read_patches
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record, recorded_as_done
@@ -57,7 +57,7 @@ class Claim:
 
     source: SlideSource
     lock: FileLock
-    plan: Pending[Plan] | None
+    plan: Pending[SlidePlan] | None
 
 
 @dataclass
@@ -143,7 +143,7 @@ class Extraction:
         remove_remains(source.slide_id, self.layout)
         return None
 
-    def _submitted(self, source: SlideSource) -> Pending[Plan] | None:
+    def _submitted(self, source: SlideSource) -> Pending[SlidePlan] | None:
         try:
             return self.readers.submit(plan_slide, source, self.layout, self.settings.tissue)
         except BrokenProcessPool:  # noticed by whoever waits for it
@@ -193,7 +193,7 @@ class Extraction:
         state: State = "done" if len(plan.coords) else "empty"
         return Status(source.slide_id, state, str(len(plan.coords)), f"{plan.mpp:.6g}", seconds, plan.note)
 
-    def _plan(self, claim: Claim) -> Plan:
+    def _plan(self, claim: Claim) -> SlidePlan:
         # A process that died of the slide before takes this plan with it.
         with suppress(BrokenProcessPool):
             if claim.plan is not None:
@@ -208,7 +208,7 @@ class Extraction:
         self.statuses.append(status)
         self.progress.finish(status)
 
-    def _write_features(self, source: SlideSource, plan: Plan, look_ahead: Callable[[], None]) -> None:
+    def _write_features(self, source: SlideSource, plan: SlidePlan, look_ahead: Callable[[], None]) -> None:
         settings = self.settings
         self.progress.begin(source.slide_id, len(plan.coords))
         with trident_writer(
@@ -236,7 +236,7 @@ class Extraction:
                 writer.write(rows)
                 self.progress.advance(len(rows))
 
-    def _parts(self, source: SlideSource, plan: Plan, look_ahead: Callable[[], None]) -> Iterator[Pixels]:
+    def _parts(self, source: SlideSource, plan: SlidePlan, look_ahead: Callable[[], None]) -> Iterator[Pixels]:
         """The patches in order, a chunk at a time, decoded ahead of the network."""
         coming: deque[Pending[Pixels]] = deque()
         grid, primed = self.settings.grid, False

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pathfuse.core import Backbone, Model
 from pathfuse.errors import RunError
+from pathfuse.runs.folder import RunFolder
 
 CHECKPOINT = ".ckpt"
-CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Trained:
 def names_run(name: str) -> bool:
     """Whether the name of an encoder is the path of a run folder or of a checkpoint."""
     path = Path(name).expanduser()
-    return path.suffix == CHECKPOINT or "/" in name or (path / CONFIG).is_file()
+    return path.suffix == CHECKPOINT or "/" in name or RunFolder(path).begun
 
 
 def trained_backbone(name: str, modality: str) -> Trained:
@@ -45,14 +45,11 @@ def trained_backbone(name: str, modality: str) -> Trained:
         RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
     """
     # Lightning and all that comes with it; extraction with any other encoder does without.
-    from pathfuse.runs.folder import RunFolder
-    from pathfuse.training.evaluate import trained_task
-    from pathfuse.training.load import run_plan
+    from pathfuse.training.evaluate import run_plan, trained_task
 
     folder, checkpoint = _place(name)
     run = RunFolder.open(folder)
-    plan = run_plan(run, [])
-    plan.specs.update(run.specs())
+    plan = run_plan(run)
     selected = run.selected(plan.last)
     checkpoint = checkpoint or selected
     if checkpoint.parent.name != plan.last:
@@ -67,9 +64,9 @@ def _place(name: str) -> tuple[Path, Path | None]:
     """The run folder, and the checkpoint if one is named."""
     path = Path(name).expanduser().resolve()
     if path.is_file() and path.suffix == CHECKPOINT:
-        folder = path.parents[2] if len(path.parents) > 2 else path.parent
-        if path.parent.parent.name == "checkpoints" and (folder / CONFIG).is_file():
-            return folder, path
+        run = RunFolder.of_checkpoint(path)
+        if run is not None and run.begun:
+            return run.path, path
         raise RunError(
             f"--encoder {name}: beside this checkpoint there is no run that says what it is. Name the run folder, or "
             "the network as --encoder and this file as --weights."

@@ -95,16 +95,31 @@ def read_yaml(path: Path) -> Config:
         RecipeError: with file, line and column if it is no YAML mapping, or cannot be read at all.
     """
     try:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=PlainLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise RecipeError(f"{path}{place}: not readable as YAML ({reason}).") from error
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise RecipeError(f"{path} cannot be read ({error.strerror}). Choose another file.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not readable as YAML ({error}).") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, place: str) -> Config:
+    """The mapping in a text; `place` is the file that it comes from.
+
+    Raises:
+        RecipeError: with file, line and column if it is no YAML mapping.
+    """
+    try:
+        config = yaml.load(text, Loader=PlainLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise RecipeError(f"{place}{where}: not readable as YAML ({reason}).") from error
     if not isinstance(config, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys; `pathfuse recipes show corranet` prints an example.")
+        raise RecipeError(
+            f"{place}: a recipe is a mapping of keys; `pathfuse recipes show corranet` prints an example."
+        )
     return config
 
 

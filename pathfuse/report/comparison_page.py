@@ -12,7 +12,7 @@ from pathfuse.charts.points import Estimate, forest
 from pathfuse.charts.style import svg
 from pathfuse.errors import RunError
 from pathfuse.evaluate.compare.files import STRATA, explanations
-from pathfuse.evaluate.compare.found import CompareOptions, Comparison, Difference, Stratum, Value
+from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.report.page import Block, Chart, Column, Page, Raw, Section, Table, Text, missing
 
 FILE = "comparison.json"

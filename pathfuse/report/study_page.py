@@ -26,7 +26,8 @@ from pathfuse.report.page import (
     Text,
     missing,
 )
-from pathfuse.runs.files import Rows, RunFiles, number
+from pathfuse.runs.files import VERSIONS, Lines, TextFiles, number
+from pathfuse.runs.folder import RunFolder
 
 RUNS, FOLDS = "runs.csv", "folds.csv"
 SHOWN = {"balanced_accuracy": "Balanced accuracy", "auroc": "AUC-ROC", "macro_f1": "Macro F1", "accuracy": "Accuracy"}
@@ -35,7 +36,7 @@ DRAWN = ("balanced_accuracy", "auroc")
 
 def study_page(folder: Path) -> Page:
     """Everything that a study has written so far; a study that is not finished has a page too."""
-    files = RunFiles(folder)
+    files = TextFiles(folder)
     sections = [_runs(files), _variants(files), *_own(files)]
     if (folder / FILE).is_file():
         sections += comparison_sections(read_comparison(folder))
@@ -46,8 +47,8 @@ def study_page(folder: Path) -> Page:
     return Page(f"{folder.resolve().name}: report of a study", f"Folder {folder.resolve().name}", sections)
 
 
-def _runs(files: RunFiles) -> Section:
-    rows = files.rows(RUNS)
+def _runs(files: TextFiles) -> Section:
+    rows = files.lines(RUNS)
     counts = {status: sum(row["status"] == status for row in rows) for status in sorted({r["status"] for r in rows})}
     states: list[Record] = [{"status": status, "runs": count} for status, count in counts.items()]
     records: list[Record] = [
@@ -63,9 +64,9 @@ def _runs(files: RunFiles) -> Section:
     ])  # fmt: skip
 
 
-def _variants(files: RunFiles) -> Section:
+def _variants(files: TextFiles) -> Section:
     """Mean and spread over the runs of every variant."""
-    rows = files.rows(FOLDS)
+    rows = files.lines(FOLDS)
     if not rows:
         return Section("variants", "Variants", [missing("There is no folds.csv: no run is finished.")])
     records: list[Record] = []
@@ -99,9 +100,8 @@ def _variants(files: RunFiles) -> Section:
 
 def _given(variant: Path) -> Sequence[str] | None:
     """The stains that the models of a variant were given in training; None where they were given all."""
-    run = next(iter(sorted(variant.glob("seed*/*/versions.json"))), None)
-    given: Sequence[str] | None = None if run is None else RunFiles(run.parent).versions.get("given")
-    return given
+    run = next(iter(sorted(variant.glob(f"seed*/*/{VERSIONS}"))), None)
+    return None if run is None else RunFolder(run.parent).given
 
 
 def _bars(metric: str, stand: Mapping[str, str], values: dict[tuple[str, str, str], list[float]]) -> Chart:
@@ -111,11 +111,11 @@ def _bars(metric: str, stand: Mapping[str, str], values: dict[tuple[str, str, st
     return Chart(f"bars_{metric}", title, svg(drawn, title, "Bars: means. Points: single runs."), own)
 
 
-def _own(files: RunFiles) -> list[Section]:
+def _own(files: TextFiles) -> list[Section]:
     """Tables and figures that the study itself asked for."""
     blocks: list[Block] = []
     for path in sorted((files.path / "tables").glob("*.csv")):
-        rows = files.rows(f"tables/{path.name}")
+        rows = files.lines(f"tables/{path.name}")
         if rows:
             blocks.append(_table(path.stem, rows))
     pictures = [_picture(path) for path in sorted((files.path / "figures").glob("*.svg"))]
@@ -125,7 +125,7 @@ def _own(files: RunFiles) -> list[Section]:
     return [Section("own", "Tables and figures of the study", blocks)] if blocks else []
 
 
-def _table(name: str, rows: Rows) -> Table:
+def _table(name: str, rows: Lines) -> Table:
     def cell(text: str) -> Raw:
         found = number(text)
         return text if found is None else found

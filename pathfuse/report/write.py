@@ -1,18 +1,18 @@
-"""Which page a folder gets, and where it is written."""
+"""Writing the page that fits a folder: of a run, a study or a comparison."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.compare.found import Comparison
+from pathfuse.evaluate.compare.findings import Comparison
 from pathfuse.report.comparison_page import FILE, comparison_page, read_comparison
 from pathfuse.report.render import write_page
 from pathfuse.report.run.methods import methods
 from pathfuse.report.run.page import run_page
 from pathfuse.report.study_page import RUNS, study_page
-from pathfuse.runs.files import RunFiles
-from pathfuse.runs.predictions import PREDICTIONS
+from pathfuse.runs.files import PREDICTIONS
+from pathfuse.runs.folder import RunFolder
 from pathfuse.system.files import write_text
 
 PAGE, METHODS = "report.html", "methods.md"
@@ -34,8 +34,8 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
         raise RunError(f"--out {out}: a page is a file that ends in .html. Name one.")
     if (folder / RUNS).is_file():
         return write_study_report(folder, out)
-    if (folder / PREDICTIONS).is_file():
-        return write_run_report(folder, out)
+    if (run := RunFolder(folder)).tested:
+        return write_run_report(run, out)
     if (folder / FILE).is_file():
         return write_comparison_report(read_comparison(folder), out or folder / "comparison.html")
     raise RunError(
@@ -44,10 +44,9 @@ def write_report(folder: Path, out: Path | None = None) -> list[Path]:
     )
 
 
-def write_run_report(folder: Path, out: Path | None = None) -> list[Path]:
+def write_run_report(run: RunFolder, out: Path | None = None) -> list[Path]:
     """Writes the page of a run, its JSON, and the methods paragraph."""
-    run = RunFiles.open(folder)
-    page = out or folder / PAGE
+    page = out or run.path / PAGE
     written = write_page(run_page(run), page)
     text = page.with_name(METHODS if out is None else f"{page.stem}_{METHODS}")
     write_text(text, methods(run))

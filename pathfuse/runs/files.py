@@ -1,128 +1,83 @@
-"""What a run folder holds, read for its report; whatever is not there is None or empty."""
+"""The files of a run by name, and a folder of text files, each of which is read once."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
+import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, TypeVar
 
 from pathfuse.errors import RunError
-from pathfuse.core.subsets import as_trained
-from pathfuse.runs.predictions import PREDICTIONS, PredictionFile, SubsetPredictions, read_predictions
+from pathfuse.system.files import write_text
 
-Rows = list[dict[str, str]]
+CONFIG = "config.yaml"
+SPEC = "spec.json"
+VERSIONS = "versions.json"
+SPLITS = "splits.csv"
+STAGES = "stages.json"
+CHECKPOINTS = "checkpoints"
+CURVES = "curves"
+PREDICTIONS = "predictions.csv"
+METRICS = "metrics.json"
+CALIBRATION = "calibration.json"
+RELIABILITY = "reliability.csv"
+RISK_COVERAGE = "risk_coverage.csv"
+COHORT = "cohort.json"
+WEIGHTS = "weights.json"
+EXAMPLES = "examples"
+
+Lines = list[dict[str, str]]
+"""The lines of a CSV file, by column."""
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class RunFiles:
-    """A run folder.
+class TextFiles:
+    """A folder of text files; what was read or written once is not read again.
 
     Attributes:
         path: the folder.
     """
 
     path: Path
+    _bytes: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @classmethod
-    def open(cls, path: Path) -> RunFiles:
-        """A run, or the folder of a test on other cases.
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return name in self._bytes or (self.path / name).is_file()
+
+    def content(self, name: str) -> bytes:
+        """The bytes of a file; none if it is not there.
 
         Raises:
-            RunError: if it holds no predictions, or they were edited.
+            RunError: if it cannot be read.
         """
-        run = cls(path)
-        if not (path / PREDICTIONS).is_file():
-            raise RunError(f"{path} has no {PREDICTIONS}, so there is nothing to report. Make it with `pathfuse test`.")
-        sealed = run.versions.get("predictions_sha256")
-        if sealed and hashlib.sha256((path / PREDICTIONS).read_bytes()).hexdigest() != sealed:
-            raise RunError(
-                f"{path / PREDICTIONS} is not the file that the run wrote: its SHA-256 differs from versions.json. "
-                f"Restore it, or predict again with `pathfuse test {path}`."
-            )
-        return run
-
-    @property
-    def name(self) -> str:
-        """The recipe's name, or else the folder's."""
-        first = self.text("config.yaml").partition("\n")[0]
-        return first.removeprefix("# ").removesuffix(", resolved") if first.startswith("# ") else self.path.name
-
-    @cached_property
-    def predictions(self) -> PredictionFile:
-        """All that was predicted."""
-        return read_predictions(self.path / PREDICTIONS)
-
-    @cached_property
-    def tested(self) -> dict[str, SubsetPredictions]:
-        """Labelled test cases by subset of stains; all cases where they belong to no part."""
-        found = {}
-        for subset, own in self.predictions.subsets.items():
-            part = own.of_part("test") if any(own.parts) else own
-            if part.case_ids:
-                found[subset] = part
-        return found
-
-    @property
-    def fullest(self) -> str:
-        """The subset with most stains among those that the model was trained to be given."""
-        return as_trained(self.tested, self.versions.get("given"))
-
-    @cached_property
-    def metrics(self) -> Mapping[str, Mapping[str, float | None]]:
-        """`metrics.json`."""
-        return self.json("metrics.json")
-
-    @property
-    def metrics_sha256(self) -> str:
-        """SHA-256 of `metrics.json`."""
-        return hashlib.sha256(self.text("metrics.json").encode()).hexdigest()
-
-    @cached_property
-    def versions(self) -> Mapping[str, Any]:
-        """`versions.json`."""
-        return self.json("versions.json")
-
-    @property
-    def fold(self) -> str:
-        """Which fold of which file the parts are; empty where they are none."""
-        own = self.versions
-        if "splits_sha256" not in own:
-            return ""
-        return f"fold {own.get('fold')} of repeat {own.get('repeat')} of a file of folds"
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The resolved recipe."""
-        try:
-            content = yaml.safe_load(self.text("config.yaml"))
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())  # of several lines, with a picture of the place
-            raise RunError(f"{self.path / 'config.yaml'} cannot be read ({reason}). Restore the file.") from error
-        return content if isinstance(content, dict) else {}
-
-    def curves(self) -> dict[str, Rows]:
-        """Per stage, what was logged per epoch."""
-        stages = list(self.config.get("stages") or {})
-        found = {file.stem: self.rows(f"curves/{file.name}") for file in sorted((self.path / "curves").glob("*.csv"))}
-        return dict(sorted(found.items(), key=lambda item: stages.index(item[0]) if item[0] in stages else len(stages)))
+        if name not in self._bytes:
+            path = self.path / name
+            if not path.is_file():
+                return b""
+            try:
+                self._bytes[name] = path.read_bytes()
+            except OSError as error:
+                raise self.damaged(name, error) from error
+        return self._bytes[name]
 
     def text(self, name: str) -> str:
-        """A text file of the folder; empty if there is none."""
-        path = self.path / name
-        if not path.is_file():
-            return ""
+        """A text file; empty if it is not there.
+
+        Raises:
+            RunError: if it is no text.
+        """
         try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{path} cannot be read ({error}). Restore the file.") from error
+            return self.content(name).decode()
+        except UnicodeDecodeError as error:
+            raise self.damaged(name, error) from error
 
     def json(self, name: str) -> dict[str, Any]:
         """A mapping; empty if the file is not there.
@@ -130,19 +85,69 @@ class RunFiles:
         Raises:
             RunError: if it is there and is none.
         """
-        text = self.text(name)
+        return self._once(name, lambda: self._mapping(name) if self.has(name) else {})
+
+    def lines(self, name: str) -> Lines:
+        """The lines of a CSV file; empty if there is none.
+
+        Raises:
+            RunError: if it is no text, or no CSV.
+        """
+        table = csv.DictReader(io.StringIO(self.text(name), newline=""))
         try:
-            content = json.loads(text) if text else {}
+            return [{key: value or "" for key, value in row.items() if key} for row in table]
+        except csv.Error as error:
+            raise self.damaged(name, error) from error
+
+    def write(self, name: str, text: str) -> None:
+        """Replaces a text file."""
+        write_text(self.path / name, text)
+        self._bytes[name] = text.encode()
+        self._made.pop(name, None)
+
+    def write_json(self, name: str, content: object) -> None:
+        """Replaces a JSON file."""
+        self.write(name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_lines(self, name: str, columns: Sequence[str], lines: Iterable[Iterable[object]]) -> None:
+        """Replaces a CSV file."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(lines)
+        self.write(name, text.getvalue())
+
+    def damaged(self, name: str, error: Exception) -> RunError:
+        """What is raised for a file that cannot be read."""
+        reason = " ".join(str(error).split())  # of several lines, with a picture of the place
+        return RunError(f"{self.path / name} cannot be read ({reason}). Restore the file.")
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads(self.text(name))
         except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.path / name} cannot be read ({error}). Restore the file.") from error
+            raise self.damaged(name, error) from error
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name} holds no mapping. Restore the file.")
         return content
 
-    def rows(self, name: str) -> Rows:
-        """The lines of a CSV file; empty if there is none."""
-        lines = self.text(name).splitlines()
-        return [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(lines)]
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What is made of a file, until the file is written again."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: Made = self._made[name]
+        return made
+
+
+def folders_with(name: str, below: Path, depths: range) -> list[Path]:
+    """The folders that hold a file of this name, at the shallowest depth that has some; sorted.
+
+    Below a fold there may be tests on other cohorts, which are no folds.
+    """
+    for depth in depths:
+        if found := sorted(file.parent for file in below.glob("/".join([*["*"] * depth, name]))):
+            return found
+    return []
 
 
 def number(text: object) -> float | None:

@@ -1,43 +1,43 @@
-"""The run folder: everything that is needed to test, load, resume and explain a run, and what came out of it."""
+"""One run on disk: everything that is needed to test, load, resume and explain it, and what came out of it."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-import yaml
-
-from pathfuse.core import DataSpec
-from pathfuse.data.contract import CaseData
-from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RunError
-from pathfuse.system.files import atomic_text, write_text
-from pathfuse.recipes.compose import Config, read_yaml, split_stages
-from pathfuse.registry import components
+from pathfuse.recipes.compose import Config, parse_yaml, split_stages
+from pathfuse.runs.files import (
+    CHECKPOINTS,
+    CONFIG,
+    CURVES,
+    METRICS,
+    PREDICTIONS,
+    SPEC,
+    SPLITS,
+    STAGES,
+    VERSIONS,
+    Lines,
+    TextFiles,
+)
+
+# Torch and numpy are imported where they are needed: a worker of a study looks at run folders before it imports them.
+if TYPE_CHECKING:
+    from pathfuse.core import DataSpec
+    from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
-VERSIONS = "versions.json"
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """One run on disk.
-
-    Attributes:
-        path: the folder.
-    """
-
-    path: Path
+class RunFolder(TextFiles):
+    """A run, or the results of one on other cases, in a folder of their own."""
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -68,33 +68,94 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run.
+        """A run that was trained, or was begun.
 
         Raises:
             RunError: if the folder holds no run.
         """
         run = cls(path)
-        if not run.config_file.is_file():
-            raise RunError(f"{path} is no run folder: it has no config.yaml. `pathfuse fit` makes one.")
+        if not run.begun:
+            raise RunError(f"{path} is no run folder: it has no {CONFIG}. `pathfuse fit` makes one.")
         return run
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Path) -> RunFolder | None:
+        """The run that a checkpoint lies in, as `checkpoints/<stage>/<name>`; None for any other file."""
+        stage = checkpoint.resolve().parent
+        return cls(stage.parent.parent) if stage.parent.name == CHECKPOINTS else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether this is a whole run folder: its recipe is written last, before anything is trained."""
+        return self.has(CONFIG)
+
+    @property
+    def name(self) -> str:
+        """The recipe's name, or else the folder's."""
+        first = self.text(CONFIG).partition("\n")[0]
+        return first.removeprefix("# ").removesuffix(", resolved") if first.startswith("# ") else self.path.name
 
     @property
     def config_file(self) -> Path:
         """The resolved recipe, ready to be used as a recipe again."""
-        return self.path / "config.yaml"
+        return self.path / CONFIG
 
     @property
-    def state_file(self) -> Path:
-        """Which stages are complete."""
-        return self.path / "stages.json"
+    def config(self) -> Config:
+        """The resolved recipe; empty where there is none.
+
+        Raises:
+            RecipeError: if it cannot be read.
+        """
+        return self._once(CONFIG, lambda: parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {})
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """What it was made with: versions, and hashes of recipe, cases, parts and predictions."""
+        return self.json(VERSIONS)
+
+    @property
+    def given(self) -> list[str] | None:
+        """The stains that the model was given in training; None where it was given all, or nobody says."""
+        given = self.versions.get("given")
+        return [str(stain) for stain in given] if isinstance(given, list) else None
+
+    @property
+    def fold(self) -> str:
+        """Which fold of which file the parts are; empty where they are none."""
+        own = self.versions
+        if "splits_sha256" not in own:
+            return ""
+        return f"fold {own.get('fold')} of repeat {own.get('repeat')} of a file of folds"
+
+    @property
+    def splits(self) -> Lines:
+        """Every case with its part."""
+        return self.lines(SPLITS)
+
+    def specs(self) -> dict[str, DataSpec]:
+        """What each stage was built for.
+
+        Raises:
+            RunError: if the file does not say it.
+        """
+        from pathfuse.core import DataSpec
+
+        try:
+            specs = {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in self.json(SPEC).items()}
+        except (TypeError, KeyError):
+            specs = {}
+        if not specs:
+            raise RunError(f"{self.path / SPEC} describes no data. Train again with another --out.")
+        return specs
+
+    def write_specs(self, specs: Mapping[str, DataSpec]) -> None:
+        """Saves what each stage was built for, so that it can be rebuilt without the data."""
+        self.write_json(SPEC, {stage: json.loads(spec.to_json()) for stage, spec in specs.items()})
 
     def checkpoints(self, stage: str) -> Path:
         """Folder of a stage's checkpoints."""
-        return self.path / "checkpoints" / stage
-
-    def curves(self, stage: str) -> Path:
-        """The training curves of a stage."""
-        return self.path / "curves" / f"{stage}.csv"
+        return self.path / CHECKPOINTS / stage
 
     def selected(self, stage: str) -> Path:
         """The checkpoint that the stage hands on: the best on the validation part, or the last without one.
@@ -116,124 +177,80 @@ class RunFolder:
 
     def complete(self) -> list[str]:
         """Names of the stages that are trained to their end."""
-        return list(self._json(self.state_file.name).get("complete", [])) if self.state_file.is_file() else []
+        return list(self.json(STAGES).get("complete", []))
 
     def mark_complete(self, stage: str) -> None:
         """Remembers that a stage needs no further training."""
-        write_text(self.state_file, json.dumps({"complete": [*self.complete(), stage]}) + "\n")
+        self.write_json(STAGES, {"complete": [*self.complete(), stage]})
 
-    def write_specs(self, specs: dict[str, DataSpec]) -> None:
-        """Saves what each stage was built for, so that it can be rebuilt without the data."""
-        write_text(
-            self.path / "spec.json", json.dumps({k: json.loads(s.to_json()) for k, s in specs.items()}, indent=2)
-        )
+    def curve(self, stage: str) -> Lines:
+        """What was logged per epoch of a stage; empty where nothing was."""
+        return self.lines(f"{CURVES}/{stage}.csv")
 
-    def data_options(self) -> set[str]:
-        """The options that the run's data modules have."""
-        config = read_yaml(self.config_file)
-        stages = split_stages(config, str(self.config_file)).values()
-        return {key for stage in stages for key in (stage.get("data") or {}).get("init_args") or {}}
+    def curves(self) -> dict[str, Lines]:
+        """Per stage, in the order of training, what was logged per epoch."""
+        stages = list(self.config.get("stages") or {})
+        found = {file.stem: self.curve(file.stem) for file in sorted((self.path / CURVES).glob("*.csv"))}
+        return dict(sorted(found.items(), key=lambda item: stages.index(item[0]) if item[0] in stages else len(stages)))
 
-    def specs(self) -> dict[str, DataSpec]:
-        """What each stage was built for."""
-        try:
-            specs = {stage: DataSpec.from_json(json.dumps(spec)) for stage, spec in self._json("spec.json").items()}
-        except (TypeError, KeyError):
-            specs = {}
-        if not specs:
-            raise RunError(f"{self.path / 'spec.json'} describes no data. Train again with another --out.")
-        return specs
+    @property
+    def metrics(self) -> dict[str, dict[str, float | None]]:
+        """What the test measured, by subset of stains."""
+        return self.json(METRICS)
 
-    def versions(self) -> dict[str, Any]:
-        """The content of `versions.json`."""
-        return {"recipe_sha256": None, "cases_sha256": None, "given": None, **self._json(VERSIONS)}
+    @property
+    def metrics_sha256(self) -> str:
+        """SHA-256 of the metrics."""
+        return hashlib.sha256(self.content(METRICS)).hexdigest()
 
-    def seal_predictions(self) -> None:
-        """Adds the hash of the predictions to `versions.json`, so that a comparison notices an edited file."""
-        digest = hashlib.sha256((self.path / "predictions.csv").read_bytes()).hexdigest()
-        content = {**self._json(VERSIONS), "predictions_sha256": digest}
-        write_text(self.path / VERSIONS, json.dumps(content, indent=2) + "\n")
+    @property
+    def tested(self) -> bool:
+        """Whether there are predictions."""
+        return self.has(PREDICTIONS)
 
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            result = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{self.path / name} cannot be read ({error}). Train again with another --out.") from error
-        if not isinstance(result, dict):
-            raise RunError(f"{self.path / name} holds no mapping. Train again with another --out.")
-        return result
+    @property
+    def sealed(self) -> bool:
+        """Whether there are predictions, and they are as they were written."""
+        seal = self.versions.get("predictions_sha256")
+        return self.tested and bool(seal) and self._predictions_sha256() == seal
 
-    def write_splits(self, rows: Iterable[SplitRow]) -> None:
-        """Writes every case with its part."""
-        with atomic_text(self.path / "splits.csv") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(SplitRow._fields)
-            table.writerows(rows)
+    @property
+    def predictions(self) -> PredictionFile:
+        """All that was predicted.
 
+        Raises:
+            RunError: if nothing was, the file was edited, or something in it is wrong.
+        """
+        return self._once(PREDICTIONS, self._read_predictions)
 
-def seal_results(out: Path, checkpoint: Path, data: CaseData) -> None:
-    """Writes beside predictions in a folder of their own what they were made with, and their hash.
+    @property
+    def test_cases(self) -> dict[str, SubsetPredictions]:
+        """Labelled test cases by subset of stains; all cases where they belong to no part."""
+        return self.predictions.test_cases()
 
-    Args:
-        out: the folder; that of a run has its own `versions.json`, which stays.
-        checkpoint: what predicted; in a run folder it says by which recipe.
-        data: the cases that were predicted.
-    """
-    if (out / VERSIONS).is_file():
-        return
-    run = RunFolder(checkpoint.resolve().parent.parent.parent)
-    before = run.versions() if (run.path / VERSIONS).is_file() else None
-    made_by = {"run": run.path.name, **{key: before[key] for key in ("recipe_sha256", "given")}} if before else {}
-    content = {
-        **_software(),
-        **made_by,
-        "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
-        "cases_sha256": data.fingerprint(),
-    }
-    write_text(out / VERSIONS, json.dumps(content, indent=2) + "\n")
-    RunFolder(out).seal_predictions()
+    @property
+    def fullest(self) -> str:
+        """The subset with most stains among those that the model was trained to be given."""
+        from pathfuse.core.subsets import as_trained
 
+        return as_trained(self.test_cases, self.given)
 
-def _software() -> dict[str, str]:
-    return {
-        "pathfuse": version("pathfuse"),
-        "torch": torch.__version__,
-        "lightning": version("lightning"),
-        "python": platform.python_version(),
-    }
+    def seal(self) -> None:
+        """Adds the hash of the predictions to the versions, so that an edited file is noticed."""
+        self.write_json(VERSIONS, {**self.versions, "predictions_sha256": self._predictions_sha256()})
 
+    def _predictions_sha256(self) -> str:
+        return hashlib.sha256(self.content(PREDICTIONS)).hexdigest()
 
-def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
-    """Writes what the run was made with: versions, and hashes of recipe, cases, split and folds."""
-    text = yaml.safe_dump(config)
-    used = {part.distribution for part in components() if part.class_path in text}
-    content = {
-        **_software(),
-        "plugins": {name: version(name) for name in sorted(used) if name != "this session"},
-        "recipe_sha256": recipe_hash(config),
-        "cases_sha256": data.fingerprint(),
-        "given": given_stains(config),
-        **split_identity(data),
-    }
-    write_text(run.path / VERSIONS, json.dumps(content, indent=2) + "\n")
+    def _read_predictions(self) -> PredictionFile:
+        from pathfuse.runs.predictions import parse_predictions
 
-
-def given_stains(config: Config) -> list[str] | None:
-    """The stains that the last stage's model is given; None where it is given all that cases have."""
-    stage = list(split_stages(config, "the recipe").values())[-1]
-    given = (stage.get("model") or {}).get("given")
-    return None if given is None else [str(stain) for stain in given]
-
-
-def split_identity(data: CaseData) -> dict[str, str | int]:
-    """By what the cases were split: a hash of the parts and, where they are a fold of a file, which one of which."""
-    parts = hashlib.sha256(repr(sorted(data.split_table())).encode()).hexdigest()
-    folds = data.cohort.chosen_fold
-    if folds is None:
-        return {"split_sha256": parts}
-    return {"split_sha256": parts, "splits_sha256": folds.sha256, "repeat": folds.repeat, "fold": folds.fold}
-
-
-def recipe_hash(config: Config) -> str:
-    """SHA-256 of a resolved recipe, independent of the order of keys and of comments."""
-    return hashlib.sha256(yaml.safe_dump(config, sort_keys=True).encode()).hexdigest()
+        file = self.path / PREDICTIONS
+        if not self.tested:
+            raise RunError(f"{self.path} has no {PREDICTIONS}. Make it with `pathfuse test {self.path}`.")
+        if self.versions.get("predictions_sha256") and not self.sealed:
+            raise RunError(
+                f"{file} is not the file that the run wrote: its SHA-256 differs from {VERSIONS}. Restore it, or "
+                f"predict again with `pathfuse test {self.path}`."
+            )
+        return parse_predictions(self.content(PREDICTIONS), file)

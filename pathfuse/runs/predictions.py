@@ -1,19 +1,20 @@
-"""Reads `predictions.csv` back, strictly: a comparison is only as good as the files it stands on."""
+"""`predictions.csv`: read strictly, because a comparison is only as good as the files it stands on."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.compare.scored import Rows
+from pathfuse.runs.files import Lines
+from pathfuse.runs.rows import Rows
 
-PREDICTIONS = "predictions.csv"
 KEYS = ("case_id", "patient_id", "split", "subset", "target", "predicted", "confidence")
 SUM_TOLERANCE = 1e-4  # ours are exact; somebody else may write few digits
 
@@ -57,21 +58,49 @@ class PredictionFile:
         classes: class names, in the order of the columns.
         subsets: labelled cases by subset of stains, for example `he+ihc`.
         unlabelled: rows without a known label, which no metric can use.
+        lines: every row as it stands in the file, with and without a label; none where the file is another tool's.
     """
 
     path: Path
     classes: tuple[str, ...]
     subsets: Mapping[str, SubsetPredictions]
     unlabelled: int
+    lines: Lines = field(default_factory=list)
+
+    def test_cases(self) -> dict[str, SubsetPredictions]:
+        """The labelled cases that count, by subset: those of the test part, or all where they belong to no part."""
+        found = {}
+        for subset, own in self.subsets.items():
+            part = own.of_part("test") if any(own.parts) else own
+            if part.case_ids:
+                found[subset] = part
+        return found
 
 
 def read_predictions(path: Path) -> PredictionFile:
-    """Reads and checks a file of predictions.
+    """Reads and checks a file of predictions that lies by itself; that of a run is `RunFolder.predictions`.
 
     Raises:
         RunError: naming file, line and what is wrong there.
     """
-    header, lines = _lines(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return parse_predictions(content, path)
+
+
+def parse_predictions(content: bytes, path: Path) -> PredictionFile:
+    """Checks the content of a file of predictions.
+
+    Args:
+        content: what was read.
+        path: where, for messages.
+
+    Raises:
+        RunError: naming file, line and what is wrong there.
+    """
+    header, lines = _lines(content, path)
     classes = tuple(name[2:] for name in header if name.startswith("p_"))
     seen: dict[tuple[str, str], int] = {}
     grouped: dict[str, list[tuple[int, dict[str, str]]]] = {}
@@ -86,17 +115,16 @@ def read_predictions(path: Path) -> PredictionFile:
         else:
             unlabelled += 1
     subsets = {name: _subset(path, classes, rows) for name, rows in grouped.items() if rows}
-    return PredictionFile(path, classes, subsets, unlabelled)
+    return PredictionFile(path, classes, subsets, unlabelled, [row for _, row in lines])
 
 
-def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def _lines(content: bytes, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            found = [(reader.line_num, cells) for cells in reader if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path} cannot be read ({error}). Predict again with `pathfuse test`.") from error
+        reader = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+        header = next(reader, [])
+        found = [(reader.line_num, cells) for cells in reader if cells]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error) from error
     missing = [name for name in KEYS if name not in header]
     if missing or sum(name.startswith("p_") for name in header) < 2:
         lack = f"column {missing[0]}" if missing else "two columns p_<class>"
@@ -153,6 +181,10 @@ def _class(path: Path, number: int, row: dict[str, str], column: str, classes: t
     if row[column] not in classes:
         raise _wrong(path, number, f"{column} {row[column]!r} is none of {', '.join(classes)}")
     return classes.index(row[column])
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path} cannot be read ({error}). Predict again with `pathfuse test`.")
 
 
 def _wrong(path: Path, number: int, what: str) -> RunError:

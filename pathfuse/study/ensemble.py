@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +15,10 @@ from pathfuse.evaluate.calibrate.diagrams import Measured
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, trust_metrics
 from pathfuse.evaluate.metrics.bootstrap import balanced_accuracy_interval
 from pathfuse.evaluate.metrics.metrics import classification_metrics
-from pathfuse.runs.predictions import PREDICTIONS, read_predictions
+from pathfuse.runs.files import CONFIG, METRICS, PREDICTIONS, VERSIONS, folders_with
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.ledger import RUNS
-from pathfuse.system.files import write_text
 
-CONFIG = "config.yaml"
-MEMBERS = "members"
 DEPTH = 3
 AVERAGED = ("p_", "cal_")
 
@@ -49,7 +44,7 @@ def members_of(folder: Path) -> dict[str, list[Path]]:
     runs = _runs_below(folder)
     if not runs:
         return {}
-    trained = [run for run in runs if (run / PREDICTIONS).is_file()]
+    trained = [run for run in runs if RunFolder(run).tested]
     if not trained:
         raise RunError(f"{folder} has {len(runs)} runs, none of which is finished. Finish one first.")
     if not (folder / RUNS).is_file():
@@ -62,76 +57,62 @@ def members_of(folder: Path) -> dict[str, list[Path]]:
 
 def unfinished_in(folder: Path) -> list[Path]:
     """The runs below a folder that were begun and are no members, because they are not finished."""
-    return [run for run in _runs_below(folder) if not (run / PREDICTIONS).is_file()]
+    return [run for run in _runs_below(folder) if not RunFolder(run).tested]
 
 
 def _runs_below(folder: Path) -> list[Path]:
-    """The runs at the shallowest level that has some; none where the folder is a run itself."""
-    if (folder / CONFIG).is_file():
-        return []
-    levels = ("/".join(["*"] * depth + [CONFIG]) for depth in range(1, DEPTH + 1))
-    return next((sorted(path.parent for path in found) for level in levels if (found := list(folder.glob(level)))), [])
+    return [] if RunFolder(folder).begun else folders_with(CONFIG, folder, range(1, DEPTH + 1))
 
 
-def combine(folders: Sequence[Path], out: Path) -> int:
-    """Writes the mean of several `predictions.csv`, case by case, and returns how many members each case has.
+def combine(members: Sequence[RunFolder], joint: RunFolder, runs: Sequence[Path]) -> int:
+    """Writes the mean of several predictions, case by case, and whose it is; returns how many members each case has.
 
     Probabilities, calibrated ones and confidence are averaged, and the class with the highest mean is predicted. Sets
     and abstentions of the members make no promise for their mean and are left out.
 
     Args:
-        folders: of the members' predictions.
-        out: where `predictions.csv` goes.
+        members: what each member predicted.
+        joint: where `predictions.csv` goes.
+        runs: the run folders of the members.
 
     Raises:
         RunError: if the members do not predict the same classes, or contradict each other about a case.
     """
-    paths = [folder / PREDICTIONS for folder in folders]
-    columns = _shared(paths)
+    columns = _shared(members)
     cases: dict[tuple[str, str], _Case] = {}
-    for path in paths:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                case = cases.setdefault((row["subset"], row["case_id"]), _Case(row))
-                _same(case.first, row, path)
-                case.values.append([float(row[name]) for name in columns])
-                if row["confidence"]:
-                    case.confidence.append(float(row["confidence"]))
+    for member in members:
+        for row in member.predictions.lines:
+            case = cases.setdefault((row["subset"], row["case_id"]), _Case(row))
+            _same(case.first, row, member.path / PREDICTIONS)
+            case.values.append([float(row[name]) for name in columns])
+            if row["confidence"]:
+                case.confidence.append(float(row["confidence"]))
     counts = {len(case.values) for case in cases.values()}
     if len(counts) > 1:
         raise RunError(
-            f"{out}: some cases are predicted by {min(counts)} members, some by {max(counts)}. Finish all folds first."
+            f"{joint.path}: some cases are predicted by {min(counts)} members, some by {max(counts)}. Finish all folds "
+            "first."
         )
-    write_text(out / PREDICTIONS, _text(columns, cases))
+    header, *lines = _table(columns, cases)
+    joint.write_lines(PREDICTIONS, header, lines)
+    joint.write_json(VERSIONS, {"members": [str(run) for run in runs]})
+    joint.seal()
     return counts.pop()
 
 
-def _shared(paths: Sequence[Path]) -> list[str]:
+def _shared(members: Sequence[RunFolder]) -> list[str]:
     """The columns to average: the classes, and what all members have of the rest; one may not be calibrated."""
-    own = []
-    for path in paths:
-        read_predictions(path)  # refuses whatever is wrong in it
-        with path.open(encoding="utf-8", newline="") as file:
-            own.append([name for name in next(csv.reader(file)) if name.startswith(AVERAGED)])
-        if _classes(own[0]) != _classes(own[-1]):
-            raise RunError(f"{path} has other classes than {paths[0]}. They make no ensemble.")
+    first = members[0].predictions
+    for member in members:
+        if member.predictions.classes != first.classes:
+            raise RunError(f"{member.path / PREDICTIONS} has other classes than {first.path}. They make no ensemble.")
+    own = [[name for name in member.predictions.lines[0] if name.startswith(AVERAGED)] for member in members]
     return [name for name in own[0] if all(name in names for names in own)]
 
 
-def _classes(columns: Sequence[str]) -> list[str]:
-    return [name for name in columns if name.startswith("p_")]
-
-
-def seal(out: Path, members: Sequence[Path]) -> None:
-    """Writes whose mean the predictions are, and their hash."""
-    digest = hashlib.sha256((out / PREDICTIONS).read_bytes()).hexdigest()
-    content = {"members": [str(member) for member in members], "predictions_sha256": digest}
-    write_text(out / "versions.json", json.dumps(content, indent=2) + "\n")
-
-
-def ensemble_metrics(out: Path) -> dict[str, dict[str, float]]:
-    """The metrics of `predictions.csv`, per subset of stains; empty without labels."""
-    found = read_predictions(out / PREDICTIONS)
+def write_metrics(joint: RunFolder) -> dict[str, dict[str, float]]:
+    """Writes and returns the metrics of the joint predictions, per subset of stains; there are none without labels."""
+    found = joint.predictions
     result = {}
     for subset, own in found.subsets.items():
         prob, target = torch.from_numpy(own.rows.prob), torch.from_numpy(own.rows.target)
@@ -143,6 +124,10 @@ def ensemble_metrics(out: Path) -> dict[str, dict[str, float]]:
         metrics |= trust_metrics(measured) | equivocal_metrics(measured, found.classes)
         counts = {"n_cases": float(len(own.case_ids)), "n_patients": float(len(set(own.patient_ids)))}
         result[subset] = {f"test/{name}": value for name, value in metrics.items()} | counts
+    plain = {
+        subset: {key: None if isnan(value) else value for key, value in own.items()} for subset, own in result.items()
+    }
+    joint.write_json(METRICS, plain)
     return result
 
 
@@ -155,16 +140,15 @@ def _same(first: dict[str, str], row: dict[str, str], path: Path) -> None:
             )
 
 
-def _text(columns: Sequence[str], cases: dict[tuple[str, str], _Case]) -> str:
+def _table(columns: Sequence[str], cases: dict[tuple[str, str], _Case]) -> Iterator[list[str]]:
+    """The header, then the lines of the joint predictions."""
     first = next(iter(cases.values())).first
     present = [name for name in first if name.startswith("present_")]
-    classes = [name.removeprefix("p_") for name in columns if name.startswith("p_")]
     plain = [name for name in columns if name.startswith("p_")]
+    classes = [name.removeprefix("p_") for name in plain]
     further = [name for name in columns if not name.startswith("p_")]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
     keys = ["case_id", "patient_id", "split", "subset", *present, "target"]
-    table.writerow([*keys, "predicted", *plain, "confidence", *further])
+    yield [*keys, "predicted", *plain, "confidence", *further]
     # Small subsets first, cases in the order in which they were met: as every predictions.csv.
     order = {subset: position for position, subset in enumerate(dict.fromkeys(subset for subset, _ in cases))}
     for case in sorted(cases.values(), key=lambda case: order[case.first["subset"]]):
@@ -173,7 +157,4 @@ def _text(columns: Sequence[str], cases: dict[tuple[str, str], _Case]) -> str:
         whole = len(case.confidence) == len(case.values)
         confidence = repr(float(np.mean(case.confidence))) if whole else ""
         cells = [repr(float(mean[name])) for name in plain]
-        table.writerow(
-            [*(case.first[key] for key in keys), best, *cells, confidence, *(repr(float(mean[n])) for n in further)]
-        )
-    return text.getvalue()
+        yield [*(case.first[key] for key in keys), best, *cells, confidence, *(repr(float(mean[n])) for n in further)]

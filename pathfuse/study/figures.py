@@ -14,13 +14,13 @@ from pathfuse.charts.lines import Line, roc
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
 from pathfuse.evaluate.compare.run import read_runs
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.metrics.strata import BORDERS, STRATA
 from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
-from pathfuse.study.cells import csv_text, number_cell
+from pathfuse.runs.rows import Rows
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
+from pathfuse.study.tables import csv_text, number_cell
 from pathfuse.system.files import write_text
 
 ByVariant = Mapping[str, Sequence[RunScores]]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import DEMO, Config, merge, read_yaml
+from pathfuse.recipes.find import RecipeFile, find_named, shipped_files
 from pathfuse.study.reading import file_name, mapping, refuse_unknown, words
 from pathfuse.study.report_file import Report, read_report
 
@@ -235,3 +236,17 @@ def splits_file(name: str, folder: Path) -> Path:
         if path.is_file():
             return path
     raise RecipeError(f"the file of folds {name} does not exist. Make it with `pathfuse data split`.")
+
+
+def study_files() -> list[RecipeFile]:
+    """Every study that can be named; imports nothing."""
+    return shipped_files("studies")
+
+
+def find_study(name: str) -> Path:
+    """The file behind a name, `origin:name`, or path.
+
+    Raises:
+        RecipeError: if there is none, with the nearest names.
+    """
+    return find_named(name, study_files(), "study", "`pathfuse study list` lists them.")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from pathfuse.errors import RunError
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.jobs import Job
-from pathfuse.system.files import atomic_text, write_text
+from pathfuse.system.files import atomic_text
 from pathfuse.system.locks import FileLock, held
 
 State = Literal["done", "skipped", "failed", "busy"]
@@ -58,18 +57,16 @@ COLUMNS = tuple(field.name for field in fields(RunState))
 
 def is_finished(job: Job) -> bool:
     """Whether the run was done with the same recipe, folds and cases, and its predictions are as it wrote them."""
+    run = RunFolder(job.folder)
     try:
-        if json.loads((job.folder / MARK).read_text(encoding="utf-8")).get("sha256") != job.sha256:
-            return False
-        wanted = json.loads((job.folder / "versions.json").read_text(encoding="utf-8"))["predictions_sha256"]
-        return bool(hashlib.sha256((job.folder / "predictions.csv").read_bytes()).hexdigest() == wanted)
-    except (OSError, ValueError, KeyError, AttributeError):
+        return run.json(MARK).get("sha256") == job.sha256 and run.sealed
+    except RunError:
         return False
 
 
 def mark_finished(job: Job) -> None:
     """Remembers what the run was done with; written last."""
-    write_text(job.folder / MARK, json.dumps({"sha256": job.sha256}) + "\n")
+    RunFolder(job.folder).write_json(MARK, {"sha256": job.sha256})
 
 
 def lock_of(job: Job) -> FileLock:

@@ -12,7 +12,7 @@ from rich.table import Table
 from pathfuse.errors import PathfuseError
 from pathfuse.evaluate.compare.compare import compare_runs
 from pathfuse.evaluate.compare.files import as_table, write_comparison
-from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import ComparedRun, read_runs
 from pathfuse.report.write import write_comparison_report, write_study_report
 from pathfuse.study.file import Study

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pathfuse.errors import RecipeError
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
 from pathfuse.study.ledger import RUNS, RunState, is_finished, record
@@ -150,7 +151,7 @@ def _print_plan(study: Study, prepared: Mapping[str, Prepared], jobs: Sequence[J
         layers = f" layers {', '.join(variant.layers)};" if variant.layers else ""
         console.print(f"{name}: {recipes};{layers} {options}", highlight=False, soft_wrap=True, markup=False)
     for job in jobs:
-        state = "done" if is_finished(job) else "begun" if (job.folder / "config.yaml").is_file() else "to do"
+        state = "done" if is_finished(job) else "begun" if RunFolder(job.folder).begun else "to do"
         console.print(f"{job.name}  {state}", highlight=False)
     console.print(f"{study.name}: {len(jobs)} runs; nothing was done (--dry-run)", highlight=False)
 

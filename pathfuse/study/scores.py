@@ -1,19 +1,17 @@
-"""What the runs of a study reached, read from their folders."""
+"""Scores of the runs of a study, read from their folders."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pathfuse.core.subsets import as_trained
 from pathfuse.errors import RunError
+from pathfuse.runs.files import METRICS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
@@ -28,13 +26,13 @@ class RunScores:
 
     Attributes:
         job: the run.
+        folder: its folder.
         metrics: `metrics.json` by subset of stains, names without `test/`.
-        given: the stains that its model was given in training; None where it was given all.
     """
 
     job: Job
+    folder: RunFolder
     metrics: Mapping[str, Mapping[str, float]]
-    given: Sequence[str] | None = None
 
     def value(self, name: str, subset: str) -> float:
         """A figure of the run; NaN where it is not defined or was not made.
@@ -45,9 +43,9 @@ class RunScores:
             subset: the stains that were given, for a metric.
         """
         if name.startswith(CURVE):
-            return _of_curve(self.job.folder, name.removeprefix(CURVE))
+            return _of_curve(self.folder, name.removeprefix(CURVE))
         if name.startswith(EXPLAINED):
-            return _of_maps(self.job.folder, name.removeprefix(EXPLAINED))
+            return _of_maps(self.folder, name.removeprefix(EXPLAINED))
         return self.metrics.get(subset, {}).get(name, nan)
 
 
@@ -80,9 +78,7 @@ def read_scores(jobs: Sequence[Job]) -> list[RunScores]:
     Raises:
         RunError: if a `metrics.json` cannot be read.
     """
-    return [
-        RunScores(job, _metrics(job.folder / "metrics.json"), RunFolder(job.folder).versions()["given"]) for job in jobs
-    ]
+    return [RunScores(job, folder, _metrics(folder)) for job in jobs for folder in [RunFolder(job.folder)]]
 
 
 def subset_of(variant: Variant, scores: Sequence[RunScores]) -> str:
@@ -90,27 +86,26 @@ def subset_of(variant: Variant, scores: Sequence[RunScores]) -> str:
     names = list(dict.fromkeys(name for run in scores for name in run.metrics))
     if variant.subset or not names:
         return variant.subset
-    return as_trained(names, scores[0].given)
+    return as_trained(names, scores[0].folder.given)
 
 
-def _metrics(path: Path) -> dict[str, dict[str, float]]:
+def _metrics(run: RunFolder) -> dict[str, dict[str, float]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if not run.has(METRICS):
+            raise ValueError("it is not there")
         return {
             subset: {key.removeprefix("test/"): nan if value is None else float(value) for key, value in own.items()}
-            for subset, own in content.items()
+            for subset, own in run.metrics.items()
         }
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}). Test the run again with `pathfuse test`.") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise RunError(
+            f"{run.path / METRICS} cannot be read ({error}). Test the run again with `pathfuse test`."
+        ) from error
 
 
-def _of_curve(folder: Path, name: str) -> float:
+def _of_curve(run: RunFolder, name: str) -> float:
     stage, _, column = name.partition(":")
-    path = folder / "curves" / f"{stage}.csv"
-    if not path.is_file():
-        return nan
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get(column)]
+    rows = [row for row in run.curve(stage) if row.get(column)]
     if not rows:
         return nan
     selects = all(row.get(SELECTS) for row in rows)
@@ -118,11 +113,9 @@ def _of_curve(folder: Path, name: str) -> float:
     return float(row[column])
 
 
-def _of_maps(folder: Path, name: str) -> float:
-    files = sorted(folder.glob("*/explain.json"))
-    if not files:
-        return nan
-    value: Any = json.loads(files[-1].read_text(encoding="utf-8"))
+def _of_maps(run: RunFolder, name: str) -> float:
+    files = sorted(run.path.glob("*/explain.json"))
+    value: Any = run.json(files[-1].relative_to(run.path).as_posix()) if files else None
     for key in name.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     return nan if value is None else float(value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
-from pathfuse.study.cells import csv_text, number_cell
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
@@ -130,3 +131,15 @@ def _row(cells: Sequence[str]) -> str:
 
 def _short(value: float) -> str:
     return "-" if isnan(value) else f"{value:.3f}"
+
+
+def csv_text(lines: Sequence[Sequence[str]]) -> str:
+    """The lines as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def number_cell(value: float) -> str:
+    """A number with six digits; empty where it is not defined."""
+    return "" if isnan(value) else f"{value:.6f}"

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from pathfuse.errors import PathfuseError
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.jobs import Job
 from pathfuse.study.ledger import RunState, is_finished, lock_of, mark_finished
 
@@ -73,10 +74,10 @@ def _fit(job: Job) -> None:
 
     from pathfuse.recipes import compose
     from pathfuse.training.fit import fit
-    from pathfuse.training.quiet import prepare_lightning
+    from pathfuse.training.speaking import prepare_lightning
 
     prepare_lightning()
-    begun = (job.folder / "config.yaml").is_file()
+    begun = RunFolder(job.folder).begun
     if not begun and job.folder.is_dir():
         # Killed while the folder was made: its config is written last, so nothing was trained.
         shutil.rmtree(job.folder)

@@ -1,4 +1,4 @@
-"""The end of a fit: predict the validation part and choose on it what a prediction may promise."""
+"""Calibration at the end of a fit: what a prediction may promise, chosen on the validation part."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pathfuse.evaluate.calibrate.file import CALIBRATION, FEWEST, Calibrators, usable
+from pathfuse.evaluate.calibrate.file import FEWEST, Calibrators, usable
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
-from pathfuse.training.evaluate import trained_task
-from pathfuse.training.notes import print_note
 from pathfuse.training.plan import Plan
+from pathfuse.training.speaking import print_note
 from pathfuse.training.task import Task
 
 
-def calibrate(plan: Plan, run: RunFolder, console: Console) -> Calibrators | None:
+def calibrate(plan: Plan, task: Task, run: RunFolder, console: Console) -> Calibrators | None:
     """Fits temperature, abstention and prediction sets on the validation part and writes `calibration.json`.
 
     Args:
         plan: the recipe.
+        task: its last stage, with the weights that were selected.
         run: its folder, with all stages trained.
         console: where a note goes if there is nothing to calibrate on.
 
@@ -35,8 +35,6 @@ def calibrate(plan: Plan, run: RunFolder, console: Console) -> Calibrators | Non
             console,
         )
         return None
-    checkpoint = run.selected(plan.last)
-    task = trained_task(plan, checkpoint)
     data.prepare_data()
     data.setup("validate")
     trainer = plan.stages[plan.last].make_trainer([], str(run.path))
@@ -48,8 +46,8 @@ def calibrate(plan: Plan, run: RunFolder, console: Console) -> Calibrators | Non
     if not subsets or not usable(subsets):
         print_note("the validation part was not predicted in numbers, so nothing is calibrated", console)
         return None
-    made = _fitted(task, subsets, checkpoint, console)
-    made.write(run.path / CALIBRATION)
+    made = _fitted(task, subsets, run.selected(plan.last), console)
+    made.write(run)
     if made.pooled.calibrator.abstention.validation_coverage == 0:
         print_note(
             f"no confidence on the validation part leaves {task.target_risk:.0%} errors or fewer, so predictions "

@@ -1,8 +1,7 @@
-"""What happens at the end of an epoch: checkpoints, the curve, and a line for the person who waits."""
+"""Callbacks of training: checkpoints and the split they were trained by, curves, a line for every epoch."""
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from contextlib import suppress
@@ -15,9 +14,14 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
-from pathfuse.runs.folder import BEST, LAST
-from pathfuse.system.files import atomic_text
+from pathfuse.runs.files import CURVES
+from pathfuse.runs.folder import BEST, LAST, RunFolder
+from pathfuse.training.versions import split_identity
+
+SPLIT = "pathfuse_split"
+"""Key of a checkpoint."""
 
 
 def checkpoints(folder: Path, monitor: str | None) -> list[Callback]:
@@ -83,35 +87,47 @@ def _every_epoch(folder: Path, name: str, monitor: str | None) -> ModelCheckpoin
     )
 
 
+class NamesSplit(Callback):
+    """Writes the hashes of the split into every checkpoint, as plain text; loading a checkpoint does not read them.
+
+    Args:
+        data: the cases of the stage.
+    """
+
+    def __init__(self, data: CaseData) -> None:
+        self.identity = {**split_identity(data), "cases_sha256": data.fingerprint()}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds the key."""
+        checkpoint[SPLIT] = dict(self.identity)
+
+
 class Curves(Callback):
     """Writes every logged number of every epoch to one CSV; a resumed run goes on where the last epoch ended.
 
     Args:
-        path: the CSV file.
+        run: the run folder.
+        stage: name of the stage.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: list[dict[str, float]] = []
+    def __init__(self, run: RunFolder, stage: str) -> None:
+        self.run = run
+        self.stage = stage
+        self.epochs: list[dict[str, float]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes up the epochs that are finished."""
-        if self.path.is_file():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if row["epoch"] < trainer.current_epoch]
+        epochs = [{key: float(value) for key, value in row.items() if value} for row in self.run.curve(self.stage)]
+        self.epochs = [epoch for epoch in epochs if epoch["epoch"] < trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Adds the epoch and replaces the file."""
         if trainer.is_global_zero and not trainer.sanity_checking:
             metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-            self.rows.append({"epoch": float(trainer.current_epoch), **metrics})
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            names = ["epoch", *sorted({name for row in self.rows for name in row} - {"epoch"})]
-            with atomic_text(self.path) as file:
-                table = csv.DictWriter(file, names, lineterminator="\n")
-                table.writeheader()
-                table.writerows({**row, "epoch": int(row["epoch"])} for row in self.rows)
+            self.epochs.append({"epoch": float(trainer.current_epoch), **metrics})
+            names = sorted({name for epoch in self.epochs for name in epoch} - {"epoch"})
+            lines = ([int(epoch["epoch"]), *(epoch.get(name, "") for name in names)] for epoch in self.epochs)
+            self.run.write_lines(f"{CURVES}/{self.stage}.csv", ["epoch", *names], lines)
 
 
 class EpochLines(Callback):

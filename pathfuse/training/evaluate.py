@@ -1,69 +1,96 @@
-"""Validate, test and predict with the last stage of a plan, and write what came out."""
+"""Loading, validating, testing and predicting with the last stage of a plan."""
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from pathfuse.core import weights_follow
+from pathfuse.core import Model, weights_follow
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
-from pathfuse.evaluate.calibrate.diagrams import (
-    RELIABILITY,
-    RISK_COVERAGE,
-    Measured,
-    write_reliability,
-    write_risk_coverage,
-)
+from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, write_risk_coverage
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
 from pathfuse.evaluate.metrics.bootstrap import balanced_accuracy_interval
 from pathfuse.evaluate.metrics.metrics import classification_metrics
 from pathfuse.evaluate.table import summary
-from pathfuse.runs.folder import seal_results
-from pathfuse.system.files import write_text
+from pathfuse.recipes import compose
+from pathfuse.runs.files import METRICS, PREDICTIONS
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.predictions import Predictions, write_predictions
 from pathfuse.training.task import Task
+from pathfuse.training.versions import seal_results
 
 Metrics = dict[str, dict[str, float]]
 
 
+def load(run: str | Path) -> Model:
+    """The model of a run's last stage, with the weights that were selected on the validation part.
+
+    `model(batch)` predicts; `Batch.of_images(model.spec, {"he": images})` makes a batch from what is at hand. No data
+    is needed, and nothing but installed components is imported.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        RunError: if it holds no run, or none that is trained.
+        RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
+    """
+    folder = RunFolder.open(Path(run))
+    plan = run_plan(folder)
+    return trained_task(plan, folder.selected(plan.last)).model.eval().requires_grad_(False)
+
+
+def run_plan(run: RunFolder) -> Plan:
+    """The parsed recipe of a run, with the sizes that it was built for."""
+    plan = Plan.parse(compose([run.config_file], [], []))
+    plan.specs.update(run.specs())
+    return plan
+
+
 def trained_task(plan: Plan, checkpoint: Path) -> Task:
     """The last stage's task with the weights of a checkpoint."""
-    name = plan.last
     # The checkpoint holds every weight, those of earlier stages too, so nothing pretrained is fetched.
     with weights_follow():
-        task = plan.task_of(name, lambda reference: plan.untrained(reference, name))
+        task = plan.task_of(plan.last)
     load_weights(task, checkpoint)
     return task
 
 
-def validate_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
+def validate_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
     """Prints loss and metrics of the validation part; writes nothing."""
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
-    trainer = plan.stages[plan.last].make_trainer([], str(out))
+    trainer = plan.stages[plan.last].make_trainer([], str(out.path))
     trainer.validate(task, datamodule=data, verbose=False)
     for name, value in sorted(trainer.callback_metrics.items()):
         console.print(f"{name}  {float(value):.4f}", highlight=False)
 
 
-def test_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
-    """Tests on the test part; writes numbers, predictions and points of diagrams to `out` and prints the table."""
-    data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
+def test_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console, *, task: Task | None = None) -> None:
+    """Tests on the test part; writes numbers, predictions and points of diagrams to `out` and prints the table.
+
+    Args:
+        plan: the recipe.
+        checkpoint: the weights.
+        out: where results are written.
+        console: where the table goes.
+        task: one that holds these weights already; None builds one and reads them.
+    """
+    data, task = plan.data_of(plan.last), task or trained_task(plan, checkpoint)
     _same_classes(task, data)
-    trainer = plan.stages[plan.last].make_trainer([], str(out))
+    trainer = plan.stages[plan.last].make_trainer([], str(out.path))
     trainer.test(task, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return
     calibration = Calibrators.of_checkpoint(checkpoint, task.spec.classes)
     metrics = subset_metrics(task, calibration)
-    write_text(out / "metrics.json", json.dumps(_as_json(metrics), indent=2, allow_nan=False) + "\n")
+    out.write_json(METRICS, _as_json(metrics))
     _write_diagrams(out, task, calibration)
     _write_predictions(out, task, data, calibration)
     seal_results(out, checkpoint, data)
@@ -73,10 +100,10 @@ def test_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> Non
         console.print("no labelled case in the test part: there is nothing to measure", highlight=False)
 
 
-def predict_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> None:
+def predict_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
     """Predicts every case of the data and writes `predictions.csv` to `out`."""
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
-    trainer = plan.stages[plan.last].make_trainer([], str(out))
+    trainer = plan.stages[plan.last].make_trainer([], str(out.path))
     trainer.predict(task, datamodule=data, return_predictions=False)
     if not task.collected:
         needs = ", ".join(task.given or task.model.reads)
@@ -85,7 +112,7 @@ def predict_cases(plan: Plan, checkpoint: Path, out: Path, console: Console) -> 
         _write_predictions(out, task, data, Calibrators.of_checkpoint(checkpoint, task.spec.classes))
         seal_results(out, checkpoint, data)
         count = sum(len(rows) for rows in task.collected.values())
-        console.print(f"{count} cases predicted: {out / 'predictions.csv'}", highlight=False, soft_wrap=True)
+        console.print(f"{count} cases predicted: {out.path / PREDICTIONS}", highlight=False, soft_wrap=True)
 
 
 def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metrics:
@@ -136,17 +163,17 @@ def _same_classes(task: Task, data: CaseData) -> None:
         )
 
 
-def _write_predictions(out: Path, task: Task, data: CaseData, calibration: Calibrators | None) -> None:
+def _write_predictions(out: RunFolder, task: Task, data: CaseData, calibration: Calibrators | None) -> None:
     parts = {row.case_id: row.split for row in data.split_table()}
-    write_predictions(out / "predictions.csv", task.collected, task.spec.classes, parts, calibration)
+    write_predictions(out, task.collected, task.spec.classes, parts, calibration)
 
 
-def _write_diagrams(out: Path, task: Task, calibration: Calibrators | None) -> None:
+def _write_diagrams(out: RunFolder, task: Task, calibration: Calibrators | None) -> None:
     labelled = {subset: rows.labelled() for subset, rows in task.collected.items()}
     measured = {
         subset: measure(rows, None if calibration is None else calibration.of(subset))
         for subset, rows in labelled.items()
         if len(rows)
     }
-    write_reliability(out / RELIABILITY, measured, task.spec.classes)
-    write_risk_coverage(out / RISK_COVERAGE, measured)
+    write_reliability(out, measured, task.spec.classes)
+    write_risk_coverage(out, measured)

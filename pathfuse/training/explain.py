@@ -1,4 +1,4 @@
-"""A trained run, its cases and an explainer brought together."""
+"""Explaining the cases of a trained run."""
 
 from __future__ import annotations
 

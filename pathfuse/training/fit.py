@@ -9,18 +9,18 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
-from pathfuse.runs.folder import RunFolder, recipe_hash, write_versions
-from pathfuse.system.files import write_text
+from pathfuse.runs.files import CONFIG, SPLITS
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
-from pathfuse.training.callbacks import Curves, EpochLines, checkpoints
-from pathfuse.training.evaluate import test_cases
-from pathfuse.training.notes import print_note
+from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, checkpoints
+from pathfuse.training.evaluate import test_cases, trained_task
+from pathfuse.training.for_report import report_run
 from pathfuse.training.plan import Plan, load_weights
-from pathfuse.training.ranks import is_first_rank
-from pathfuse.training.reported import report_run
-from pathfuse.training.split_stamp import SplitStamp
+from pathfuse.training.speaking import is_first_rank, print_note
+from pathfuse.training.versions import recipe_hash, write_versions
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.
 RUN_VARIABLE = "PATHFUSE_RUN"
@@ -57,10 +57,11 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
             train_stage(plan, name, run, console)
             if is_first_rank():
                 run.mark_complete(name)
-    calibrate(plan, run, console)
-    test_cases(plan, run.selected(plan.last), run.path, console)
-    if is_first_rank():  # the others do not wait until the file is written
-        run.seal_predictions()
+    checkpoint = run.selected(plan.last)
+    task = trained_task(plan, checkpoint)
+    calibrate(plan, task, run, console)
+    test_cases(plan, checkpoint, run, console, task=task)
+    if is_first_rank():
         report_run(plan, run, console)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
@@ -70,7 +71,7 @@ def check_everything_fits(plan: Plan) -> None:
     """Reads the data and builds every stage once, so that a mistake in the last stage shows before the first trains."""
     for name in plan.stages:
         plan.data_of(name)
-        task = plan.task_of(name, lambda reference, name=name: plan.untrained(reference, name))  # type: ignore[misc]
+        task = plan.task_of(name)
         try:
             task.configure_optimizers()
         except (TypeError, ValueError) as error:
@@ -84,10 +85,10 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     data = plan.data_of(plan.last)
     if resume is not None:
         run = RunFolder.open(resume)
-        before = run.versions()
-        if before["recipe_sha256"] != recipe_hash(config):
+        before = run.versions
+        if before.get("recipe_sha256") != recipe_hash(config):
             raise RunError(f"{resume} was made with another recipe: {first_difference(run, plan)}. Use another --out.")
-        if before["cases_sha256"] != data.fingerprint():
+        if before.get("cases_sha256") != data.fingerprint():
             raise RunError(f"{resume} was made with other cases, labels or parts. Restore them, or use another --out.")
         return run
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
@@ -97,10 +98,10 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     os.environ[RUN_VARIABLE] = str(run.path)
     layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
     run.write_specs(plan.specs)
-    run.write_splits(data.split_table())
+    run.write_lines(SPLITS, SplitRow._fields, data.split_table())
     write_versions(run, config, data)
     # Written last: a folder with a config is a whole run.
-    write_text(run.config_file, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
+    run.write(CONFIG, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
     return run
 
 
@@ -113,7 +114,7 @@ def new_folder(recipe: str) -> Path:
 
 def first_difference(run: RunFolder, plan: Plan) -> str:
     """The first key at which a saved recipe differs from a plan."""
-    saved, now = flat(yaml.safe_load(run.config_file.read_text(encoding="utf-8"))), flat(plan.config())
+    saved, now = flat(run.config), flat(plan.config())
     for key in [*saved, *now]:
         if saved.get(key) != now.get(key):
             return f"{key} was {saved.get(key)!r} and is {now.get(key)!r}"
@@ -134,7 +135,7 @@ def flat(config: object, prefix: str = "") -> dict[str, object]:
 def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None:
     """Trains one stage to its end, from its last finished epoch if there is one."""
     data = plan.data_of(name)
-    task = plan.task_of(name, lambda reference: plan.trained(reference, name, run))
+    task = plan.fill(name, run)
     last = name == plan.last
     held_out = [row for row in data.split_table() if row.split == "val"]
     can_select = any(row.label or not last for row in held_out)
@@ -143,7 +144,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
         print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*checkpoints(run.checkpoints(name), monitor), Curves(run.curves(name)), lines, SplitStamp(data)],
+        [*checkpoints(run.checkpoints(name), monitor), Curves(run, name), lines, NamesSplit(data)],
         str(run.path),
         validates=bool(held_out),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -17,10 +18,17 @@ from pathfuse.recipes.compose import SHARED, Config
 from pathfuse.registry import import_named_in
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.stage import StageCLI
-from pathfuse.training.task import Task
+from pathfuse.training.task import RandomState, Task, random_state, set_random_state
 from pathfuse.training.trust import trusted_imports
 
 STAGE = "stage:"
+
+
+class _Built(NamedTuple):
+    """A task, and the generators right after it was built."""
+
+    task: Task
+    state: RandomState
 
 
 @dataclass
@@ -38,6 +46,8 @@ class Plan:
     stages: dict[str, StageCLI]
     data: dict[str, CaseData] = field(default_factory=dict)
     specs: dict[str, DataSpec] = field(default_factory=dict)
+    _built: dict[str, _Built] = field(default_factory=dict)
+    _lent: dict[str, list[tuple[str, Task]]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, recipe: Recipe) -> Plan:
@@ -72,23 +82,50 @@ class Plan:
             self.specs.setdefault(stage, data.spec())
         return self.data[stage]
 
-    def task_of(self, stage: str, stage_model: Callable[[str], Model]) -> Task:
-        """A new task of the stage, with untrained weights of its own."""
-        if stage not in self.specs:
-            self.data_of(stage)
-        return self.stages[stage].make_task(self.specs[stage], stage_model)
+    def task_of(self, stage: str) -> Task:
+        """The stage's task, built once; its weights are untrained until it is trained or `load_weights` fills it.
 
-    def untrained(self, reference: str, before: str) -> Model:
-        """The model of a stage before `before`, as it is before training: enough to see whether everything fits."""
-        name = self._earlier(reference, before)
-        return self.task_of(name, lambda inner: self.untrained(inner, name)).model
+        A model of an earlier stage inside it is a copy of that stage's own, untrained until `fill` is called.
+        """
+        if stage not in self._built:
+            if stage not in self.specs:
+                self.data_of(stage)
+            self._lent[stage] = []
+            task = self.stages[stage].make_task(self.specs[stage], lambda name: self._lend(name, stage))
+            self._built[stage] = _Built(task, random_state())
+        return self._built[stage].task
 
-    def trained(self, reference: str, before: str, run: RunFolder) -> Model:
-        """The model of a stage before `before`, with the weights that it hands on in `run`."""
+    def fill(self, stage: str, run: RunFolder) -> Task:
+        """The stage's task, ready to train: the earlier stages that it stands on have the weights that `run` selected.
+
+        A component that keeps the whole model of an earlier stage is filled where it stands. One that took something
+        else from it, such as a part or a copy of its weights, was given untrained ones: its stage is built again.
+        """
+        task, lent = self.task_of(stage), self._lent[stage]
+        for earlier, copy in lent:
+            load_weights(copy, run.selected(earlier))
+        inside = set(task.modules())
+        if all(copy.model in inside for _, copy in lent):
+            return task
+        trained = iter(lent)
+        spec, seed_state = self.specs[stage], self._built[stage].state
+
+        def again(name: str) -> Model:
+            earlier, copy = next(trained)
+            set_random_state(self._built[earlier].state)
+            return copy.model
+
+        self._built[stage] = _Built(self.stages[stage].make_task(spec, again), seed_state)
+        return self._built[stage].task
+
+    def _lend(self, reference: str, before: str) -> Model:
+        """A copy of the model of a stage before `before`, and the generators as they were when that was built."""
         name = self._earlier(reference, before)
-        task = self.task_of(name, lambda inner: self.trained(inner, name, run))
-        load_weights(task, run.selected(name))
-        return task.model
+        copy = deepcopy(self.task_of(name))
+        self._lent[before].append((name, copy))
+        # The weights of what is built next do not depend on whether the earlier stage was built just now or before.
+        set_random_state(self._built[name].state)
+        return copy.model
 
     def _earlier(self, reference: str, before: str) -> str:
         names = list(self.stages)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +12,10 @@ from torch import Tensor, distributed
 from pathfuse.core import Batch, Prediction
 from pathfuse.evaluate.calibrate.calibrator import SEPARATOR, Calibrator
 from pathfuse.evaluate.calibrate.file import Calibrators
-from pathfuse.evaluate.compare.scored import Rows
+from pathfuse.runs.files import PREDICTIONS
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
-from pathfuse.system.files import atomic_text
+from pathfuse.runs.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def gathered(collected: dict[str, Predictions]) -> dict[str, Predictions]:
 
 
 def write_predictions(
-    path: Path,
+    run: RunFolder,
     subsets: Mapping[str, Predictions],
     classes: Sequence[str],
     parts: Mapping[str, str],
@@ -129,7 +128,7 @@ def write_predictions(
     """Writes one line per case and subset of stains, in a form that other tools read.
 
     Args:
-        path: the CSV file, replaced as a whole.
+        run: where `predictions.csv` is written, as a whole.
         subsets: predictions by subset name.
         classes: class names, for the columns and the labels.
         parts: case to `train`, `val` or `test`; empty where a case belongs to no part.
@@ -141,21 +140,29 @@ def write_predictions(
     if calibration is not None:
         # Not p_: whoever reads the file finds the model's own probabilities under that.
         header += [*(f"cal_{name}" for name in classes), "set", "abstain"]
-    with atomic_text(path) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        for subset, rows in subsets.items():
-            further = [[]] * len(rows) if calibration is None else _promised(rows, calibration.of(subset), classes)
-            for row, case in enumerate(rows.case_ids):
-                target = int(rows.target[row])
-                confidence = "" if rows.confidence is None else repr(float(rows.confidence[row]))
-                table.writerow(
-                    [case, rows.patient_ids[row], parts.get(case, ""), subset]
-                    + [int(rows.present[m][row]) for m in modalities]
-                    + [classes[target] if target >= 0 else "", classes[int(rows.probabilities[row].argmax())]]
-                    + [repr(p) for p in rows.probabilities[row].tolist()]
-                    + [confidence, *further[row]]
-                )
+    lines = (
+        line
+        for subset, rows in subsets.items()
+        for line in _lines(subset, rows, classes, parts, None if calibration is None else calibration.of(subset))
+    )
+    run.write_lines(PREDICTIONS, header, lines)
+
+
+def _lines(
+    subset: str, rows: Predictions, classes: Sequence[str], parts: Mapping[str, str], calibrator: Calibrator | None
+) -> Iterator[list[object]]:
+    further = [[]] * len(rows) if calibrator is None else _promised(rows, calibrator, classes)
+    for row, case in enumerate(rows.case_ids):
+        target = int(rows.target[row])
+        yield [
+            *(case, rows.patient_ids[row], parts.get(case, ""), subset),
+            *(int(present[row]) for present in rows.present.values()),
+            classes[target] if target >= 0 else "",
+            classes[int(rows.probabilities[row].argmax())],
+            *(repr(p) for p in rows.probabilities[row].tolist()),
+            "" if rows.confidence is None else repr(float(rows.confidence[row])),
+            *further[row],
+        ]
 
 
 def _promised(rows: Predictions, calibrator: Calibrator, classes: Sequence[str]) -> list[list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,12 +29,12 @@ from pathfuse.core import (
     TokenSpec,
     weighted_total,
 )
+from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics.metrics import classification_metrics
 from pathfuse.training.in_bags import predict_in_bags
 from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
-from pathfuse.training.subsets import availability_subsets, drop_at_random, subset_name
 
 SELECTS = "balanced_accuracy"
 
@@ -221,6 +221,12 @@ class Task(LightningModule):
                 "stains. Choose other stains, or null."
             )
 
+    def on_test_epoch_start(self) -> None:
+        """Forgets what was predicted before: a task may be tested on one part after the other."""
+        self.collected = {}
+
+    on_predict_epoch_start = on_test_epoch_start
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Predicts every case from every combination of the stains it has."""
         for subset in availability_subsets(self.model.reads):
@@ -286,6 +292,26 @@ def reseed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+class RandomState(NamedTuple):
+    """Every generator that a step may draw from."""
+
+    python: tuple[Any, ...]
+    numpy: Any
+    torch: Tensor
+
+
+def random_state() -> RandomState:
+    """Where the generators stand."""
+    return RandomState(random.getstate(), np.random.get_state(), torch.get_rng_state())
+
+
+def set_random_state(state: RandomState) -> None:
+    """Puts the generators back to where they stood."""
+    random.setstate(state.python)
+    np.random.set_state(state.numpy)
+    torch.set_rng_state(state.torch)
 
 
 def _rows_of(prediction: Prediction, rows: Tensor) -> Prediction:

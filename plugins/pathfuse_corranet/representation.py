@@ -20,7 +20,7 @@ class CorrelatedRepresentation(ImageInput):
     class-activation maps can be taken behind or inside it.
 
     Args:
-        checkpoint: the stage that was trained to correlate, for example `stage:correlate`, or the path of a run.
+        checkpoint: the stage that was trained to correlate, for example `stage:correlate`.
         output: `hidden` is the joint map h(Z); `reconstruction` the decoded stains, one after another.
 
     Source: Dutta et al. 2025, Methods: h(Z) with d channels goes to the classifier.

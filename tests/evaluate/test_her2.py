@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.her2 import GROUPINGS, cheapest, cost_matrix, equivocal_report, mean_cost, regrouped
+from pathfuse.evaluate.her2 import GROUPINGS, cost_matrix, equivocal_report, mean_cost, regrouped
 
 SCORES = ("0", "1+", "2+", "3+")
 FIVE = ("0", "ultra-low", "1+", "2+", "3+")
@@ -73,13 +73,3 @@ def test_a_score_too_low_costs_more_than_one_too_high():
     assert_allclose(cost[1], [3, 0, 1, 2])
     assert cost[3, 0] == 9 + 10 and (np.diag(cost) == 0).all()
     assert mean_cost(np.array([0, 1, 2]), np.array([1, 1, 1]), cost) == pytest.approx(4 / 3)
-
-
-def test_the_cheapest_class_is_that_of_the_plain_loop_and_leans_upwards():
-    cost = cost_matrix(SCORES)
-    prob = np.random.default_rng(0).dirichlet(np.ones(4), 50)
-    loop = [min(range(4), key=lambda j: sum(p[i] * cost[i, j] for i in range(4))) for p in prob]
-    assert cheapest(prob, cost).tolist() == loop
-    assert cheapest(np.array([[0.55, 0.45, 0, 0]]), cost).tolist() == [1]
-    zero_one = 1 - np.eye(4)
-    assert (cheapest(prob, zero_one) == prob.argmax(1)).all()

@@ -1,7 +1,7 @@
 import torch
 from torch.testing import assert_close
 
-from pathfuse.evaluate.regroup import regroup, regroup_target
+from pathfuse.evaluate.her2 import regroup, regroup_target
 
 
 def test_probabilities_are_summed_before_the_argmax():

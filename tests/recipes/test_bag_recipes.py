@@ -43,7 +43,7 @@ def model_and_cases(recipe, table, *more):
     """The untrained model in eval mode, and all cases as one batch."""
     plan = plan_of(recipe, table, *more)
     data = plan.data_of(plan.last)
-    return plan.task_of(plan.last, lambda name: plan.untrained(name, plan.last)).model.eval(), everything(data)
+    return plan.task_of(plan.last).model.eval(), everything(data)
 
 
 def everything(data):
@@ -211,7 +211,7 @@ def test_under_the_mixed_precision_of_the_trainer_scores_stay_exact_unless_relea
     table = write_bag_table(tmp_path, labels=LABELS * 3, patches=120)
     plan = plan_of(recipe, table, ("trainer.precision", precision), ("model.encoder.width", "32"))
     seen = SelectedPatches()
-    task = plan.task_of(plan.last, lambda name: plan.untrained(name, plan.last))
+    task = plan.task_of(plan.last)
     trainer = plan.stages[plan.last].make_trainer([seen], str(tmp_path))
     trainer.fit(task, datamodule=plan.data_of(plan.last))
     assert seen.losses and np.isfinite(seen.losses).all()

@@ -66,7 +66,7 @@ def test_every_stain_is_pooled_and_then_joined_by_any_fusion(pool, fusion, tmp_p
     ]  # fmt: skip
     plan = Plan.parse(compose([find_recipe("attention_mil")], [], options))
     data = plan.data_of(plan.last)
-    model = plan.task_of(plan.last, lambda name: plan.untrained(name, plan.last)).model.eval()
+    model = plan.task_of(plan.last).model.eval()
     batch = next(iter(data.test_dataloader()))
     both, one = model(batch).logits, model(batch.drop("ihc")).logits
     assert both.shape == one.shape == (len(batch), 4) and not torch.allclose(both, one)

@@ -78,7 +78,7 @@ def test_every_stage_of_a_recipe_takes_a_step(path: Path) -> None:
     plan = Plan.parse(recipe)
     for name in plan.stages:
         data = plan.data_of(name)
-        task = plan.task_of(name, lambda reference, name=name: plan.untrained(reference, name)).train()
+        task = plan.task_of(name).train()
         data.setup("fit")
         batch: Batch = next(iter(data.train_dataloader()))
         before = {key: value.detach().clone() for key, value in task.named_parameters() if value.requires_grad}

@@ -19,7 +19,7 @@ SPEC = DataSpec(
 def model():
     plan = Plan.parse(compose([find_recipe("lowres_convnext")], ["demo"], []))
     plan.specs[plan.last] = SPEC
-    return plan.task_of(plan.last, lambda name: plan.untrained(name, plan.last)).model.eval()
+    return plan.task_of(plan.last).model.eval()
 
 
 @pytest.fixture

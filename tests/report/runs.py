@@ -15,6 +15,7 @@ from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, wr
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.evaluate.calibrate.metrics import promise_metrics, trust_metrics
 from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
 from tests.evaluate.runs import CLASSES, write_run
 
@@ -83,7 +84,7 @@ def write_metrics(folder: Path, *, calibrated: bool = True) -> None:
         # Not how a run does it, which has a validation part; the numbers need to be there, not to be good.
         held = {name: replace(own, parts=("val",) * len(own.parts)) for name, own in file.subsets.items()}
         fitted = Calibrators.fit(held, file.classes, "train/best.ckpt", target_risk=0.1, miss=0.1, confidence="softmax")
-        fitted.write(folder / "calibration.json")
+        fitted.write(RunFolder(folder))
     for subset, own in file.subsets.items():
         rows = own.rows
         learned = rows.confidence if own.learned else None
@@ -100,8 +101,8 @@ def write_metrics(folder: Path, *, calibrated: bool = True) -> None:
             "n_cases": len(rows), "n_patients": len(set(own.patient_ids)),
         }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    write_reliability(folder / "reliability.csv", measured, file.classes)
-    write_risk_coverage(folder / "risk_coverage.csv", measured)
+    write_reliability(RunFolder(folder), measured, file.classes)
+    write_risk_coverage(RunFolder(folder), measured)
 
 
 def write_pictures(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pathfuse.evaluate.compare.compare import compare_runs
-from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.write import write_comparison_report, write_report
 from tests.evaluate.runs import write_run

@@ -15,13 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 from pathfuse.cli import main
 from pathfuse.evaluate.compare.compare import compare_runs
-from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.comparison_page import comparison_page, read_comparison
 from pathfuse.report.page import NOTHING, as_data, shown
 from pathfuse.report.run.methods import methods
 from pathfuse.report.write import write_comparison_report, write_report
-from pathfuse.runs.files import RunFiles
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
 from tests.evaluate.runs import edit, write_run
 from tests.report.reading import at, beside, read
@@ -343,15 +343,15 @@ def test_methods_say_by_what_the_epoch_was_chosen(tmp_path: Path) -> None:
     run = write_whole_run(tmp_path / "run", examples=False)
     recipe = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(recipe.replace("loss_weights:", "select_on: he\n      loss_weights:"))
-    text = methods(RunFiles.open(run))
+    text = methods(RunFolder(run))
     assert "The epoch of highest balanced accuracy on the validation part, given he, was taken" in text
     edit(run, "q2,val,0", "q2,val,", "splits.csv")
-    assert "The last epoch was taken." in methods(RunFiles.open(run))
+    assert "The last epoch was taken." in methods(RunFolder(run))
 
 
 def test_methods_of_a_test_on_other_cases_count_these_and_claim_nothing_of_the_training(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "external", patients=12, per_patient=2, subsets=("he", "he+ihc"), splits=False)
-    text = methods(RunFiles.open(folder))
+    text = methods(RunFolder(folder))
     assert "24 cases of 12 patients" in text and "[How the model was trained is not in the folder.]" in text
     assert "The last epoch was taken" not in text
 
@@ -379,7 +379,7 @@ Spoil = Callable[[Path], object]
         (lambda run: (run / "predictions.csv").unlink(), "holds no predictions.csv"),
         (lambda run: (run / "metrics.json").write_text("{"), "metrics.json cannot be read"),
         (lambda run: (run / "metrics.json").write_text("[]"), "holds no mapping"),
-        (lambda run: (run / "config.yaml").write_text("a: [b"), "config.yaml cannot be read"),
+        (lambda run: (run / "config.yaml").write_text("a: [b"), "config.yaml line 1 column 6: not readable as YAML"),
         (lambda run: (run / "splits.csv").write_bytes(b"\xff\xfe\x00"), "splits.csv cannot be read"),
         (lambda run: (run / "versions.json").write_text('{"predictions_sha256": "00"}'), "SHA-256 differs"),
     ],

@@ -5,12 +5,17 @@ import pytest
 
 from pathfuse.cli import main
 from pathfuse.errors import RunError
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.ensemble import combine
 from tests.evaluate.runs import edit, write_run
 from tests.study.conftest import Call
 from tests.study.small import rows
 
 CLASSES = ("0", "1+", "2+", "3+")
+
+
+def combined(members: list[Path], out: Path) -> int:
+    return combine([RunFolder(member) for member in members], RunFolder(out), members)
 
 
 def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
@@ -51,16 +56,16 @@ def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
 
 def test_members_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     one, other = write_run(tmp_path / "a", seed=1, patients=8), write_run(tmp_path / "b", seed=2, patients=8)
-    assert combine([one, other], tmp_path / "both") == 2
+    assert combined([one, other], tmp_path / "both") == 2
     edit(other, ",p0003,", ",p0002,")
     with pytest.raises(RunError, match=r"case c0003 has patient_id 'p0002', but 'p0003'"):
-        combine([one, other], tmp_path / "both")
+        combined([one, other], tmp_path / "both")
     few = write_run(tmp_path / "c", seed=3, patients=6)
     with pytest.raises(RunError, match=r"predicted by 1 members, some by 2"):
-        combine([one, few], tmp_path / "both")
+        combined([one, few], tmp_path / "both")
     two = write_run(tmp_path / "d", patients=8, classes=("neg", "pos"))
     with pytest.raises(RunError, match="other classes"):
-        combine([one, two], tmp_path / "both")
+        combined([one, two], tmp_path / "both")
 
 
 def test_a_member_that_was_not_calibrated_leaves_the_others_their_probabilities(tmp_path: Path) -> None:
@@ -71,7 +76,7 @@ def test_a_member_that_was_not_calibrated_leaves_the_others_their_probabilities(
     (paths[0] / "predictions.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, further, strict=True)) + "\n")
     for number, order in enumerate((paths, paths[::-1])):
         out = tmp_path / f"joint{number}"
-        assert combine(order, out) == 3
+        assert combined(order, out) == 3
         joint = rows(out / "predictions.csv")
         assert not any(name.startswith("cal_") for name in joint[0])
         mean = sum(float(rows(path / "predictions.csv")[0]["p_0"]) for path in paths) / 3

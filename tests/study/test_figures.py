@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from pathfuse.runs.folder import RunFolder
 from pathfuse.study.figures import paired_test
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
@@ -12,7 +13,9 @@ from pathfuse.study.scores import RunScores
 def runs_of(variant: str, values: dict[tuple[int, int], float]) -> list[RunScores]:
     """A finished run per seed and fold, with its MCC."""
     return [
-        RunScores(Job(variant, seed, 0, fold, (), (), (), Path(variant), ""), {"he": {"mcc": value}})
+        RunScores(
+            Job(variant, seed, 0, fold, (), (), (), Path(variant), ""), RunFolder(Path(variant)), {"he": {"mcc": value}}
+        )
         for (seed, fold), value in values.items()
     ]
 

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from pathfuse.errors import RecipeError
-from pathfuse.study.file import read_study, with_options
-from pathfuse.study.find import find_study, study_files
+from pathfuse.study.file import find_study, read_study, study_files, with_options
 from tests.conftest import PROJECT_ROOT
 
 STUDIES = sorted((PROJECT_ROOT / "studies").glob("*.yaml"))

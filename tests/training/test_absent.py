@@ -7,7 +7,7 @@ import torch
 
 import pathfuse
 from pathfuse.core import Batch
-from pathfuse.training.subsets import availability_subsets, drop_at_random
+from pathfuse.core.subsets import availability_subsets, drop_at_random
 from tests.training.conftest import Run
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pathfuse.cli import main
 from pathfuse.evaluate.calibrate.file import CALIBRATION, ENOUGH, Calibrators
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
 from pathfuse.training.predictions import Predictions, write_predictions
 from tests.conftest import CLASSES
@@ -89,7 +90,7 @@ def test_predictions_have_calibrated_columns_behind_those_of_the_model(run: Path
     written = rows(run / "predictions.csv")
     names = list(written[0])
     assert names[-6:] == [*(f"cal_{name}" for name in CLASSES), "set", "abstain"]
-    made = Calibrators.read(run / CALIBRATION)
+    made = Calibrators.read(RunFolder(run))
     for row in written:
         prob = np.array([[float(row[f"p_{name}"]) for name in CLASSES]])
         own = made.of(row["subset"])
@@ -151,7 +152,7 @@ def test_a_damaged_calibration_is_named(run: Path, tmp_path: Path, capsys: pytes
         (run / CALIBRATION).write_text(damage)
         assert main(["predict", str(run), "--out", str(tmp_path / "x")]) == 2
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and CALIBRATION in error and "Restore it" in error
+        assert error.count("\n") == 1 and CALIBRATION in error and "Restore" in error
     finally:
         (run / CALIBRATION).write_text(whole)
 
@@ -220,12 +221,12 @@ def test_a_network_that_diverged_promises_nothing(table: Path, tmp_path: Path, c
 
 
 def test_rows_that_are_no_numbers_hold_every_class_and_abstain(run: Path, tmp_path: Path) -> None:
-    made = Calibrators.read(run / CALIBRATION)
+    made = Calibrators.read(RunFolder(run))
     prob = torch.tensor([[0.97, 0.01, 0.01, 0.01], [torch.nan] * 4], dtype=torch.float64)
     present = {"he": torch.ones(2, dtype=torch.bool), "ihc": torch.zeros(2, dtype=torch.bool)}
     found = Predictions(("a", "b"), ("pa", "pb"), present, torch.tensor([0, 0]), prob, None)
-    write_predictions(tmp_path / "p.csv", {"he": found}, CLASSES, {}, made)
-    good, broken = rows(tmp_path / "p.csv")
+    write_predictions(RunFolder(tmp_path), {"he": found}, CLASSES, {}, made)
+    good, broken = rows(tmp_path / "predictions.csv")
     assert good["set"].startswith("0") and float(good["cal_0"]) > 0.5
     assert (broken["set"], broken["abstain"]) == ("0|1+|2+|3+", "1")
 

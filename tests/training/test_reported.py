@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pathfuse.nn.weights import weights_note
-from pathfuse.training.examples import EACH, chosen_cases
+from pathfuse.training.for_report import EACH, example_cases
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_timm.backbone import TimmBackbone
 from pathfuse_torchvision.alexnet import AlexNet
@@ -60,7 +60,7 @@ def test_a_report_that_fails_leaves_the_run_whole(
     def broken(*_: object) -> None:
         raise ValueError("the disk\nis full")
 
-    monkeypatch.setattr("pathfuse.training.reported.write_cohort", broken)
+    monkeypatch.setattr("pathfuse.training.for_report.write_cohort", broken)
     run = fit("run")
     said = capsys.readouterr().out
     assert f"note: there is no report (the disk). Try again with: pathfuse report {run}" in said
@@ -75,33 +75,33 @@ def row(case: str, target: str, predicted: str, confidence: str, **more: str) ->
 
 def test_examples_are_the_surest_of_different_patients() -> None:
     rows = [row(f"p{n // 2}-{n}", "0", "0", f"0.{n:02d}") for n in range(20)]
-    found = [(kind, one["case_id"]) for kind, one in chosen_cases(rows)]
+    found = [(kind, one["case_id"]) for kind, one in example_cases(rows)]
     assert found[:EACH] == [("right", "p9-19"), ("right", "p8-17"), ("right", "p7-15"), ("right", "p6-13")]
     assert found[EACH:] == [("unsure", "p0-0"), ("unsure", "p1-2"), ("unsure", "p2-4"), ("unsure", "p3-6")]
 
 
 def test_examples_of_one_patient_are_better_than_none() -> None:
     rows = [row(f"p0-{n}", "0", "1", f"0.{n}") for n in range(3)]
-    assert [one["case_id"] for kind, one in chosen_cases(rows) if kind == "wrong"] == ["p0-2", "p0-1", "p0-0"]
+    assert [one["case_id"] for kind, one in example_cases(rows) if kind == "wrong"] == ["p0-2", "p0-1", "p0-0"]
 
 
 def test_a_case_that_is_left_to_a_person_is_shown_as_that_alone() -> None:
     rows = [row("p0-0", "0", "1", "0.9", abstain="1"), row("p1-0", "0", "0", "0.5", abstain="0")]
-    assert [(kind, one["case_id"]) for kind, one in chosen_cases(rows)] == [("right", "p1-0"), ("abstained", "p0-0")]
+    assert [(kind, one["case_id"]) for kind, one in example_cases(rows)] == [("right", "p1-0"), ("abstained", "p0-0")]
 
 
 def test_examples_are_test_cases_with_a_label_given_all_stains() -> None:
     rows = [row("p0-0", "", "0", "0.9"), row("p1-0", "0", "0", "0.9", split="train"),
             row("p2-0", "0", "0", "0.9"), row("p3-0", "0", "0", "0.1", subset="he+ihc")]  # fmt: skip
-    assert {one["case_id"] for _, one in chosen_cases(rows)} == {"p3-0"}
-    assert list(chosen_cases(rows[:2])) == []
+    assert {one["case_id"] for _, one in example_cases(rows)} == {"p3-0"}
+    assert list(example_cases(rows[:2])) == []
 
 
 def test_without_a_learned_confidence_the_highest_probability_counts() -> None:
     rows = [row("p0-0", "0", "0", ""), row("p1-0", "0", "0", "", p_0="0.9", p_1="0.1")]
-    assert [one["case_id"] for kind, one in chosen_cases(rows) if kind == "right"] == ["p1-0", "p0-0"]
+    assert [one["case_id"] for kind, one in example_cases(rows) if kind == "right"] == ["p1-0", "p0-0"]
     rows[0] |= {"p_0": "0.9999907", "p_1": "9.3e-06"}
-    assert [one["case_id"] for kind, one in chosen_cases(rows) if kind == "right"] == ["p0-0", "p1-0"]
+    assert [one["case_id"] for kind, one in example_cases(rows) if kind == "right"] == ["p0-0", "p1-0"]
 
 
 def test_weights_are_told_with_the_licence_of_their_publisher() -> None:

@@ -1,4 +1,4 @@
-"""When should a model leave a case to a pathologist? Risk against coverage, and a threshold chosen on validation."""
+"""Abstention: risk against coverage, and the threshold that is chosen on the validation part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.calibrate.temperature import only_validation
-from pathfuse.evaluate.compare.scored import Index, Values
+from pathfuse.runs.rows import Index, Values
 
 Mask = NDArray[np.bool_]
 TRIED = 10  # coverages at which an upper limit is tried; the certainty is shared out over them
@@ -130,12 +130,6 @@ class Abstention:
     def __call__(self, confidence: Values) -> Mask:
         """(N,) bool, which cases are left to a person."""
         return np.asarray(confidence < self.threshold)
-
-
-def selective_risk(confidence: Values, wrong: Values, threshold: float) -> tuple[float, float]:
-    """Risk of the kept cases (NaN if there is none) and the share that is kept, for example on the test part."""
-    kept = confidence >= threshold
-    return (float(wrong[kept].mean()) if kept.any() else nan), (float(kept.mean()) if len(kept) else nan)
 
 
 def _mean_of_means(loss: Values) -> float:

@@ -13,7 +13,7 @@ from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.abstention import Abstention, Mask, confidences
 from pathfuse.evaluate.calibrate.conformal import PredictionSets, Sets
 from pathfuse.evaluate.calibrate.temperature import Temperature
-from pathfuse.evaluate.compare.scored import Index, Values
+from pathfuse.runs.rows import Index, Values
 
 Confidence = Literal["softmax", "learned", "combined"]
 SEPARATOR = "|"

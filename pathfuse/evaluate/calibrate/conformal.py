@@ -18,8 +18,8 @@ from scipy.stats import beta  # type: ignore[import-untyped]
 
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.temperature import only_validation
-from pathfuse.evaluate.compare.scored import Index, Values
 from pathfuse.evaluate.metrics.bootstrap import Interval
+from pathfuse.runs.rows import Index, Values
 
 Sets = NDArray[np.bool_]
 ROUNDING = 1e-9  # the same sum in another order

@@ -25,20 +25,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from pathfuse.evaluate.calibrate.abstention import confidences, risk_coverage
 from pathfuse.evaluate.calibrate.calibrator import Calibrated
 from pathfuse.evaluate.calibrate.temperature import reliability_by_class
-from pathfuse.evaluate.compare.scored import Index, Values
-from pathfuse.system.files import atomic_text
+from pathfuse.runs.files import RELIABILITY, RISK_COVERAGE
+from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.rows import Index, Values
 
-RELIABILITY, RISK_COVERAGE = "reliability.csv", "risk_coverage.csv"
 RELIABILITY_COLUMNS = ("subset", "stage", "class", "bin", "low", "high", "n", "confidence", "accuracy")
 RISK_COVERAGE_COLUMNS = ("subset", "score", "threshold", "coverage", "risk")
 BINS = 10
@@ -62,32 +60,34 @@ class Measured:
     calibrated: Calibrated | None = None
 
 
-def write_reliability(path: Path, subsets: Mapping[str, Measured], classes: Sequence[str]) -> None:
+def write_reliability(run: RunFolder, subsets: Mapping[str, Measured], classes: Sequence[str]) -> None:
     """Writes `reliability.csv`."""
-    with atomic_text(path) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(RELIABILITY_COLUMNS)
-        for subset, measured in subsets.items():
-            for stage, prob in _stages(measured):
-                diagrams = reliability_by_class(prob, measured.target, classes, bins=BINS)
-                for name, bins in zip((TOP, *classes), diagrams, strict=True):
-                    for b in bins:
-                        number = round(b.low * BINS)
-                        share = (f"{value:.6f}" for value in (b.confidence, b.accuracy))
-                        table.writerow([subset, stage, name, number, f"{b.low:.1f}", f"{b.high:.1f}", b.n, *share])
+    run.write_lines(RELIABILITY, RELIABILITY_COLUMNS, _bins(subsets, classes))
 
 
-def write_risk_coverage(path: Path, subsets: Mapping[str, Measured]) -> None:
+def write_risk_coverage(run: RunFolder, subsets: Mapping[str, Measured]) -> None:
     """Writes `risk_coverage.csv`."""
-    with atomic_text(path) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(RISK_COVERAGE_COLUMNS)
-        for subset, measured in subsets.items():
-            wrong = (measured.prob.argmax(1) != measured.target).astype(np.float64)
-            for score, confidence in _scores(measured):
-                curve = risk_coverage(confidence, wrong)
-                for point in zip(curve.threshold, curve.coverage, curve.risk, strict=True):
-                    table.writerow([subset, score, *(f"{value:.6f}" for value in point)])
+    run.write_lines(RISK_COVERAGE, RISK_COVERAGE_COLUMNS, _points(subsets))
+
+
+def _bins(subsets: Mapping[str, Measured], classes: Sequence[str]) -> Iterator[list[object]]:
+    for subset, measured in subsets.items():
+        for stage, prob in _stages(measured):
+            diagrams = reliability_by_class(prob, measured.target, classes, bins=BINS)
+            for name, bins in zip((TOP, *classes), diagrams, strict=True):
+                for b in bins:
+                    number = round(b.low * BINS)
+                    share = (f"{value:.6f}" for value in (b.confidence, b.accuracy))
+                    yield [subset, stage, name, number, f"{b.low:.1f}", f"{b.high:.1f}", b.n, *share]
+
+
+def _points(subsets: Mapping[str, Measured]) -> Iterator[list[object]]:
+    for subset, measured in subsets.items():
+        wrong = (measured.prob.argmax(1) != measured.target).astype(np.float64)
+        for score, confidence in _scores(measured):
+            curve = risk_coverage(confidence, wrong)
+            for point in zip(curve.threshold, curve.coverage, curve.risk, strict=True):
+                yield [subset, score, *(f"{value:.6f}" for value in point)]
 
 
 def _stages(measured: Measured) -> Iterator[tuple[str, Values]]:

@@ -7,7 +7,6 @@ abstaining), `abstention` and `sets`, as the classes of these names describe the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,12 @@ import numpy as np
 
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.calibrator import Calibrator, Confidence
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.her2 import in_order
+from pathfuse.runs.files import CALIBRATION
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
-from pathfuse.system.files import write_text
+from pathfuse.runs.rows import Rows
 
-CALIBRATION = "calibration.json"
-FOLDER = "checkpoints"
 FEWEST = 10
 """Labelled validation patients below which nothing is calibrated."""
 
@@ -115,7 +113,7 @@ class Calibrators:
         """What applies to predictions from these stains."""
         return self.own.get(subset, self.pooled).calibrator
 
-    def write(self, path: Path) -> None:
+    def write(self, run: RunFolder) -> None:
         """Writes `calibration.json`."""
         content = {
             "part": "val",
@@ -125,23 +123,27 @@ class Calibrators:
             "pooled": _plain(self.pooled),
             "subsets": {name: _plain(fitted) for name, fitted in self.own.items()},
         }
-        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        run.write_json(CALIBRATION, content)
 
     @classmethod
-    def read(cls, path: Path) -> Calibrators:
-        """Reads `calibration.json`.
+    def read(cls, run: RunFolder) -> Calibrators | None:
+        """Reads `calibration.json`; None where a run has none.
 
         Raises:
             RunError: if it is damaged.
         """
+        if not run.has(CALIBRATION):
+            return None
+        content = run.json(CALIBRATION)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
             own = {str(name): _of_plain(one) for name, one in content["subsets"].items()}
             pooled = _of_plain(content["pooled"])
             return cls(str(content["checkpoint"]), tuple(content["classes"]), pooled, own)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise RunError(f"{path} cannot be read ({reason}). Restore it, or remove it to go without.") from error
+            raise RunError(
+                f"{run.path / CALIBRATION} cannot be read ({reason}). Restore it, or remove it to go without."
+            ) from error
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path, classes: Sequence[str]) -> Calibrators | None:
@@ -154,14 +156,10 @@ class Calibrators:
         Raises:
             RunError: if the file is damaged.
         """
-        stage = checkpoint.resolve().parent
-        path = stage.parent.parent / CALIBRATION
-        if stage.parent.name != FOLDER or not path.is_file():
-            return None
-        found = cls.read(path)
-        return (
-            found if found.checkpoint == f"{stage.name}/{checkpoint.name}" and found.classes == tuple(classes) else None
-        )
+        run = RunFolder.of_checkpoint(checkpoint)
+        found = None if run is None else cls.read(run)
+        own = f"{checkpoint.resolve().parent.name}/{checkpoint.name}"
+        return found if found and found.checkpoint == own and found.classes == tuple(classes) else None
 
 
 def usable(subsets: Mapping[str, SubsetPredictions]) -> bool:

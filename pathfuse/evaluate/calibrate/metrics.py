@@ -12,8 +12,8 @@ from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.conformal import measured_coverage
 from pathfuse.evaluate.calibrate.diagrams import Measured
 from pathfuse.evaluate.calibrate.temperature import calibration_metrics
-from pathfuse.evaluate.compare.scored import Values
 from pathfuse.evaluate.her2 import EQUIVOCAL, equivocal_report, in_order
+from pathfuse.runs.rows import Values
 
 
 def trust_metrics(measured: Measured) -> dict[str, float]:

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.compare.scored import FLOOR, Index, Values
+from pathfuse.runs.rows import FLOOR, Index, Values
 
 BINS = 15
 Binning = Literal["width", "mass"]

@@ -1,4 +1,4 @@
-"""Which runs are compared on which cases: a block per subset of stains, and what stands against it."""
+"""Blocks of a comparison: which runs are compared on which cases, per subset of stains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares runs on the same test patients: intervals, tests, effect sizes, all from one seed."""
+"""Comparison of runs on the same test patients: intervals, tests, effect sizes, all from one seed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import numpy as np
 
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.compare.blocks import Block, blocks_of, refuse_too_little
-from pathfuse.evaluate.compare.found import CompareOptions, Comparison, Difference, Stratum, Value
+from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.evaluate.compare.pairing import refuse_unequal_runs
 from pathfuse.evaluate.compare.patient_level import at_patient_level
 from pathfuse.evaluate.compare.run import ComparedRun
-from pathfuse.evaluate.compare.scored import Scored, Values
+from pathfuse.evaluate.compare.scored import Scored
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.multiplicity import holm
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.metrics.strata import layers
 from pathfuse.evaluate.metrics.tests_over_folds import signed_rank
 from pathfuse.evaluate.metrics.weighted import Metric, metric_named, metric_names
+from pathfuse.runs.rows import Values
 
 DEFAULT_METRICS = ("balanced_accuracy", "auroc")
 

@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pathfuse.evaluate.compare.found import Comparison, Difference, Stratum, Value
+from pathfuse.evaluate.compare.findings import Comparison, Difference, Stratum, Value
 from pathfuse.system.files import write_text
 
 STRATA = {"high": "0.9 and above", "medium": "0.75 to 0.9", "low": "below 0.75"}

@@ -1,4 +1,4 @@
-"""Refuses to compare what cannot be compared, and says what differs first."""
+"""Checks that runs can be compared: one task, the same folds, the same cases; the first difference is named."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.compare.run import ComparedRun, FoldRun
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.stamp.read import NOT_STATED
 from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
+from pathfuse.runs.rows import Rows
 
 
 def at_patient_level(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:

@@ -1,10 +1,7 @@
-"""What a comparison needs of a run: its test predictions, its split, and the folds it consists of."""
+"""Runs as a comparison reads them: test predictions, split, and the folds that they consist of."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.evaluate.compare.scored import Index, Rows, Scored
+from pathfuse.evaluate.compare.scored import Scored
 from pathfuse.evaluate.stamp.read import read_stamp_predictions, stamp_files
-from pathfuse.runs.predictions import PREDICTIONS, PredictionFile, SubsetPredictions, read_predictions
+from pathfuse.runs.files import PREDICTIONS, SPLITS, folders_with
+from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
+from pathfuse.runs.rows import Index, Rows
 
 DEPTH = 3  # folders between a cross-validated run and the runs of its folds
 PARTS = ("train", "val", "test")
@@ -40,11 +40,7 @@ class FoldRun:
 
     def test_cases(self, subset: str) -> SubsetPredictions | None:
         """The cases that count: the test part, or all where the cases belong to no part."""
-        found = self.predictions.subsets.get(subset)
-        if found is None or not any(found.parts):
-            return found
-        tested = found.of_part("test")
-        return tested if tested.case_ids else None
+        return self.predictions.test_cases().get(subset)
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class ComparedRun:
     @property
     def subsets(self) -> list[str]:
         """Subsets of stains that some test case was given, in the order of the file."""
-        names = [name for fold in self.folds for name in fold.predictions.subsets if fold.test_cases(name)]
+        names = [name for fold in self.folds for name in fold.predictions.test_cases()]
         return list(dict.fromkeys(names))
 
     def scored(self, subset: str) -> Scored:
@@ -113,9 +109,7 @@ def read_runs(paths: Sequence[Path], *, given: str | None = None) -> list[Compar
 def _read(path: Path, name: str, given: str) -> ComparedRun:
     if not path.is_dir() and not stamp_files(path):
         raise RunError(f"{path} is no folder. Name the folder of a run.")
-    # The shallowest level that has predictions: below a fold there may be tests on other cohorts.
-    levels = ["/".join([*["*"] * depth, PREDICTIONS]) for depth in range(DEPTH + 1)]
-    folders = next((sorted(file.parent for file in found) for level in levels if (found := list(path.glob(level)))), [])
+    folders = folders_with(PREDICTIONS, path, range(DEPTH + 1))
     foreign = [] if folders else stamp_files(path)
     if not folders and not foreign:
         raise RunError(f"{path} has no {PREDICTIONS}. Make it with `pathfuse test {path}`.")
@@ -140,22 +134,13 @@ def _read(path: Path, name: str, given: str) -> ComparedRun:
 
 
 def _fold(run: Path, folder: Path) -> FoldRun:
-    versions = _versions(folder / "versions.json")
-    file = folder / PREDICTIONS
-    wanted = versions.get("predictions_sha256")
-    if wanted and hashlib.sha256(file.read_bytes()).hexdigest() != wanted:
-        raise RunError(
-            f"{file} is not the file that the run wrote: its SHA-256 differs from versions.json. Restore it, or "
-            f"predict again with `pathfuse test {folder}`."
-        )
-    name = "" if folder == run else folder.relative_to(run).as_posix()
-    given = versions.get("given")
+    own = RunFolder(folder)
     return FoldRun(
-        name,
-        read_predictions(file),
-        _parts(folder / "splits.csv"),
-        str(versions.get("split_sha256", "")),
-        tuple(map(str, given)) if isinstance(given, list) else None,
+        "" if folder == run else folder.relative_to(run).as_posix(),
+        own.predictions,
+        _parts(own),
+        str(own.versions.get("split_sha256", "")),
+        None if own.given is None else tuple(own.given),
     )
 
 
@@ -164,24 +149,12 @@ def _split(run: Path, file: Path, given: str) -> FoldRun:
     return FoldRun(name, read_stamp_predictions(file, given=given), {}, "")
 
 
-def _versions(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}). Restore it from the run.") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _parts(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+def _parts(run: RunFolder) -> dict[str, str]:
+    rows = run.splits
     for number, row in enumerate(rows, 2):
         if not row.get("case_id") or row.get("split") not in PARTS:
-            raise RunError(f"{path} line {number}: expected a case_id and one of {', '.join(PARTS)}. Restore the file.")
+            place = f"{run.path / SPLITS} line {number}"
+            raise RunError(f"{place}: expected a case_id and one of {', '.join(PARTS)}. Restore the file.")
     return {row["case_id"]: row["split"] for row in rows}
 
 

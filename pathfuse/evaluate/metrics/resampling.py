@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from pathfuse.evaluate.compare.scored import Index, Rows, Values
 from pathfuse.evaluate.metrics.bootstrap import Interval
 from pathfuse.evaluate.metrics.weighted import Metric, Scorer
+from pathfuse.runs.rows import Index, Rows, Values
 
 Name = TypeVar("Name")
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.metrics.ranking import auroc
+from pathfuse.runs.rows import Rows
 
 BORDERS = (0.75, 0.9)
 STRATA = ("low", "medium", "high")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata, wilcoxon  # type: ignore[import-untyped]
 
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.metrics.resampling import observed
 from pathfuse.evaluate.metrics.weighted import Metric
+from pathfuse.runs.rows import Rows
 
 FEWEST = 5  # with fewer folds no outcome has a two-sided p below 0.1
 

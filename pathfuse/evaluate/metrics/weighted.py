@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.compare.scored import FLOOR, Rows, Values
+from pathfuse.runs.rows import FLOOR, Rows, Values
 
 Mask = NDArray[np.bool_]
 Scorer = Callable[[Values], Values]

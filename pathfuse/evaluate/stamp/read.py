@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.runs.predictions import SUM_TOLERANCE, PredictionFile, SubsetPredictions
+from pathfuse.runs.rows import Rows
 
 STAMP_PREDICTIONS = "patient-preds.csv"
 SPLIT = re.compile(r"split-(\d+)")

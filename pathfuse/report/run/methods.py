@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from pathfuse.errors import PluginError
 from pathfuse.registry import components
 from pathfuse.report.run.scores import DRAWS
-from pathfuse.runs.files import RunFiles
+from pathfuse.runs.files import CALIBRATION, COHORT, WEIGHTS
+from pathfuse.runs.folder import RunFolder
 
 _SOURCE = re.compile(r"^Source: (.*?)(?=^\s*$|^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 _PAPER = re.compile(r"\b(19|20)\d\d\b")
@@ -60,7 +61,7 @@ def parts_of(value: object) -> Iterator[Part]:
             yield from parts_of(one)
 
 
-def methods(run: RunFiles) -> str:
+def methods(run: RunFolder) -> str:
     """The text of `methods.md`: paragraphs to start from, with what only the authors know in square brackets."""
     paragraphs = [
         f"# Methods, from run {run.path.resolve().name}",
@@ -78,15 +79,15 @@ def methods(run: RunFiles) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _data(run: RunFiles) -> str:
-    rows = run.rows("splits.csv")
+def _data(run: RunFolder) -> str:
+    rows = run.splits
     if rows:
         cases, patients = len(rows), len({row["patient_id"] for row in rows})
     else:  # a test on other cases
-        owners = {k: v for s in run.tested.values() for k, v in zip(s.case_ids, s.patient_ids, strict=True)}
+        owners = {k: v for s in run.test_cases.values() for k, v in zip(s.case_ids, s.patient_ids, strict=True)}
         cases, patients = len(owners), len(set(owners.values()))
     said = [f"The cohort has {cases} cases of {patients} patients [who, where, when, ethics]."]
-    flow = [step for step in run.json("cohort.json").get("flow") or [] if isinstance(step, dict)]
+    flow = [step for step in run.json(COHORT).get("flow") or [] if isinstance(step, dict)]
     said += [f"{step['cases']} cases were {step['step']}." for step in flow if step.get("kind") == "left out"]
     counts = [
         f"{name} {len(own)} cases of {len({row['patient_id'] for row in own})} patients"
@@ -98,7 +99,7 @@ def _data(run: RunFiles) -> str:
         fold = f" They are {run.fold}." if run.fold else ""
         said.append(f"Parts: {', '.join(counts)}{shared}.{fold}")
     classes = ", ".join(run.predictions.classes)
-    notes = run.json("cohort.json").get("notes") or []
+    notes = run.json(COHORT).get("notes") or []
     return " ".join([*said, f"Classes: {classes}.", *(str(note) for note in notes if "generated" in str(note))])
 
 
@@ -109,7 +110,7 @@ def _disjoint(rows: list[dict[str, str]]) -> bool:
     return all(len(parts) == 1 for parts in placed.values())
 
 
-def _model(run: RunFiles) -> str:
+def _model(run: RunFolder) -> str:
     stages = run.config.get("stages") or {}
     said = [] if stages else ["[The recipe is not in the folder.]"]
     for stage, own in stages.items():
@@ -119,7 +120,7 @@ def _model(run: RunFiles) -> str:
         listed = ", ".join(f"{slot} {part.name.rpartition('.')[2]}" for slot, part in slots.items())
         built = f", built from {', '.join(dict.fromkeys(inside))}" if inside else ""
         said.append(f"Stage {stage}: {listed}{built}.")
-    for one in run.json("weights.json").get("weights") or []:
+    for one in run.json(WEIGHTS).get("weights") or []:
         said.append(
             f"{one.get('component')} ({one.get('network')}) began with {one.get('weights')} weights, licence: "
             f"{one.get('licence')}."
@@ -127,7 +128,7 @@ def _model(run: RunFiles) -> str:
     return " ".join(said)
 
 
-def _training(run: RunFiles) -> str:
+def _training(run: RunFolder) -> str:
     config, said = run.config, list[str]()
     if not config:
         return "[How the model was trained is not in the folder.]"
@@ -136,7 +137,7 @@ def _training(run: RunFiles) -> str:
     for stage, own in (config.get("stages") or {}).items():
         trainer = {**shared, **(own.get("trainer") or {})}
         optimiser = _first(own.get("optimizer") or config.get("optimizer"))
-        epochs = len(run.rows(f"curves/{stage}.csv")) or trainer.get("max_epochs")
+        epochs = len(run.curve(stage)) or trainer.get("max_epochs")
         how = f" with {optimiser.name.rpartition('.')[2]}" if optimiser else ""
         rate = f", learning rate {optimiser.options['lr']:g}" if optimiser and "lr" in optimiser.options else ""
         weights = (own.get("model") or {}).get("loss_weights") or {}
@@ -148,9 +149,9 @@ def _training(run: RunFiles) -> str:
     return " ".join([*said, _selection(run), seeded]).strip()
 
 
-def _selection(run: RunFiles) -> str:
+def _selection(run: RunFolder) -> str:
     """By what the epoch was chosen, as `pathfuse fit` does it."""
-    held_out = [row for row in run.rows("splits.csv") if row["split"] == "val"]
+    held_out = [row for row in run.splits if row["split"] == "val"]
     stages = list((run.config.get("stages") or {}).values())
     earlier = " Earlier stages kept the epoch of least validation loss." if held_out and len(stages) > 1 else ""
     if not any(row["label"] for row in held_out):
@@ -160,9 +161,9 @@ def _selection(run: RunFiles) -> str:
     return f"The epoch of highest balanced accuracy on {part} was taken; the test part was not looked at.{earlier}"
 
 
-def _statistics(run: RunFiles) -> str:
+def _statistics(run: RunFolder) -> str:
     said = []
-    if run.tested:
+    if run.test_cases:
         metrics = run.metrics.get(run.fullest, {})
         value = metrics.get("test/balanced_accuracy")
         low, high = metrics.get("test/balanced_accuracy_low"), metrics.get("test/balanced_accuracy_high")
@@ -173,7 +174,7 @@ def _statistics(run: RunFiles) -> str:
         f"Intervals are percentiles of {DRAWS} cohorts of patients drawn with replacement. ROC and precision-recall "
         "areas are those of one class against the rest and, where one number is given, their plain mean."
     )
-    if run.json("calibration.json"):
+    if run.json(CALIBRATION):
         said.append(
             "Temperature, abstention threshold and prediction sets were chosen on the validation part alone (Guo et "
             "al. 2017; Geifman and El-Yaniv 2017)."
@@ -181,7 +182,7 @@ def _statistics(run: RunFiles) -> str:
     return " ".join(said)
 
 
-def _software(run: RunFiles) -> str:
+def _software(run: RunFolder) -> str:
     own = run.versions
     plugins = own.get("plugins") if isinstance(own.get("plugins"), dict) else {}
     listed = [f"{name} {own[name]}" for name in ("pathfuse", "torch", "lightning") if own.get(name)]

@@ -1,10 +1,11 @@
-"""Where a run comes from: versions, hashes, weights with their licences, the recipe, the papers behind it."""
+"""Provenance of a run: versions, hashes, weights with their licences, the recipe, the papers behind it."""
 
 from __future__ import annotations
 
 from pathfuse.report.page import Block, Column, Facts, Raw, Record, Section, Source, Table, Text, missing
 from pathfuse.report.run.methods import Paper, papers
-from pathfuse.runs.files import RunFiles
+from pathfuse.runs.files import CONFIG, WEIGHTS
+from pathfuse.runs.folder import RunFolder
 
 HASHES = {
     "recipe_sha256": "Recipe (SHA-256)",
@@ -15,9 +16,9 @@ HASHES = {
 }
 
 
-def weights_section(run: RunFiles) -> Section:
+def weights_section(run: RunFolder) -> Section:
     """The weights that training began with, and under which licence they are."""
-    found = run.json("weights.json").get("weights") or []
+    found = run.json(WEIGHTS).get("weights") or []
     records: list[Record] = [
         {key: str(one.get(key, "")) for key in ("stage", "component", "network", "weights", "licence")}
         for one in found
@@ -34,7 +35,7 @@ def weights_section(run: RunFiles) -> Section:
     ])  # fmt: skip
 
 
-def provenance_section(run: RunFiles) -> Section:
+def provenance_section(run: RunFolder) -> Section:
     """Versions, hashes, papers and the whole recipe."""
     versions = run.versions
     blocks: list[Block] = []
@@ -47,11 +48,11 @@ def provenance_section(run: RunFiles) -> Section:
         blocks.append(Text(["The components of this run implement:"]))
         blocks.append(Text([_cited(paper) for paper in cited], points=True))
     if run.config:
-        blocks.append(Source("The whole recipe, resolved", run.text("config.yaml")))
+        blocks.append(Source("The whole recipe, resolved", run.text(CONFIG)))
     return Section("provenance", "Provenance", blocks)
 
 
-def _versions(run: RunFiles) -> Facts:
+def _versions(run: RunFolder) -> Facts:
     own = run.versions
     columns, record = [], dict[str, Raw]()
     for key in ("pathfuse", "torch", "lightning", "python"):

@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 
 from pathfuse.report.page import Column, Facts, Page, Section, Text, missing
-from pathfuse.report.run.cases import cohort_section, examples_section, splits_section
+from pathfuse.report.run.cohort import cohort_section, examples_section, splits_section
 from pathfuse.report.run.origin import provenance_section, weights_section
 from pathfuse.report.run.ranking import confusion_section, ranking_section
 from pathfuse.report.run.scores import metrics_section, strata_section
 from pathfuse.report.run.training import curves_section
 from pathfuse.report.run.trust import calibration_section, selection_section
-from pathfuse.runs.files import RunFiles
+from pathfuse.runs.files import COHORT
+from pathfuse.runs.folder import RunFolder
 
 COUNTS = re.compile(r"(train|val|test): \d+ cases")
 NOTHING_TESTED = "No labelled case in the test part: there is nothing to measure. `predictions.csv` has what was said."
 
 
-def run_page(run: RunFiles) -> Page:
+def run_page(run: RunFolder) -> Page:
     """Everything that a run folder says, in the order in which a reviewer asks."""
     sections = [_summary(run), cohort_section(run), splits_section(run)]
-    if run.tested:
+    if run.test_cases:
         sections += [
             metrics_section(run),
             ranking_section(run),
@@ -35,11 +36,11 @@ def run_page(run: RunFiles) -> Page:
     return Page(f"{run.name}: report of a run", f"Folder {run.path.resolve().name}", sections)
 
 
-def _summary(run: RunFiles) -> Section:
+def _summary(run: RunFolder) -> Section:
     facts = [Column("classes", "Classes")]
     record: dict[str, str | float | None] = {"classes": ", ".join(run.predictions.classes)}
-    if run.tested:
-        own, metrics = run.tested[run.fullest], run.metrics.get(run.fullest, {})
+    if run.test_cases:
+        own, metrics = run.test_cases[run.fullest], run.metrics.get(run.fullest, {})
         record |= {"given": run.fullest, "n_cases": len(own.case_ids), "n_patients": len(set(own.patient_ids))}
         facts += [
             Column("given", "Stains given"),
@@ -52,7 +53,7 @@ def _summary(run: RunFiles) -> Section:
             for limit in (f"{key}_low", f"{key}_high"):
                 record |= {limit: metrics.get(f"test/{limit}")}
     blocks: list[Facts | Text] = [Facts("facts", facts, record)]
-    notes = [str(note) for note in run.json("cohort.json").get("notes") or []]
+    notes = [str(note) for note in run.json(COHORT).get("notes") or []]
     notes = [note for note in notes if not COUNTS.match(note)]  # the table of parts has them
     if notes:
         blocks.append(Text(notes, points=True))

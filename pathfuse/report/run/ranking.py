@@ -1,4 +1,4 @@
-"""What a run tells apart: ROC, precision-recall, and the confusion matrix."""
+"""ROC curves, precision-recall curves and the confusion matrix of a run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathfuse.charts.confusion import confusion
 from pathfuse.charts.lines import Line, precision_recall, roc
 from pathfuse.charts.style import svg
 from pathfuse.report.page import Block, Chart, Column, Raw, Section, Table, missing
-from pathfuse.report.run.drawn import drawn_subsets, line, points
-from pathfuse.runs.files import RunFiles
+from pathfuse.report.run.chart_lines import drawn_subsets, line, points
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 
 KINDS = (
@@ -21,7 +21,7 @@ KINDS = (
 )
 
 
-def ranking_section(run: RunFiles) -> Section:
+def ranking_section(run: RunFolder) -> Section:
     """ROC and precision-recall curves, a line per class."""
     curves = {subset: _curves(run, subset) for subset in drawn_subsets(run)}
     blocks: list[Block] = []
@@ -37,8 +37,8 @@ def ranking_section(run: RunFiles) -> Section:
     return Section("ranking", "ROC and precision-recall", blocks)
 
 
-def _curves(run: RunFiles, subset: str) -> dict[str, dict[str, Line]]:
-    own, metrics = run.tested[subset], run.metrics.get(subset, {})
+def _curves(run: RunFolder, subset: str) -> dict[str, dict[str, Line]]:
+    own, metrics = run.test_cases[subset], run.metrics.get(subset, {})
     found: dict[str, dict[str, Line]] = {"roc": {}, "pr": {}}
     for index, name in enumerate(run.predictions.classes):
         truth, score = own.rows.target == index, own.rows.prob[:, index]
@@ -51,12 +51,12 @@ def _curves(run: RunFiles, subset: str) -> dict[str, dict[str, Line]]:
     return found
 
 
-def confusion_section(run: RunFiles) -> Section:
+def confusion_section(run: RunFolder) -> Section:
     """Counts of truth against prediction, as a picture and as a table."""
     classes = run.predictions.classes
     charts, tables, shown = [], [], drawn_subsets(run)
-    for number, subset in enumerate([*shown, *(name for name in run.tested if name not in shown)]):
-        counts = confusion_counts(run.tested[subset], len(classes))
+    for number, subset in enumerate([*shown, *(name for name in run.test_cases if name not in shown)]):
+        counts = confusion_counts(run.test_cases[subset], len(classes))
         records: list[dict[str, Raw]] = [
             {"true": name, **{f"predicted_{other}": int(n) for other, n in zip(classes, row, strict=True)}}
             for name, row in zip(classes, counts, strict=True)
@@ -64,7 +64,7 @@ def confusion_section(run: RunFiles) -> Section:
         title = f"Confusion matrix, given {subset}"
         if subset in shown:
             drawn = svg(
-                confusion(counts.tolist(), classes), title, "Rows: truth. Columns: prediction. Counts of cases."
+                confusion(counts.tolist(), classes), title, "Lines: truth. Columns: prediction. Counts of cases."
             )
             charts.append(Chart(f"confusion_{subset}", title, drawn, counts.tolist()))
         columns = [Column("true", "True"), *(Column(f"predicted_{c}", f"Predicted {c}", "count") for c in classes)]

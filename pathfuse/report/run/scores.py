@@ -9,7 +9,7 @@ import numpy as np
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, statistic
 from pathfuse.evaluate.metrics.weighted import metric_named
 from pathfuse.report.page import Column, Raw, Record, Section, Table, Text
-from pathfuse.runs.files import RunFiles
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 
 DRAWS = 1000
@@ -28,13 +28,13 @@ Limits = dict[str, tuple[float, float]]
 Metrics = Mapping[str, float | None]
 
 
-def metrics_section(run: RunFiles) -> Section:
+def metrics_section(run: RunFolder) -> Section:
     """One row per subset of stains, with intervals; and one per class."""
     classes = run.predictions.classes
     per_class = [f"{metric}/{name}" for name in classes for metric in ("auroc", "auprc")]
     records: list[Record] = []
     by_class: list[Record] = []
-    for subset, own in run.tested.items():
+    for subset, own in run.test_cases.items():
         metrics = run.metrics.get(subset, {})
         limits = intervals(own, metrics, [*SHOWN, *per_class], classes)
         # An interval that the run has written already is the one to show.
@@ -100,10 +100,10 @@ def intervals(own: SubsetPredictions, metrics: Metrics, names: Sequence[str], cl
     }
 
 
-def strata_section(run: RunFiles) -> Section:
+def strata_section(run: RunFolder) -> Section:
     """How good the predictions are that the model is sure of."""
     records = []
-    for subset in run.tested:
+    for subset in run.test_cases:
         metrics = run.metrics.get(subset, {})
         for name, title in STRATA.items():
             place = f"test/confidence_{name}"
@@ -115,7 +115,7 @@ def strata_section(run: RunFiles) -> Section:
     overall = [
         {"given": subset, "mec": own.get("test/mec"), "mec_constant": own.get("test/mec_constant")}
         for subset, own in run.metrics.items()
-        if subset in run.tested
+        if subset in run.test_cases
     ]
     columns = [Column("given", "Given"), Column("confidence", "Confidence"), Column("n_cases", "Cases", "count")]
     columns += [Column("accuracy", "Accuracy", "share"), Column("auroc", "AUC-ROC", "share")]

@@ -1,11 +1,12 @@
-"""What training logged."""
+"""Training curves of a run."""
 
 from __future__ import annotations
 
 from pathfuse.charts.lines import Line, curves
 from pathfuse.charts.style import svg
 from pathfuse.report.page import Block, Chart, Section, missing
-from pathfuse.runs.files import Rows, RunFiles, number
+from pathfuse.runs.files import Lines, number
+from pathfuse.runs.folder import RunFolder
 
 PANELS = {
     "Loss": ("train/loss", "val/loss"),
@@ -14,7 +15,7 @@ PANELS = {
 MOST_EPOCHS = 400
 
 
-def curves_section(run: RunFiles) -> Section:
+def curves_section(run: RunFolder) -> Section:
     """Loss and validation metrics per epoch and stage."""
     blocks: list[Block] = []
     for stage, rows in run.curves().items():
@@ -28,7 +29,7 @@ def curves_section(run: RunFiles) -> Section:
     return Section("training", "Training", blocks or [missing("The folder has no training curves.")])
 
 
-def _line(rows: Rows, name: str) -> Line:
+def _line(rows: Lines, name: str) -> Line:
     found = [(number(row.get("epoch")), number(row.get(name))) for row in rows]
     points = [(x, y) for x, y in found if x is not None and y is not None]
     step = max(1, -(-len(points) // MOST_EPOCHS))

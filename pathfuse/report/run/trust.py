@@ -1,4 +1,4 @@
-"""How far a run can be trusted: reliability, risk against coverage, what was chosen on validation."""
+"""Reliability diagrams of a run, risk against coverage, and what was chosen on validation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathfuse.charts.lines import risk_coverage
 from pathfuse.charts.points import Bin, reliability
 from pathfuse.charts.style import svg
 from pathfuse.report.page import Block, Chart, Column, Section, Table, missing
-from pathfuse.report.run.drawn import drawn_subsets, line, points
-from pathfuse.runs.files import Rows, RunFiles, number
+from pathfuse.report.run.chart_lines import drawn_subsets, line, points
+from pathfuse.runs.files import CALIBRATION, RELIABILITY, RISK_COVERAGE, Lines, number
+from pathfuse.runs.folder import RunFolder
 
 ABSTENTION = {
     "threshold": "Keeps from confidence",
@@ -28,9 +29,9 @@ TOP = "all"
 TOP_NAME = "the most likely"
 
 
-def calibration_section(run: RunFiles) -> Section:
+def calibration_section(run: RunFolder) -> Section:
     """Reliability diagrams before and after calibration, and the errors."""
-    rows = run.rows("reliability.csv")
+    rows = run.lines(RELIABILITY)
     blocks: list[Block] = [_errors(run)]
     if not rows:
         blocks.append(
@@ -50,9 +51,9 @@ def calibration_section(run: RunFiles) -> Section:
     return Section("calibration", "Calibration", blocks)
 
 
-def selection_section(run: RunFiles) -> Section:
+def selection_section(run: RunFolder) -> Section:
     """What the run would do if it left its least sure cases to a person."""
-    rows, calibration = run.rows("risk_coverage.csv"), run.json("calibration.json")
+    rows, calibration = run.lines(RISK_COVERAGE), run.json(CALIBRATION)
     blocks: list[Block] = []
     if calibration:
         blocks += _chosen(run, calibration)
@@ -76,10 +77,10 @@ def selection_section(run: RunFiles) -> Section:
     return Section("selection", "Risk and coverage", blocks)
 
 
-def _errors(run: RunFiles) -> Block:
+def _errors(run: RunFolder) -> Block:
     keys = {"ece": "ECE", "ece_adaptive": "Adaptive ECE", "brier": "Brier score", "log_loss": "Log loss"}
     records = []
-    for subset in run.tested:
+    for subset in run.test_cases:
         metrics = run.metrics.get(subset, {})
         for stage, prefix in (("before", "test/"), ("after", "test/calibrated/")):
             found = {key: metrics[prefix + key] for key in keys if prefix + key in metrics}
@@ -92,7 +93,7 @@ def _errors(run: RunFiles) -> Block:
     return Table("errors", "Calibration errors on the test part", columns, records)
 
 
-def _chosen(run: RunFiles, calibration: dict[str, Any]) -> list[Block]:
+def _chosen(run: RunFolder, calibration: dict[str, Any]) -> list[Block]:
     """What was chosen on validation, and what became of it on the test part."""
     fitted = {"pooled": calibration.get("pooled"), **_numbers(calibration.get("subsets"))}
     records = [
@@ -112,7 +113,7 @@ def _chosen(run: RunFiles, calibration: dict[str, Any]) -> list[Block]:
             **{key: metrics.get(f"test/{key}") for key in [*PROMISED, "set_coverage_low", "set_coverage_high"]},
         }
         for subset, metrics in run.metrics.items()
-        if subset in run.tested and "test/abstained" in metrics
+        if subset in run.test_cases and "test/abstained" in metrics
     ]
     reached = [Column("given", "Given")]
     reached += [
@@ -130,7 +131,7 @@ def _numbers(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _bins(rows: Rows) -> dict[str, list[Bin]]:
+def _bins(rows: Lines) -> dict[str, list[Bin]]:
     found: dict[str, list[Bin]] = {}
     for row in rows:
         one = Bin(float(row["confidence"]), float(row["accuracy"]), int(number(row["n"]) or 0))
@@ -138,6 +139,6 @@ def _bins(rows: Rows) -> dict[str, list[Bin]]:
     return found
 
 
-def _aurc(run: RunFiles, subset: str, score: str) -> float | None:
+def _aurc(run: RunFolder, subset: str, score: str) -> float | None:
     name = "calibrated/aurc" if score == "calibrated" else f"aurc_{score}"
     return run.metrics.get(subset, {}).get(f"test/{name}")

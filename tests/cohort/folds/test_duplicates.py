@@ -8,8 +8,8 @@ from pathfuse.cli.splits import split
 from pathfuse.cli.words import Words
 from pathfuse.cohort.folds.duplicates import across_sides, close_pairs, near_duplicates, perceptual_hash
 from pathfuse.cohort.folds.file import FoldRow
-from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.cohort.read import write_cases
+from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.demo import DemoOptions, write_cohort
 
 

@@ -10,9 +10,9 @@ from pathfuse.cli.chosen import for_new_cases
 from pathfuse.cohort.folds.draw import draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_sha256, parts_of, read_folds, write_folds
 from pathfuse.cohort.folds.parts import Parts
+from pathfuse.cohort.read import read_cases
 from pathfuse.cohort.split_rows import Folds
 from pathfuse.cohort.table import Case
-from pathfuse.cohort.read import read_cases
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.data.slide_patches import SlidePatches

@@ -12,6 +12,7 @@ from pathfuse.evaluate.calibrate.diagrams import (
     write_risk_coverage,
 )
 from pathfuse.evaluate.calibrate.temperature import expected_calibration_error
+from pathfuse.runs.folder import RunFolder
 
 CLASSES = ("0", "1+", "all")
 
@@ -31,7 +32,7 @@ def read(path):
 
 def test_the_bins_of_the_file_give_the_error_that_is_reported(tmp_path):
     subsets = {"he": measured(), "he+ihc": measured(40, 1, calibrated=False)}
-    write_reliability(tmp_path / "reliability.csv", subsets, CLASSES)
+    write_reliability(RunFolder(tmp_path), subsets, CLASSES)
     rows = read(tmp_path / "reliability.csv")
     assert tuple(rows[0]) == RELIABILITY_COLUMNS
     assert {(row["subset"], row["stage"]) for row in rows} == {("he", "before"), ("he", "after"), ("he+ihc", "before")}
@@ -50,7 +51,7 @@ def test_the_bins_of_the_file_give_the_error_that_is_reported(tmp_path):
 
 def test_the_curves_end_at_the_error_rate_with_all_cases_kept(tmp_path):
     own = measured()
-    write_risk_coverage(tmp_path / "risk_coverage.csv", {"he": own})
+    write_risk_coverage(RunFolder(tmp_path), {"he": own})
     rows = read(tmp_path / "risk_coverage.csv")
     assert tuple(rows[0]) == RISK_COVERAGE_COLUMNS
     error = float((own.prob.argmax(1) != own.target).mean())
@@ -63,11 +64,11 @@ def test_the_curves_end_at_the_error_rate_with_all_cases_kept(tmp_path):
 
 def test_what_was_not_learned_or_calibrated_has_no_curve(tmp_path):
     own = measured(calibrated=False)
-    write_risk_coverage(tmp_path / "risk_coverage.csv", {"he": Measured(own.prob, own.target)})
+    write_risk_coverage(RunFolder(tmp_path), {"he": Measured(own.prob, own.target)})
     assert {row["score"] for row in read(tmp_path / "risk_coverage.csv")} == {"softmax"}
 
 
 def test_without_a_labelled_case_there_are_headers_only(tmp_path):
-    write_reliability(tmp_path / "a.csv", {}, CLASSES)
-    write_risk_coverage(tmp_path / "b.csv", {})
-    assert read(tmp_path / "a.csv") == read(tmp_path / "b.csv") == []
+    write_reliability(RunFolder(tmp_path), {}, CLASSES)
+    write_risk_coverage(RunFolder(tmp_path), {})
+    assert read(tmp_path / "reliability.csv") == read(tmp_path / "risk_coverage.csv") == []

@@ -3,11 +3,12 @@ import pytest
 
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.diagrams import Measured
-from pathfuse.evaluate.calibrate.file import CALIBRATION, ENOUGH, Calibrators, usable
+from pathfuse.evaluate.calibrate.file import ENOUGH, Calibrators, usable
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
-from pathfuse.evaluate.compare.scored import Rows
 from pathfuse.evaluate.her2 import in_order
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
+from pathfuse.runs.rows import Rows
 
 SCORES = ("0", "1+", "2+", "3+")
 
@@ -46,7 +47,7 @@ def test_cases_of_the_test_part_are_refused():
 
 def test_the_file_is_read_back_for_the_checkpoint_and_classes_it_belongs_to(tmp_path):
     found = made({"he": cases(60)})
-    found.write(tmp_path / CALIBRATION)
+    found.write(RunFolder(tmp_path))
     best, last = (tmp_path / "checkpoints" / "predict" / name for name in ("best.ckpt", "last.ckpt"))
     assert Calibrators.of_checkpoint(best, SCORES) == found
     assert Calibrators.of_checkpoint(last, SCORES) is None

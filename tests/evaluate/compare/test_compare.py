@@ -13,7 +13,7 @@ from pathfuse.cli.compare import compare
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.compare.compare import compare_runs
 from pathfuse.evaluate.compare.files import as_csv, as_markdown, as_table
-from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from tests.evaluate.runs import edit, write_csv, write_folds, write_run, write_versions
 

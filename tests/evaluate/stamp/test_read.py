@@ -10,7 +10,7 @@ from pathfuse.cli import main
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.evaluate.compare.compare import compare_runs
 from pathfuse.evaluate.compare.files import as_csv
-from pathfuse.evaluate.compare.found import CompareOptions
+from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.evaluate.stamp.read import read_stamp_predictions
 from pathfuse.evaluate.stamp.write import export_stamp

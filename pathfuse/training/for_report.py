@@ -1,27 +1,52 @@
-"""What a report needs of the data, in the run folder: how the cohort came about, and pictures of some cases."""
+"""The report at the end of a run, and what it needs of the data: the cohort, the weights, pictures of some cases."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
+from rich.console import Console
 
 from pathfuse.core.subsets import as_trained
 from pathfuse.data.images.decode import Pixels
+from pathfuse.nn.weights import WeightsNote
+from pathfuse.registry import components
+from pathfuse.runs.files import COHORT, EXAMPLES, WEIGHTS
 from pathfuse.runs.folder import RunFolder
-from pathfuse.system.files import atomic_text, replacing, write_text
+from pathfuse.system.files import replacing
 from pathfuse.training.plan import Plan
+from pathfuse.training.speaking import print_note
 
-COHORT, EXAMPLES = "cohort.json", "examples"
 EACH = 4  # cases of a kind
 EDGE_PX = 256
 QUALITY = 85
 
 Row = Mapping[str, str]
+
+
+def report_run(plan: Plan, run: RunFolder, console: Console) -> None:
+    """Writes what a report needs of the data, then the report; never fails the run, whose numbers are on disk already.
+
+    Args:
+        plan: what was trained.
+        run: its folder, with the predictions of the test.
+        console: gets a note with the reason where something cannot be written.
+    """
+    # Drawing is slow to import, and most of what a run does needs none of it.
+    from pathfuse.report.write import write_run_report
+
+    try:
+        write_cohort(plan, run)
+        write_weights(run)
+        write_examples(plan, run)
+        page = write_run_report(run)[0]
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without its report
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        print_note(f"there is no report ({reason}). Try again with: pathfuse report {run.path}", console)
+        return
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def write_cohort(plan: Plan, run: RunFolder) -> None:
@@ -33,7 +58,17 @@ def write_cohort(plan: Plan, run: RunFolder) -> None:
         "flow": [asdict(step) for step in data.flow()],
         "notes": list(dict.fromkeys([*plan.recipe.notes, *data.notes()])),
     }
-    write_text(run.path / COHORT, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    run.write_json(COHORT, content)
+
+
+def write_weights(run: RunFolder) -> None:
+    """Writes what the components of a recipe say about the weights they begin with."""
+    found = [
+        {"stage": stage, "component": name, **note._asdict()}
+        for stage, own in (run.config.get("stages") or {}).items()
+        for name, note in _weights_notes(own.get("model"))
+    ]
+    run.write_json(WEIGHTS, {"weights": found})
 
 
 def write_examples(plan: Plan, run: RunFolder) -> None:
@@ -44,27 +79,24 @@ def write_examples(plan: Plan, run: RunFolder) -> None:
         run: a run with predictions.
     """
     data = plan.data_of(plan.last)
-    with (run.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     found = [
         (kind, row, pictures)
-        for kind, row in chosen_cases(rows, run.versions()["given"])
+        for kind, row in example_cases(run.predictions.lines, run.given)
         if (pictures := data.picture(row["case_id"]))
     ]
     stains = list(dict.fromkeys(stain for _, _, pictures in found for stain in pictures))
     shown = ["case_id", "patient_id", "subset", "target", "predicted", "confidence"]
-    with atomic_text(run.path / f"{EXAMPLES}.csv") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["kind", *shown, *(f"file_{stain}" for stain in stains)])
-        for number, (kind, row, pictures) in enumerate(found):
-            names = {stain: f"{number:02d}_{position}.jpg" for position, stain in enumerate(stains)}
-            for stain, pixels in pictures.items():
-                _save(pixels, run.path / EXAMPLES / names[stain])
-            files = [names[stain] if stain in pictures else "" for stain in stains]
-            table.writerow([kind, *(_confidence(row) if key == "confidence" else row[key] for key in shown), *files])
+    lines = []
+    for number, (kind, row, pictures) in enumerate(found):
+        names = {stain: f"{number:02d}_{position}.jpg" for position, stain in enumerate(stains)}
+        for stain, pixels in pictures.items():
+            _save(pixels, run.path / EXAMPLES / names[stain])
+        files = [names[stain] if stain in pictures else "" for stain in stains]
+        lines.append([kind, *(_confidence(row) if key == "confidence" else row[key] for key in shown), *files])
+    run.write_lines(f"{EXAMPLES}.csv", ["kind", *shown, *(f"file_{stain}" for stain in stains)], lines)
 
 
-def chosen_cases(rows: list[dict[str, str]], given: Sequence[str] | None = None) -> Iterator[tuple[str, Row]]:
+def example_cases(rows: list[dict[str, str]], given: Sequence[str] | None = None) -> Iterator[tuple[str, Row]]:
     """The cases to show and why, of different patients where there are enough.
 
     Args:
@@ -109,3 +141,19 @@ def _save(pixels: Pixels, path: Path) -> None:
     image.thumbnail((EDGE_PX, EDGE_PX))
     with replacing(path) as temporary:
         image.convert("RGB").save(temporary, format="JPEG", quality=QUALITY)
+
+
+def _weights_notes(value: object) -> Iterator[tuple[str, WeightsNote]]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _weights_notes(one)
+    if not isinstance(value, dict):
+        return
+    component = next((c for c in components() if c.class_path == value.get("class_path")), None)
+    if component is not None:
+        describe = getattr(component.load(), "weights_note", None)
+        note = describe(value.get("init_args") or {}) if describe is not None else None
+        if note is not None:
+            yield component.name, note
+    for one in value.values():
+        yield from _weights_notes(one)

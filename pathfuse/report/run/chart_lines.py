@@ -1,4 +1,4 @@
-"""What the charts of a run have in common: which subsets are drawn, and how many points."""
+"""Lines of the charts of a run: of the subsets that are drawn, with no more points than can be seen."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pathfuse.charts.lines import Line
-from pathfuse.runs.files import RunFiles
+from pathfuse.runs.folder import RunFolder
 
 MOST_POINTS = 200  # of a line; more cannot be seen and make the page heavy
 MOST_SUBSETS = 3  # that are drawn; the tables have all
 
 
-def drawn_subsets(run: RunFiles) -> list[str]:
+def drawn_subsets(run: RunFolder) -> list[str]:
     """The subsets that get charts: the fullest first, then those with least stains."""
-    others = sorted((name for name in run.tested if name != run.fullest), key=lambda name: name.count("+"))
+    others = sorted((name for name in run.test_cases if name != run.fullest), key=lambda name: name.count("+"))
     return [run.fullest, *others][:MOST_SUBSETS]
 
 

@@ -1,9 +1,11 @@
-"""Lightning without its tips and hints."""
+"""What is said while a recipe is trained: notes, by one process of several, and Lightning without its hints."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+
+from rich.console import Console
 
 # What Lightning says to people who write their own loops; a recipe decides these things on purpose.
 QUIET = (
@@ -25,3 +27,16 @@ def prepare_lightning() -> None:
 
     for logger in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(logger).setLevel(logging.ERROR)
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes and speaks: always where there is one, else in the first of all."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    # Lightning keeps the number there, from the environment before a trainer exists and from its strategy afterwards.
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def print_note(text: str, console: Console) -> None:
+    """A line to read before trusting a number, never broken in two."""
+    console.print(f"note: {text}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a comparison of runs found, as plain records that tables, files and reports read."""
+"""The findings of a comparison, as plain records that tables, files and reports read."""
 
 from __future__ import annotations
 

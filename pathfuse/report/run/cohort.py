@@ -1,4 +1,4 @@
-"""Which cases a run used, how they were divided, and what some of them look like."""
+"""Cohort, parts and examples of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 from pathlib import Path
 
 from pathfuse.report.page import Block, Column, Example, Gallery, Picture, Raw, Record, Section, Table, Text, missing
-from pathfuse.runs.files import Rows, RunFiles, number
+from pathfuse.runs.files import COHORT, EXAMPLES, Lines, number
+from pathfuse.runs.folder import RunFolder
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 KINDS = {
@@ -19,9 +20,9 @@ JPEG = b"\xff\xd8\xff"
 LARGEST = 300_000  # bytes of a picture that goes into the page
 
 
-def cohort_section(run: RunFiles) -> Section:
+def cohort_section(run: RunFolder) -> Section:
     """From the table to the parts: who was used, who was left out and why."""
-    steps = run.json("cohort.json").get("flow") or []
+    steps = run.json(COHORT).get("flow") or []
     if not steps:
         return Section("cohort", "Cohort", [missing("The folder has no cohort.json, which `pathfuse fit` writes.")])
     records: list[Record] = [
@@ -30,14 +31,14 @@ def cohort_section(run: RunFiles) -> Section:
         if isinstance(step, dict)
     ]
     columns = [Column("step", "Step"), Column("cases", "Cases", "count"), Column("patients", "Patients", "count")]
-    origin = run.json("cohort.json").get("origin")
+    origin = run.json(COHORT).get("origin")
     read = [Text([f"Read from {origin}."])] if origin else []
     return Section("cohort", "Cohort", [*read, Table("flow", "Who was used, and who was left out", columns, records)])
 
 
-def splits_section(run: RunFiles) -> Section:
+def splits_section(run: RunFolder) -> Section:
     """Cases and patients of every part, by class."""
-    rows = run.rows("splits.csv")
+    rows = run.splits
     if not rows:
         return Section("splits", "Parts", [missing("The folder has no splits.csv.")])
     labels = [*run.predictions.classes, *([""] if any(not row["label"] for row in rows) else [])]
@@ -54,13 +55,13 @@ def splits_section(run: RunFiles) -> Section:
     return Section("splits", "Parts", blocks)
 
 
-def examples_section(run: RunFiles) -> Section:
+def examples_section(run: RunFolder) -> Section:
     """Test cases with all their stains side by side: right, wrong, and those that are left to a person."""
-    rows = run.rows("examples.csv")
+    rows = run.lines(f"{EXAMPLES}.csv")
     blocks: list[Block] = []
     for kind, title in KINDS.items():
         own = [row for row in rows if row.get("kind") == kind]
-        examples = [example for row in own if (example := _example(run.path / "examples", row, rows)).pictures]
+        examples = [example for row in own if (example := _example(run.path / EXAMPLES, row, rows)).pictures]
         if examples:
             blocks.append(Gallery(kind, title, examples))
     if not blocks:
@@ -68,7 +69,7 @@ def examples_section(run: RunFiles) -> Section:
     return Section("examples", "Examples", blocks)
 
 
-def _example(folder: Path, row: dict[str, str], rows: Rows) -> Example:
+def _example(folder: Path, row: dict[str, str], rows: Lines) -> Example:
     stains = [name.removeprefix("file_") for name in rows[0] if name.startswith("file_")]
     pictures = []
     for stain in stains:

@@ -1,0 +1,108 @@
+"""What a run was made with: versions of the software, and hashes of recipe, cases and parts."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+import yaml
+
+from pathfuse.data.contract import CaseData
+from pathfuse.recipes.compose import Config, split_stages
+from pathfuse.registry import components
+from pathfuse.runs.files import VERSIONS
+from pathfuse.runs.folder import RunFolder
+
+
+def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
+    """Writes what a run is made with: versions, and hashes of recipe, cases, split and folds."""
+    text = yaml.safe_dump(config)
+    used = {part.distribution for part in components() if part.class_path in text}
+    content = {
+        **_software(),
+        "plugins": {name: version(name) for name in sorted(used) if name != "this session"},
+        "recipe_sha256": recipe_hash(config),
+        "cases_sha256": data.fingerprint(),
+        "given": given_stains(config),
+        **split_identity(data),
+    }
+    run.write_json(VERSIONS, content)
+
+
+def seal_results(out: RunFolder, checkpoint: Path, data: CaseData) -> None:
+    """Writes beside predictions what they were made with, and their hash.
+
+    Args:
+        out: holds the predictions; what a run says of itself stays.
+        checkpoint: what predicted; in a run folder it says by which recipe.
+        data: the cases that were predicted.
+    """
+    if not out.has(VERSIONS):
+        content = {
+            **_software(),
+            **_made_by(checkpoint),
+            "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
+            "cases_sha256": data.fingerprint(),
+        }
+        out.write_json(VERSIONS, content)
+    out.seal()
+
+
+def _made_by(checkpoint: Path) -> dict[str, object]:
+    """The run behind a checkpoint; nothing where it lies in none."""
+    run = RunFolder.of_checkpoint(checkpoint)
+    if run is None or not run.has(VERSIONS):
+        return {}
+    return {"run": run.path.name, "recipe_sha256": run.versions.get("recipe_sha256"), "given": run.given}
+
+
+def _software() -> dict[str, str]:
+    return {
+        "pathfuse": version("pathfuse"),
+        "torch": torch.__version__,
+        "lightning": version("lightning"),
+        "python": platform.python_version(),
+    }
+
+
+def given_stains(config: Config) -> list[str] | None:
+    """The stains that the last stage's model is given; None where it is given all that cases have."""
+    stage = list(split_stages(config, "the recipe").values())[-1]
+    given = (stage.get("model") or {}).get("given")
+    return None if given is None else [str(stain) for stain in given]
+
+
+def split_identity(data: CaseData) -> dict[str, str | int]:
+    """By what the cases were split: a hash of the parts and, where they are a fold of a file, which one of which."""
+    parts = hashlib.sha256(repr(sorted(data.split_table())).encode()).hexdigest()
+    folds = data.cohort.chosen_fold
+    if folds is None:
+        return {"split_sha256": parts}
+    return {"split_sha256": parts, "splits_sha256": folds.sha256, "repeat": folds.repeat, "fold": folds.fold}
+
+
+def recipe_hash(config: Config) -> str:
+    """SHA-256 of a resolved recipe, independent of the order of keys and of comments."""
+    return hashlib.sha256(yaml.safe_dump(config, sort_keys=True).encode()).hexdigest()
+
+
+def warning_of_seen(checkpoint: Path, data: CaseData) -> str:
+    """A line about test patients on which the model was trained or selected; empty if there are none.
+
+    Args:
+        checkpoint: `checkpoints/<stage>/<name>` in a run folder; of any other file nothing is known.
+        data: the cases to test or predict.
+    """
+    run = RunFolder.of_checkpoint(checkpoint)
+    before = {row["patient_id"] for row in run.splits if row["split"] in ("train", "val")} if run else set()
+    tested = {row.patient_id for row in data.split_table() if row.split == "test"}
+    both = sorted(tested & before)
+    if not both:
+        return ""
+    return (
+        f"WARNING: {len(both)} of {len(tested)} test patients have the id of one that the model was trained or "
+        f"selected on, first {both[0]}. Leave them out, unless they are other people: it has seen their answers."
+    )
