@@ -18,6 +18,7 @@ _CAMEL = re.compile(r"[A-Z][a-z]+[A-Z]\w*|[A-Z]{2,}[a-z]+\w*")
 # Words in this form that are no component: contracts, types and errors are looked up in their modules instead.
 _MODULES = (
     "pathfuse.core",
+    "pathfuse.nn",
     "pathfuse.errors",
     "pathfuse.data.contract",
     "pathfuse.demo",
