@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes.compose import Config, parse_yaml, split_stages
 from pathfuse.runs.files import (
     CHECKPOINTS,
@@ -105,9 +105,12 @@ class RunFolder(TextFiles):
         """The resolved recipe; empty where there is none.
 
         Raises:
-            RecipeError: if it cannot be read.
+            RunError: if it cannot be read.
         """
-        return self._once(CONFIG, lambda: parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {})
+        try:
+            return self._once(CONFIG, lambda: parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {})
+        except RecipeError as error:
+            raise RunError(str(error)) from error
 
     @property
     def versions(self) -> dict[str, Any]:

@@ -44,11 +44,11 @@ def test_sizes_survive_the_disk(modalities: list[ModalitySpec], classes: list[tu
 
 def test_a_column_says_how_many_entries_it_takes() -> None:
     columns = (Column("age", "number", 61.5, 11.0), Column("grade", "category", categories=("1", "2", "3")))
-    assert [column.width for column in columns] == [1, 3]
+    assert [column.width for column in columns] == [2, 3]
 
 
 def test_what_has_no_columns_is_written_without_the_word() -> None:
-    table = ModalitySpec("clinical", "vector", 1, columns=(Column("age", "number", 61.5, 11.0),))
+    table = ModalitySpec("clinical", "vector", 2, columns=(Column("age", "number", 61.5, 11.0),))
     spec = DataSpec((ModalitySpec("he", "features", 8), table), ("0",), (1,))
     he, clinical = json.loads(spec.to_json())["modalities"]
     assert list(he) == ["name", "kind", "width", "size_px", "mpp"]

@@ -75,9 +75,8 @@ class PlainExplainer(Explainer):
     """The brightness of the first channel."""
 
     def explain(self, model, batch, target=None):
-        return {
-            name: torch.where(batch.present[name].view(-1, 1, 1), batch.image(name)[:, 0], 0.0) for name in model.reads
-        }
+        images = [name for name in model.reads if batch.x[name].dim() == 4]
+        return {name: torch.where(batch.present[name].view(-1, 1, 1), batch.image(name)[:, 0], 0.0) for name in images}
 
 
 SOUND = (
