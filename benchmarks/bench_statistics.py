@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.resampling import bootstrap, percentile_interval, permutation_p, statistic
-from pathfuse.evaluate.metrics.weighted import metric_named
+from pathfuse.evaluate.metrics.standard import metric_named
 from pathfuse.runs.rows import Rows
 
 AUC, OTHER_AUC = 0.8, 0.85

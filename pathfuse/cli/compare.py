@@ -15,7 +15,7 @@ ABOUT = "paired statistics of runs that were tested on the same patients"
 HELP = """
 RUN                  a run folder, a folder of the runs of all folds, or STAMP's: patient-preds.csv, split-*/
 --baseline NAME      the run that all others are compared with (every pair)
---metric NAME        a metric, also several separated by commas, or all (balanced_accuracy,auroc)
+--metric NAME        a metric or several separated by commas, all, or a plug-in's class (balanced_accuracy,auroc)
 --given STAINS       what STAMP's features were made of, such as he; its files do not say
 --draws N            cohorts of patients for the intervals (10000)
 --permutations N     exchanges of the permutation test (10000)

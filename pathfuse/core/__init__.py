@@ -8,6 +8,7 @@ from pathfuse.core.bags import Bags, SlideInfo
 from pathfuse.core.batch import Batch
 from pathfuse.core.components import Backbone, CamLayer, Encoder, Fusion, Head, ImageInput
 from pathfuse.core.explainer import Explainer
+from pathfuse.core.metric import Metric
 from pathfuse.core.model import Model
 from pathfuse.core.objective import Objective, Outcome, SupervisedObjective, weighted_total
 from pathfuse.core.spec import Column, DataSpec, ModalitySpec
@@ -28,6 +29,7 @@ __all__ = [
     "Fusion",
     "Head",
     "ImageInput",
+    "Metric",
     "ModalitySpec",
     "Model",
     "Objective",

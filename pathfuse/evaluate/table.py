@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 from rich.box import SIMPLE_HEAD
@@ -36,14 +36,16 @@ TRUST = {
 STRATA = {"0.9 and above": "high", "0.75 to 0.9": "medium", "below 0.75": "low"}
 
 
-def summary(metrics: Metrics, part: str = "test") -> Group:
+def summary(metrics: Metrics, part: str = "test", *, further: Sequence[str] = ()) -> Group:
     """All tables, one under the other.
 
     Args:
         metrics: the content of `metrics.json`.
         part: `test` or `val`, the prefix of the metric names.
+        further: metrics that the recipe adds.
     """
-    return Group(metrics_table(metrics, part), strata_table(metrics, part), trust_table(metrics, part))
+    added = [further_table(metrics, further, part)] if further else []
+    return Group(metrics_table(metrics, part), *added, strata_table(metrics, part), trust_table(metrics, part))
 
 
 def metrics_table(metrics: Metrics, part: str = "test") -> Table:
@@ -63,6 +65,23 @@ def metrics_table(metrics: Metrics, part: str = "test") -> Table:
             _balanced_accuracy(values, part),
             *(_share(values.get(f"{part}/{name}")) for name in COLUMNS.values()),
         )
+    return table
+
+
+def further_table(metrics: Metrics, names: Sequence[str], part: str = "test") -> Table:
+    """The metrics that a recipe adds to ours, per subset; the first table is as wide as a terminal without them.
+
+    Args:
+        metrics: the content of `metrics.json`.
+        names: of these metrics.
+        part: `test` or `val`, the prefix of the metric names.
+    """
+    table = _table(title := f"{part} metrics that the recipe adds", "Given")
+    table.min_width = len(title)
+    for name in names:
+        table.add_column(name, justify="right")
+    for subset, values in metrics.items():
+        table.add_row(subset, *(_share(values.get(f"{part}/{name}")) for name in names))
     return table
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from pathfuse.errors import PluginError
 
@@ -134,8 +134,9 @@ OBJECTIVES: Registry[object] = Registry("objective")
 EXPLAINERS: Registry[object] = Registry("explainer")
 DATA: Registry[object] = Registry("data")
 STORES: Registry[object] = Registry("store")
+METRICS: Registry[Any] = Registry("metric")
 
-REGISTRIES = (BACKBONES, INPUTS, ENCODERS, FUSIONS, HEADS, OBJECTIVES, EXPLAINERS, DATA, STORES)
+REGISTRIES = (BACKBONES, INPUTS, ENCODERS, FUSIONS, HEADS, OBJECTIVES, EXPLAINERS, DATA, STORES, METRICS)
 
 
 def components() -> Iterator[Component]:

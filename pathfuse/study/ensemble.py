@@ -13,8 +13,8 @@ import torch
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.diagrams import Measured
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, trust_metrics
-from pathfuse.evaluate.metrics.bootstrap import balanced_accuracy_interval
-from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.evaluate.metrics.resampling import balanced_accuracy_interval
+from pathfuse.evaluate.metrics.standard import classification_metrics
 from pathfuse.runs.files import CONFIG, METRICS, PREDICTIONS, VERSIONS, folders_with
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.ledger import RUNS

@@ -9,7 +9,7 @@ from typing import get_args, get_origin, get_type_hints
 
 from torch import nn
 
-from pathfuse.core import Backbone, DataSpec, Encoder, Explainer, Fusion, Head, ImageInput, Model, Objective
+from pathfuse.core import Backbone, DataSpec, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Model, Objective
 from pathfuse.errors import PluginError
 from pathfuse.testing.reference import (
     ReferenceBackbone,
@@ -28,8 +28,9 @@ SLOTS: dict[str, type] = {
     "head": Head,
     "objective": Objective,
     "explainer": Explainer,
+    "metric": Metric,
 }
-SIZES = {"backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2, "objective": 0, "explainer": 0}
+SIZES = {"backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2, "objective": 0, "explainer": 0, "metric": 0}
 """Leading positional arguments of a constructor; everything after them is an option."""
 
 _TINY: dict[type, Callable[..., object]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pathfuse.errors import PathfuseError, PluginError
-from pathfuse.testing.checks import absence, cases, declaration, learning, outputs, state
+from pathfuse.testing.checks import absence, cases, declaration, learning, metrics, outputs, state
 from pathfuse.testing.example import Example, as_example
 from pathfuse.testing.trial import Setting, Trial, settings_of
 
@@ -55,6 +55,15 @@ BY_SLOT: dict[str, tuple[Check, ...]] = {
         *_OF_CASES,
         cases.cases_are_independent,
         state.the_model_is_left_alone,
+    ),
+    "metric": (
+        metrics.the_name_in_files_is_plain,
+        metrics.the_truth_scores_best,
+        metrics.some_errors_cost,
+        metrics.order_of_cases_does_not_matter,
+        metrics.unlabelled_cases_are_left_out,
+        metrics.inputs_are_left_alone,
+        metrics.values_are_finite_or_said_to_be_undefined,
     ),
 }
 

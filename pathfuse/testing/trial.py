@@ -166,6 +166,8 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
     number = count or getattr(example.component, "exactly", None) or 2
     if slot == "backbone":
         return [Setting(f"{width} channels", stains(1, size_px=edge, width=width)) for width in (3, 6)]
+    if slot == "metric":
+        return [Setting("predictions", stains(1))]
     if slot in ("objective", "explainer"):
         images = stains(number, size_px=edge)
         return [Setting("images", images), Setting("images and a vector", with_vector(images))]

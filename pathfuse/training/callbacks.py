@@ -24,18 +24,18 @@ SPLIT = "pathfuse_split"
 """Key of a checkpoint."""
 
 
-def checkpoints(folder: Path, monitor: str | None) -> list[Callback]:
+def checkpoints(folder: Path, monitor: str | None, *, higher: bool = False) -> list[Callback]:
     """The last finished epoch, to resume from, and the best one on the validation part, to test.
 
     Args:
         folder: where they go.
-        monitor: the validation metric that selects; a loss is minimised, anything else maximised. None selects the
-            last epoch.
+        monitor: the validation metric that selects; None selects the last epoch.
+        higher: whether more of it is better.
     """
-    last = _every_epoch(folder, LAST, None)
+    last = _every_epoch(folder, LAST, None, higher)
     if monitor is None:
         return [last]
-    best = _every_epoch(folder, BEST, monitor)
+    best = _every_epoch(folder, BEST, monitor, higher)
     # In this order, so that the last epoch's file knows whether that epoch was the best one.
     return [best, last]
 
@@ -76,12 +76,12 @@ class WholeFiles(TorchCheckpointIO):
                 temporary.unlink()
 
 
-def _every_epoch(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
+def _every_epoch(folder: Path, name: str, monitor: str | None, higher: bool) -> ModelCheckpoint:
     return EpochCheckpoint(
         dirpath=folder,
         filename=Path(name).stem,
         monitor=monitor,
-        mode="min" if monitor is None or monitor.endswith("loss") else "max",
+        mode="max" if higher else "min",
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )

@@ -15,8 +15,7 @@ from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, write_risk_coverage
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
-from pathfuse.evaluate.metrics.bootstrap import balanced_accuracy_interval
-from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.evaluate.metrics.resampling import balanced_accuracy_interval
 from pathfuse.evaluate.table import summary
 from pathfuse.recipes import compose
 from pathfuse.runs.files import METRICS, PREDICTIONS
@@ -95,7 +94,7 @@ def test_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console, *
     _write_predictions(out, task, data, calibration)
     seal_results(out, checkpoint, data)
     if metrics:
-        console.print(summary(metrics))
+        console.print(summary(metrics, further=task.measures.keys))
     else:
         console.print("no labelled case in the test part: there is nothing to measure", highlight=False)
 
@@ -122,7 +121,7 @@ def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metric
     for subset, collected in task.collected.items():
         rows = collected.labelled()
         if len(rows):
-            metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, classes)
+            metrics = task.measures.in_test(rows)
             interval = balanced_accuracy_interval(rows.probabilities, rows.target, rows.patient_ids)
             metrics |= {"balanced_accuracy_low": interval.low, "balanced_accuracy_high": interval.high}
             calibrator = None if calibration is None else calibration.of(subset)
@@ -130,6 +129,7 @@ def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metric
             metrics |= trust_metrics(measured) | equivocal_metrics(measured, classes)
             if calibrator is not None:
                 metrics |= promise_metrics(measured, calibrator, rows.patient_ids, classes)
+            metrics |= task.measures.beside_ours(rows)
             result[subset] = {f"test/{name}": value for name, value in metrics.items()} | _counts(rows)
     return result
 

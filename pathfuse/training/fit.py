@@ -142,9 +142,10 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     monitor = (task.selected_by if last else "val/loss") if can_select else None
     if monitor is None:
         print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
+    kept = checkpoints(run.checkpoints(name), monitor, higher=last and task.measures.higher)
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*checkpoints(run.checkpoints(name), monitor), Curves(run, name), lines, NamesSplit(data)],
+        [*kept, Curves(run, name), lines, NamesSplit(data)],
         str(run.path),
         validates=bool(held_out),
     )

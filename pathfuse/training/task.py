@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -22,6 +23,7 @@ from pathfuse.core import (
     FusedSpec,
     Fusion,
     Head,
+    Metric,
     Model,
     Objective,
     Prediction,
@@ -31,12 +33,10 @@ from pathfuse.core import (
 )
 from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.metrics.metrics import classification_metrics
 from pathfuse.training.in_bags import predict_in_bags
+from pathfuse.training.measures import Measures
 from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
-
-SELECTS = "balanced_accuracy"
 
 
 class Task(LightningModule):
@@ -57,6 +57,9 @@ class Task(LightningModule):
         warmup_epochs: epochs in which the learning rate rises from zero, step by step; the schedule goes on under it.
         select_on: stains, such as `he` or `he+ihc`, from which the validation cases that have them are predicted to
             select the epoch; null selects on every case as it is.
+        metrics: further metrics, by class name, beside those that every run reports; they are logged in validation and
+            stand in `metrics.json`.
+        select_by: the number of the validation part whose best epoch is kept, by its name in `metrics.json`, or `loss`.
         eval_bag_size: in validation metrics, test and prediction, the patches of a case are dealt out among bags of at
             most so many, and the mean of their class distributions is the case's; null makes one bag of them. The loss
             of the validation part and maps are always of one bag.
@@ -67,6 +70,7 @@ class Task(LightningModule):
     """
 
     model: Model
+    measures: Measures
 
     def __init__(
         self,
@@ -80,6 +84,8 @@ class Task(LightningModule):
         layer_decay: float | None = None,
         warmup_epochs: int = 0,
         select_on: str | None = None,
+        metrics: list[Metric] | None = None,
+        select_by: str = "balanced_accuracy",
         eval_bag_size: int | None = None,
         target_risk: float = 0.1,
         set_coverage: float = 0.9,
@@ -104,6 +110,8 @@ class Task(LightningModule):
         self.layer_decay = layer_decay
         self.warmup_epochs = warmup_epochs
         self.select_on = select_on
+        self.metrics = metrics or []
+        self.select_by = select_by
         self.eval_bag_size = eval_bag_size
         self.target_risk = target_risk
         self.set_coverage = set_coverage
@@ -117,14 +125,15 @@ class Task(LightningModule):
         """Makes the model for these sizes; weights are drawn from `seed`.
 
         Raises:
-            RecipeError: if `given` or `modality_dropout` names a stain that the data or the model does not have, or
-                `eval_bag_size` is set and there are no bags.
+            RecipeError: if `given` or `modality_dropout` names a stain that the data or the model does not have,
+                `eval_bag_size` is set and there are no bags, or no metric gives the number to select by.
         """
         reseed(seed)
         make_encoder, make_fusion, make_head = self.slots
         encoder = make_encoder(spec)
         fusion = make_fusion(encoder.out, spec)
         self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
+        self.measures = Measures.of(self.metrics, self.select_by, self.select_on, spec.classes)
         self.seed = seed
         if self.eval_bag_size and not any(modality.in_bags for modality in spec.modalities):
             raise RecipeError("model.eval_bag_size cuts bags, and these cases have none. Set it to null.")
@@ -141,7 +150,7 @@ class Task(LightningModule):
     @property
     def selected_by(self) -> str:
         """The validation metric whose best epoch is kept; a part without labels has none."""
-        return f"val/{self.select_on}/{SELECTS}" if self.select_on else f"val/{SELECTS}"
+        return self.measures.selected_by
 
     @property
     def spec(self) -> DataSpec:
@@ -208,12 +217,15 @@ class Task(LightningModule):
         """Logs the metrics of all validation cases together, never the mean over batches.
 
         Raises:
-            RecipeError: if no case has the stains to select on.
+            RecipeError: if no case has the stains to select on, or the metric to select by is not defined.
         """
         found = gathered(self.collected)
         self.collected = {}
         for key, rows in found.items():
-            metrics = classification_metrics(rows.probabilities, rows.target, rows.confidence, self.spec.classes)
+            metrics = self.measures.in_validation(rows)
+            # Later it would cost the epochs that are trained, and Lightning passes over an epoch of NaN by itself.
+            if key == self.selected_by.removesuffix(f"/{self.select_by}") and self._begins():
+                self.measures.refuse_undefined(metrics)
             self.log_dict({f"{key}/{name}": value for name, value in metrics.items()}, sync_dist=True)
         if self.select_on and "val" in found and not _labelled(found.get(f"val/{self.select_on}")):
             raise RecipeError(
@@ -248,6 +260,9 @@ class Task(LightningModule):
             if name:
                 self._collect(name, shown.select(rows), _rows_of(prediction, rows))
         return prediction
+
+    def _begins(self) -> bool:
+        return self.current_epoch == 0 and self.trainer.state.fn == TrainerFn.FITTING
 
     def _as_given(self, batch: Batch) -> Batch:
         return batch if self.given is None else batch.keep(*self.given)

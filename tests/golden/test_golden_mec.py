@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
-from torch.testing import assert_close
 
-from pathfuse.evaluate.metrics.mec import mean_effective_confidence, strata_accuracy, strata_sizes, stratum
+from pathfuse.evaluate.metrics.confidence import mean_effective_confidence
+from pathfuse.evaluate.metrics.strata import BORDERS, layers
+from pathfuse.runs.rows import Rows
 from tests.golden.vectors import DTYPES, assert_near, golden
 
 READINGS = {
@@ -27,8 +29,9 @@ def test_mean_effective_confidence(name, dtype):
 
 def test_strata_of_confidence():
     vectors = golden("mec")
-    correct, confidence = torch.tensor(vectors["correct"]), torch.tensor(vectors["conf"])
-    borders = tuple(float(border) for border in vectors["thresholds"])
-    assert_close(stratum(confidence, borders), torch.tensor(vectors["stratum"]))
-    assert_close(strata_sizes(confidence, borders), torch.tensor(vectors["stratum_n"]))
-    assert_near(strata_accuracy(correct, confidence, borders), vectors["stratum_accuracy"], torch.float64)
+    correct, confidence = np.asarray(vectors["correct"], dtype=bool), np.asarray(vectors["conf"])
+    assert tuple(vectors["thresholds"]) == BORDERS
+    predicted = np.zeros(len(correct), dtype=np.int64)
+    found = list(layers(Rows(np.eye(2)[predicted], predicted, (~correct).astype(np.int64), confidence)))
+    assert [layer.n for layer in found] == list(vectors["stratum_n"])
+    assert_near(np.array([layer.accuracy for layer in found]), vectors["stratum_accuracy"], torch.float64)

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from pathfuse.evaluate.her2 import regroup, regroup_target
-from pathfuse.evaluate.metrics.counts import confusion_matrix
-from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.evaluate.metrics.counted import confusion_matrix
 from pathfuse.evaluate.metrics.ranking import auroc
+from pathfuse.evaluate.metrics.standard import classification_metrics
 from tests.golden.vectors import assert_near, golden
 
 SCALARS = {

@@ -14,7 +14,7 @@ from PIL import Image
 from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, write_risk_coverage
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.evaluate.calibrate.metrics import promise_metrics, trust_metrics
-from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.evaluate.metrics.standard import classification_metrics
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
 from tests.evaluate.runs import CLASSES, write_run

@@ -18,7 +18,7 @@ from scipy.stats import beta  # type: ignore[import-untyped]
 
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.temperature import only_validation
-from pathfuse.evaluate.metrics.bootstrap import Interval
+from pathfuse.evaluate.metrics.resampling import Interval
 from pathfuse.runs.rows import Index, Values
 
 Sets = NDArray[np.bool_]

@@ -32,7 +32,7 @@ import numpy as np
 
 from pathfuse.evaluate.calibrate.abstention import confidences, risk_coverage
 from pathfuse.evaluate.calibrate.calibrator import Calibrated
-from pathfuse.evaluate.calibrate.temperature import reliability_by_class
+from pathfuse.evaluate.metrics.calibration import reliability_by_class
 from pathfuse.runs.files import RELIABILITY, RISK_COVERAGE
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.rows import Index, Values

@@ -11,8 +11,8 @@ from pathfuse.evaluate.calibrate.abstention import Mask, abstention_metrics, ris
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.conformal import measured_coverage
 from pathfuse.evaluate.calibrate.diagrams import Measured
-from pathfuse.evaluate.calibrate.temperature import calibration_metrics
 from pathfuse.evaluate.her2 import EQUIVOCAL, equivocal_report, in_order
+from pathfuse.evaluate.metrics.standard import calibration_metrics
 from pathfuse.runs.rows import Values
 
 

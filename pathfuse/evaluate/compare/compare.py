@@ -18,10 +18,11 @@ from pathfuse.evaluate.compare.run import ComparedRun
 from pathfuse.evaluate.compare.scored import Scored
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.multiplicity import holm
+from pathfuse.evaluate.metrics.resampled import Resampled
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
+from pathfuse.evaluate.metrics.standard import metric_named, metric_names
 from pathfuse.evaluate.metrics.strata import layers
 from pathfuse.evaluate.metrics.tests_over_folds import signed_rank
-from pathfuse.evaluate.metrics.weighted import Metric, metric_named, metric_names
 from pathfuse.runs.rows import Values
 
 DEFAULT_METRICS = ("balanced_accuracy", "auroc")
@@ -71,7 +72,7 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     )
 
 
-def _drawn(block: Block, metrics: Sequence[Metric], options: CompareOptions) -> dict[tuple[str, str], Values]:
+def _drawn(block: Block, metrics: Sequence[Resampled], options: CompareOptions) -> dict[tuple[str, str], Values]:
     scorers = {
         (run, metric.name): statistic(metric, scored.passes)
         for run, scored in block.scored.items()
@@ -82,7 +83,7 @@ def _drawn(block: Block, metrics: Sequence[Metric], options: CompareOptions) -> 
 
 def _values(
     block: Block,
-    metrics: Sequence[Metric],
+    metrics: Sequence[Resampled],
     drawn: Mapping[tuple[str, str], Values],
     options: CompareOptions,
     notes: list[str],
@@ -105,7 +106,7 @@ def _values(
 
 
 def _differences(
-    block: Block, metrics: Sequence[Metric], drawn: Mapping[tuple[str, str], Values], options: CompareOptions
+    block: Block, metrics: Sequence[Resampled], drawn: Mapping[tuple[str, str], Values], options: CompareOptions
 ) -> Iterator[Difference]:
     pairs = [
         (baseline, run)
@@ -120,7 +121,7 @@ def _differences(
 
 
 def _difference(
-    block: Block, metric: Metric, baseline: str, run: str, options: CompareOptions, *, low: float, high: float
+    block: Block, metric: Resampled, baseline: str, run: str, options: CompareOptions, *, low: float, high: float
 ) -> Difference:
     one, other = block.scored[run], block.scored[baseline]
     mine, theirs = _value(metric, one), _value(metric, other)
@@ -170,11 +171,11 @@ def _strata(block: Block, notes: list[str]) -> Iterator[Stratum]:
             notes.append(f"{block.subset}: strata of {run} are those of the first of {len(scored.passes)} passes.")
 
 
-def _value(metric: Metric, scored: Scored) -> float:
+def _value(metric: Resampled, scored: Scored) -> float:
     return observed(statistic(metric, scored.passes), len(scored.case_ids))
 
 
-def _error_reduction(metric: Metric, mine: float, theirs: float) -> float:
+def _error_reduction(metric: Resampled, mine: float, theirs: float) -> float:
     lacking = 1 - theirs if metric.higher else theirs
     gained = mine - theirs if metric.higher else theirs - mine
     return gained / lacking if lacking > 0 else nan
@@ -190,7 +191,7 @@ def _discordant(one: Scored, other: Scored) -> tuple[float, float]:
     return only_one, only_other
 
 
-def _delong_p(metric: Metric, one: Scored, other: Scored) -> float:
+def _delong_p(metric: Resampled, one: Scored, other: Scored) -> float:
     if metric.name == "auroc" and one.passes[0].prob.shape[1] == 2:
         positive = 1
     elif metric.name.startswith("auroc/") and metric.positive is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata  # type: ignore[import-untyped]
 
-from pathfuse.evaluate.metrics.bootstrap import Interval
+from pathfuse.evaluate.metrics.resampling import Interval
 from pathfuse.runs.rows import Index, Values
 
 Positive = NDArray[np.bool_]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from math import nan
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from torch import Tensor
 
-from pathfuse.evaluate.metrics.bootstrap import Interval
-from pathfuse.evaluate.metrics.weighted import Metric, Scorer
+from pathfuse.evaluate.metrics.counted import BalancedAccuracy
+from pathfuse.evaluate.metrics.resampled import Resampled, Scorer
 from pathfuse.runs.rows import Index, Rows, Values
 
 Name = TypeVar("Name")
@@ -17,7 +19,40 @@ CHUNK = 256  # cohorts at a time: their weights stay in the cache of a core
 TIE = 1e-12  # sums in another order differ by less; two equal statistics must count as equal
 
 
-def statistic(metric: Metric, passes: Sequence[Rows]) -> Scorer:
+class Interval(NamedTuple):
+    """The limits of a confidence interval; NaN if it cannot be had."""
+
+    low: float
+    high: float
+
+
+def balanced_accuracy_interval(
+    prob: Tensor, target: Tensor, patients: Sequence[str], *, draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """The percentile interval of the balanced accuracy when patients, not cases, are drawn with replacement.
+
+    Args:
+        prob: (N, C) class distribution.
+        target: (N,) class index; cases with -1 are left out.
+        patients: the patient of each of the N cases.
+        draws: how often a cohort of the same number of patients is drawn.
+        level: share of the draws inside the interval.
+        seed: same seed, same interval.
+    """
+    known = (target >= 0).nonzero().squeeze(1).cpu().numpy()
+    names, owner = np.unique(np.asarray([patients[row] for row in known], dtype=str), return_inverse=True)
+    # One patient drawn again is the same patient: an interval of width 0 would be a lie.
+    if len(names) < 2:
+        return Interval(nan, nan)
+    shown = prob.detach().cpu().numpy()[known]
+    rows = Rows(shown, shown.argmax(1), target.cpu().numpy()[known], shown.max(1))
+    metric = BalancedAccuracy()
+    scorer = metric.scorer(rows, metric.key, [str(index) for index in range(prob.shape[1])])
+    drawn = bootstrap({metric.key: scorer}, owner.astype(np.int64), draws=draws, seed=seed)
+    return percentile_interval(drawn[metric.key], level)
+
+
+def statistic(metric: Resampled, passes: Sequence[Rows]) -> Scorer:
     """The metric as a function of case weights, averaged over the passes of a run."""
     return averaged([metric.scorer(rows) for rows in passes])
 
@@ -36,8 +71,6 @@ def observed(scorer: Scorer, cases: int) -> float:
 
 def bootstrap(scorers: Mapping[Name, Scorer], owner: Index, *, draws: int, seed: int) -> dict[Name, Values]:
     """Every value in cohorts of as many patients, drawn with replacement; the same cohorts for all of them.
-
-    The cohorts are those of `balanced_accuracy_interval` with the same seed.
 
     Args:
         scorers: what is computed.
@@ -58,7 +91,7 @@ def bootstrap(scorers: Mapping[Name, Scorer], owner: Index, *, draws: int, seed:
 
 
 def permutation_p(
-    metric: Metric, first: Sequence[Rows], second: Sequence[Rows], owner: Index, *, draws: int, seed: int
+    metric: Resampled, first: Sequence[Rows], second: Sequence[Rows], owner: Index, *, draws: int, seed: int
 ) -> float:
     """Two-sided mid-p: how often models exchanged by the toss of a coin, per patient, differ more than the real ones.
 
@@ -94,7 +127,7 @@ def permutation_p(
 
     real = float(difference(np.zeros((1, cases)))[0])
     if np.isnan(real):
-        return float("nan")
+        return nan
     chance = _collect({"difference": difference}, tosses, draws)["difference"]
     equal = np.abs(chance - real) <= TIE
     if equal.all():
@@ -108,7 +141,7 @@ def percentile_interval(values: Values, level: float = 0.95) -> Interval:
     """The limits of the middle share of the values; draws in which a metric is not defined are left out."""
     known = values[~np.isnan(values)]
     if not len(known):
-        return Interval(float("nan"), float("nan"))
+        return Interval(nan, nan)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 

@@ -30,5 +30,6 @@ def layers(rows: Rows) -> Iterator[Layer]:
     for index, name in enumerate(STRATA):
         here = rows.take(np.flatnonzero(own == index))
         right = here.predicted == here.target
+        # A stratum seldom holds all classes, and NaN would then be the rule.
         known = [area for area in auroc(here.prob, here.target) if not np.isnan(area)]
         yield Layer(name, len(here), float(right.mean()) if len(here) else nan, float(np.mean(known)) if known else nan)

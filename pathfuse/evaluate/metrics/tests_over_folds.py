@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata, wilcoxon  # type: ignore[import-untyped]
 
+from pathfuse.evaluate.metrics.resampled import Resampled
 from pathfuse.evaluate.metrics.resampling import observed
-from pathfuse.evaluate.metrics.weighted import Metric
 from pathfuse.runs.rows import Rows
 
 FEWEST = 5  # with fewer folds no outcome has a two-sided p below 0.1
@@ -25,7 +25,7 @@ class SignedRank(NamedTuple):
     rank_biserial: float
 
 
-def signed_rank(metric: Metric, first: Sequence[tuple[str, Rows]], second: Sequence[tuple[str, Rows]]) -> SignedRank:
+def signed_rank(metric: Resampled, first: Sequence[tuple[str, Rows]], second: Sequence[tuple[str, Rows]]) -> SignedRank:
     """Wilcoxon's signed-rank test of a metric over folds; NaN with fewer than five of them.
 
     Seeds of a fold are averaged first: they test the same patients, and are no further evidence about others. Folds

@@ -156,9 +156,11 @@ def _selection(run: RunFolder) -> str:
     earlier = " Earlier stages kept the epoch of least validation loss." if held_out and len(stages) > 1 else ""
     if not any(row["label"] for row in held_out):
         return f"The last epoch was taken.{earlier}"
-    given = ((stages[-1].get("model") or {}) if stages else {}).get("select_on")
+    model = (stages[-1].get("model") or {}) if stages else {}
+    given, by = model.get("select_on"), model.get("select_by", "balanced_accuracy")
     part = f"the validation part, given {given}," if given else "the validation part"
-    return f"The epoch of highest balanced accuracy on {part} was taken; the test part was not looked at.{earlier}"
+    best = {"balanced_accuracy": "highest balanced accuracy", "loss": "least loss"}.get(by, f"best {by}")
+    return f"The epoch of {best} on {part} was taken; the test part was not looked at.{earlier}"
 
 
 def _statistics(run: RunFolder) -> str:

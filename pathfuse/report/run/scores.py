@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, statistic
-from pathfuse.evaluate.metrics.weighted import metric_named
+from pathfuse.evaluate.metrics.standard import metric_named
 from pathfuse.report.page import Column, Raw, Record, Section, Table, Text
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions

@@ -208,8 +208,8 @@ def test_over_a_hundred_label_permutations_the_area_of_a_trained_model_covers_on
     """Labels that say nothing about the features, one held-out fold: a leak would lift the interval above one half."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+    from pathfuse.evaluate.metrics.ranking import area
     from pathfuse.evaluate.metrics.resampling import bootstrap, percentile_interval
-    from pathfuse.evaluate.metrics.weighted import area
 
     generator = np.random.default_rng(0)
     patients = np.repeat(np.arange(60), 2)

@@ -11,7 +11,7 @@ from pathfuse.evaluate.calibrate.diagrams import (
     write_reliability,
     write_risk_coverage,
 )
-from pathfuse.evaluate.calibrate.temperature import expected_calibration_error
+from pathfuse.evaluate.metrics.calibration import expected_calibration_error
 from pathfuse.runs.folder import RunFolder
 
 CLASSES = ("0", "1+", "all")

@@ -1,5 +1,5 @@
 import json
-from math import inf, log
+from math import inf
 
 import numpy as np
 import pytest
@@ -7,11 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import softmax
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import brier_score_loss, log_loss
 
 from pathfuse.errors import RunError
-from pathfuse.evaluate.calibrate import temperature as cal
 from pathfuse.evaluate.calibrate.abstention import (
     Abstention,
     abstention_metrics,
@@ -21,6 +18,8 @@ from pathfuse.evaluate.calibrate.abstention import (
     risk_coverage,
 )
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
+from pathfuse.evaluate.calibrate.temperature import Temperature
+from pathfuse.evaluate.metrics.calibration import adaptive_calibration_error, expected_calibration_error
 
 VAL = "val"
 
@@ -34,49 +33,13 @@ def draw(n, seed=0, sharpen=1.0, classes=4):
     return softmax(sharpen * logits, axis=1), target
 
 
-def test_a_worked_example_of_the_calibration_error():
-    prob = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
-    # Bin of 0.9: half right, off by 0.4; bin of 0.6: all right, off by 0.4.
-    assert cal.expected_calibration_error(prob, np.array([0, 1, 0, 0])) == pytest.approx(0.4)
-    assert cal.brier(prob, np.array([0, 1, 0, 0])) == pytest.approx((0.02 + 1.62 + 0.32 + 0.32) / 4)
-
-
-def test_diagram_and_scores_equal_those_of_scikit_learn():
-    prob, target = draw(500, classes=2)
-    p, happened = prob[:, 1], (target == 1).astype(int)
-    accuracy, confidence = calibration_curve(happened, p, n_bins=10)
-    found = cal.reliability(p, happened, bins=10)
-    assert_allclose([b.accuracy for b in found], accuracy)
-    assert_allclose([b.confidence for b in found], confidence)
-    assert cal.brier(prob, target) == pytest.approx(2 * brier_score_loss(happened, p))
-    assert cal.log_loss(prob, target) == pytest.approx(log_loss(target, prob))
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40), st.sampled_from(["width", "mass"])
-)
-def test_every_case_is_in_one_bin_and_the_error_is_a_share(cases, binning):
-    p, happened = (np.array(values) for values in zip(*cases, strict=True))
-    found = cal.reliability(p, happened, binning=binning)
-    assert sum(b.n for b in found) == len(cases)
-    assert all(b.low - 1e-9 <= b.confidence <= b.high + 1e-9 for b in found)
-    assert 0 <= cal.calibration_error(p, happened, binning=binning) <= 1
-
-
-def test_bins_of_equal_mass_hold_about_as_many_cases():
-    prob, target = draw(600)
-    sizes = [b.n for b in cal.reliability(prob.max(1), (prob.argmax(1) == target).astype(int), binning="mass")]
-    assert len(sizes) == 15 and max(sizes) - min(sizes) <= 2
-
-
 def test_simulated_overconfidence_is_measured_and_recovered_by_the_temperature():
     sharp, target = draw(6000, sharpen=2.5)
-    temperature = cal.Temperature.fit(sharp, target, [VAL] * len(target))
+    temperature = Temperature.fit(sharp, target, [VAL] * len(target))
     assert temperature.value == pytest.approx(2.5, rel=0.05)
     fresh, truth = draw(6000, seed=1, sharpen=2.5)
-    assert cal.expected_calibration_error(fresh, truth) > 0.12
-    for error in (cal.expected_calibration_error, cal.adaptive_calibration_error):
+    assert expected_calibration_error(fresh, truth) > 0.12
+    for error in (expected_calibration_error, adaptive_calibration_error):
         assert error(temperature(fresh), truth) < 0.03
     assert (temperature(fresh).argmax(1) == fresh.argmax(1)).all()
     assert_allclose(temperature(fresh).sum(1), 1)
@@ -84,12 +47,12 @@ def test_simulated_overconfidence_is_measured_and_recovered_by_the_temperature()
 
 def test_a_calibrated_model_keeps_its_temperature_of_one():
     prob, target = draw(6000)
-    assert cal.Temperature.fit(prob, target, [VAL] * 6000).value == pytest.approx(1, abs=0.05)
+    assert Temperature.fit(prob, target, [VAL] * 6000).value == pytest.approx(1, abs=0.05)
 
 
 def test_a_perfect_validation_part_leaves_the_probabilities_as_they_are():
-    assert cal.Temperature.fit(np.eye(3) * 0.4 + 0.2, np.arange(3), [VAL] * 3).value == 1
-    one_error = cal.Temperature.fit(np.tile([0.98, 0.02], (9, 1)), np.array([0] * 8 + [1]), [VAL] * 9).value
+    assert Temperature.fit(np.eye(3) * 0.4 + 0.2, np.arange(3), [VAL] * 3).value == 1
+    one_error = Temperature.fit(np.tile([0.98, 0.02], (9, 1)), np.array([0] * 8 + [1]), [VAL] * 9).value
     assert 1 < one_error < 20
 
 
@@ -101,25 +64,12 @@ def test_nothing_is_chosen_outside_the_validation_part(parts):
     patients = [str(row) for row in range(len(parts))]
     wrong = np.zeros(len(parts))
     for choose in (
-        lambda: cal.Temperature.fit(prob, target, parts),
+        lambda: Temperature.fit(prob, target, parts),
         lambda: Abstention.choose(prob.max(1), wrong, parts, target_risk=0.1),
         lambda: Calibrator.fit(prob, target, None, patients, parts),
     ):
         with pytest.raises(RunError, match="validation part alone"):
             choose()
-
-
-def test_the_diagram_is_told_by_class():
-    prob, target = draw(50)
-    top, *single = cal.reliability_by_class(prob, target, ("0", "1+", "2+", "3+"))
-    assert top == cal.reliability(prob.max(1), (prob.argmax(1) == target).astype(int), bins=10)
-    assert [sum(b.n for b in bins) for bins in single] == [50] * 4
-    assert sum(b.n * b.accuracy for b in single[2]) / 50 == pytest.approx((target == 2).mean())
-
-
-def test_classwise_error_is_zero_for_frequencies_that_come_true():
-    prob = np.tile([0.5, 0.25, 0.25], (8, 1))
-    assert_allclose(cal.classwise_calibration_error(prob, np.array([0, 0, 0, 0, 1, 1, 2, 2])), 0)
 
 
 def test_a_worked_example_of_risk_and_coverage():
@@ -228,7 +178,3 @@ def test_a_confidence_that_was_not_learned_cannot_be_asked_for():
     prob, target = draw(10)
     with pytest.raises(RunError, match="learned no confidence"):
         Calibrator.fit(prob, target, None, list("abcdefghij"), [VAL] * 10, confidence="learned")
-
-
-def test_log_loss_of_a_written_zero_is_finite():
-    assert cal.log_loss(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-log(1e-7))

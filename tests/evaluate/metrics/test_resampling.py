@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, permutation_p, statistic
-from pathfuse.evaluate.metrics.weighted import metric_named
+from pathfuse.evaluate.metrics.standard import metric_named
 from pathfuse.runs.rows import Rows
 from tests.evaluate.loops import patient_interval
 

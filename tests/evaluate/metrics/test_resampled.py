@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pathfuse.errors import RecipeError
-from pathfuse.evaluate.metrics.metrics import classification_metrics
-from pathfuse.evaluate.metrics.weighted import area, metric_named, metric_names, precision_area
+from pathfuse.evaluate.metrics.ranking import area, precision_area
+from pathfuse.evaluate.metrics.standard import classification_metrics, metric_named, metric_names
 from pathfuse.runs.rows import Rows
 
 CLASSES = ("0", "1+", "2+", "3+")

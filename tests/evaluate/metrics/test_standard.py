@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from pathfuse.evaluate.metrics.metrics import classification_metrics
+from pathfuse.evaluate.metrics.standard import classification_metrics
 
 CLASSES = ("0", "1+", "2+", "3+")
 
@@ -120,6 +120,6 @@ def test_bfloat16_probabilities_are_accepted():
 
 def test_importing_the_package_needs_no_lightning():
     code = (
-        "import sys, pathfuse.evaluate.metrics.metrics, pathfuse.evaluate.table; sys.exit('lightning' in sys.modules)"
+        "import sys, pathfuse.evaluate.metrics.standard, pathfuse.evaluate.table; sys.exit('lightning' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
