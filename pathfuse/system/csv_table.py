@@ -73,7 +73,7 @@ def read_csv(
         raise error(f"{path} line {lines[0][0]}: {wrong} {advice}")
     for number, cells in rows:
         if len(cells) != len(header):
-            raise error(f"{path} line {number}: {wrong_length(cells, header)} {advice}")
+            raise error(f"{path} line {number}: {wrong_length(cells, header)}. Quote cells that hold a comma. {advice}")
     return CsvTable(path, tuple(header), tuple(rows))
 
 
@@ -129,8 +129,8 @@ def wrong_header(header: Sequence[str], required: Sequence[str] = (), known: Col
 
 
 def wrong_length(cells: Sequence[str], header: Sequence[str]) -> str:
-    """The sentence on a row that has more or fewer cells than the header."""
-    return f"{len(cells)} cells, but the header has {len(header)}. Quote cells that hold a comma."
+    """What is wrong with a row that has more or fewer cells than the header."""
+    return f"{len(cells)} cells, but the header has {len(header)}"
 
 
 def _text(path: Path, error: type[PathfuseError], advice: str) -> str:
