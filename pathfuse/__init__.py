@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from pathfuse.errors import did_you_mean
 
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test compares the two
+    from pathfuse.cohort import Case, Cohort
     from pathfuse.core import (
         Backbone,
         Bags,
         Batch,
+        Column,
         DataSpec,
         Encoder,
         Explainer,
@@ -54,7 +56,10 @@ __all__ = [
     "Backbone",
     "Bags",
     "Batch",
+    "Case",
     "CaseData",
+    "Cohort",
+    "Column",
     "DataSpec",
     "Encoder",
     "Example",
@@ -83,9 +88,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "pathfuse.cohort": ("Case", "Cohort"),
     "pathfuse.core": (
-        "Backbone", "Bags", "Batch", "DataSpec", "Encoder", "Explainer", "Fused", "FusedSpec", "Fusion", "Head",
-        "ImageInput", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
+        "Backbone", "Bags", "Batch", "Column", "DataSpec", "Encoder", "Explainer", "Fused", "FusedSpec", "Fusion",
+        "Head", "ImageInput", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
         "SupervisedObjective", "TokenSpec", "Tokens",
     ),
     "pathfuse.data.contract": ("CaseData",),
