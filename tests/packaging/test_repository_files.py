@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -51,3 +52,12 @@ def test_the_commands_of_a_contributor_are_targets_of_make() -> None:
     for target in ("demo", "test", "lint", "hooks", "matrix", "docs", "bench"):
         assert f"\n{target}:" in makefile
         assert f"make {target}" in page + read("README.md")
+
+
+def test_no_file_of_the_repository_is_one_that_git_ignores() -> None:
+    if not (PROJECT_ROOT / ".git").exists():
+        pytest.skip("this is no checkout of git")
+    # ruff and the wheel leave out what is ignored, tracked or not.
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    found = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    assert found == ""
