@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint hooks matrix bench docs clean
 
 demo: $(VENV)/demo
 	$(BIN)/pathfuse fit --recipe corranet.yaml
@@ -16,6 +16,15 @@ lint: $(VENV)/lint
 	$(BIN)/ruff format --check .
 	MYPYPATH=plugins $(BIN)/mypy pathfuse plugins/pathfuse_*
 
+# Every commit is formatted and checked, every push passes `make lint`.
+hooks: $(VENV)/lint $(VENV)/hooks
+	$(BIN)/pre-commit install
+
+# One environment per Python and extra, with every Python that is here; TESTS=tests/core runs a part.
+TESTS ?= tests
+matrix:
+	$(PYTHON) .ci/matrix.py $(TESTS)
+
 bench: $(VENV)/bench
 	for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
@@ -26,10 +35,11 @@ docs: $(VENV)/docs
 $(VENV)/demo: extra =
 $(VENV)/test: extra = [test]
 $(VENV)/lint: extra = [lint,test]
+$(VENV)/hooks: extra = [hooks]
 $(VENV)/bench: extra = [bench]
 $(VENV)/docs: extra = [docs]
 
-$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/bench $(VENV)/docs: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/hooks $(VENV)/bench $(VENV)/docs: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.$(extra)'
 	touch $@
 

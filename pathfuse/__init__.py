@@ -1,19 +1,125 @@
-"""pathfuse: a plug-in framework for multi-modal pathology."""
+"""pathfuse: a plug-in framework for multi-modal pathology.
+
+What is listed here is public; docs/api.md says what that promises. A name is imported when it is first asked for, so
+`import pathfuse` stays without torch.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+from pathfuse.errors import did_you_mean
+
+if TYPE_CHECKING:  # the same names for editors and type checkers; a test compares the two
+    from pathfuse.cohort import Case, Cohort
+    from pathfuse.core import (
+        Backbone,
+        Bags,
+        Batch,
+        Column,
+        DataSpec,
+        Encoder,
+        Explainer,
+        Fused,
+        FusedSpec,
+        Fusion,
+        Head,
+        ImageInput,
+        ModalitySpec,
+        Model,
+        Objective,
+        Outcome,
+        Prediction,
+        SlideInfo,
+        SupervisedObjective,
+        Tokens,
+        TokenSpec,
+    )
+    from pathfuse.data.contract import CaseData
+    from pathfuse.errors import PathfuseError
+    from pathfuse.registry import BACKBONES, DATA, ENCODERS, EXPLAINERS, FUSIONS, HEADS, INPUTS, OBJECTIVES, STORES
+    from pathfuse.store import SlideFeatures, Store
+    from pathfuse.testing import Example, parametrize_with_checks, run_checks
     from pathfuse.training.evaluate import load
 
-__all__ = ["load"]
+__all__ = [
+    "BACKBONES",
+    "DATA",
+    "ENCODERS",
+    "EXPLAINERS",
+    "FUSIONS",
+    "HEADS",
+    "INPUTS",
+    "OBJECTIVES",
+    "STORES",
+    "Backbone",
+    "Bags",
+    "Batch",
+    "Case",
+    "CaseData",
+    "Cohort",
+    "Column",
+    "DataSpec",
+    "Encoder",
+    "Example",
+    "Explainer",
+    "Fused",
+    "FusedSpec",
+    "Fusion",
+    "Head",
+    "ImageInput",
+    "ModalitySpec",
+    "Model",
+    "Objective",
+    "Outcome",
+    "PathfuseError",
+    "Prediction",
+    "SlideFeatures",
+    "SlideInfo",
+    "Store",
+    "SupervisedObjective",
+    "TokenSpec",
+    "Tokens",
+    "__version__",
+    "load",
+    "parametrize_with_checks",
+    "run_checks",
+]
+
+_HOME = {
+    "pathfuse.cohort": ("Case", "Cohort"),
+    "pathfuse.core": (
+        "Backbone", "Bags", "Batch", "Column", "DataSpec", "Encoder", "Explainer", "Fused", "FusedSpec", "Fusion",
+        "Head", "ImageInput", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
+        "SupervisedObjective", "TokenSpec", "Tokens",
+    ),
+    "pathfuse.data.contract": ("CaseData",),
+    "pathfuse.errors": ("PathfuseError",),
+    "pathfuse.registry": (
+        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "OBJECTIVES", "STORES",
+    ),
+    "pathfuse.store": ("SlideFeatures", "Store"),
+    "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),
+    "pathfuse.training.evaluate": ("load",),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
-    """Imports `load`, and torch with it, when it is first asked for."""
-    if name == "load":
-        from pathfuse.training.evaluate import load
+    """Imports a public name from its home, and keeps it."""
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return load
-    raise AttributeError(f"module 'pathfuse' has no attribute {name!r}")
+        found: object = version("pathfuse")
+    else:
+        home = next((module for module, names in _HOME.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{did_you_mean(name, __all__)}")
+        found = getattr(import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names; what is not imported yet is among them."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -6,6 +6,9 @@ The command line prints the message as one line and exits with `exit_code`; noth
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+E = TypeVar("E", bound="PathfuseError")
 
 
 class PathfuseError(Exception):
@@ -63,7 +66,7 @@ def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
     return f" Did you mean {before}{by_lower[near[0]]}?" if near else ""
 
 
-def cannot_be_read(error: type[PathfuseError], path: object, cause: BaseException | str, advice: str) -> PathfuseError:
+def cannot_be_read(error: type[E], path: object, cause: BaseException | str, advice: str) -> E:
     """The error for a file that is not there, is damaged or holds something else; raise it `from` its cause.
 
     Args:
@@ -73,5 +76,7 @@ def cannot_be_read(error: type[PathfuseError], path: object, cause: BaseExceptio
         advice: the next step, one sentence.
     """
     words = cause if isinstance(cause, str) else getattr(cause, "strerror", None) or str(cause)
-    reason = " ".join(words.split()) or type(cause).__name__
+    if isinstance(cause, KeyError):
+        words = f"{words} is missing"
+    reason = " ".join(words.split())[:160] or type(cause).__name__
     return error(f"{path} cannot be read ({reason}). {advice}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from pathfuse.registry import table as registry
@@ -21,6 +22,10 @@ CLASSES = ("0", "1+", "2+", "3+")
 # A shell starts what runs in its background with Ctrl-C ignored, and every child inherits that; several tests send one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test measures time: a slow machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data in {DATA}; set PATHFUSE_DATA")
 

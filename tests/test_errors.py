@@ -20,6 +20,8 @@ def test_no_word_is_offered_where_none_is_near() -> None:
         (FileNotFoundError(2, "No such file"), "No such file"),
         (ValueError("two\n  lines"), "two lines"),
         (RecursionError(), "RecursionError"),
+        (KeyError("runs"), "'runs' is missing"),
+        (ValueError("a" * 1000), "a" * 160),
         ("its own words", "its own words"),
     ],
 )

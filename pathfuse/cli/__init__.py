@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from pathfuse.cli.text import COMMANDS, OVERVIEW
-from pathfuse.errors import PathfuseError, RecipeError
+from pathfuse.errors import PathfuseError, RecipeError, did_you_mean
 
 INTERRUPTED = 130
 
@@ -52,11 +52,7 @@ def command(name: str) -> Callable[[list[str]], int]:
         RecipeError: for an unknown one, with the nearest.
     """
     if name not in COMMANDS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, COMMANDS, n=1)
-        guess = f" Did you mean {near[0]}?" if near else ""
-        raise RecipeError(f"{name!r} is no command.{guess} `pathfuse --help` lists all of them.")
+        raise RecipeError(f"{name!r} is no command.{did_you_mean(name, COMMANDS)} `pathfuse --help` lists all of them.")
     module, function = COMMANDS[name].target.split(":")
     found: Callable[[list[str]], int] = getattr(import_module(module), function)
     return found

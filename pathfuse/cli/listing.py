@@ -1,7 +1,8 @@
-"""`pathfuse recipes` and `pathfuse plugins`: answered from files and package metadata, without importing torch."""
+"""`pathfuse recipes` and `pathfuse plugins`: lists from files and package metadata, and one component, imported."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from rich.table import Table
 
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
-from pathfuse.errors import RecipeError, RunError
+from pathfuse.errors import PluginError, RecipeError, RunError
 from pathfuse.recipes import find_recipe, recipe_files
-from pathfuse.registry import REGISTRIES, components
+from pathfuse.registry import REGISTRIES, Component, components, unknown
 from pathfuse.registry.broken import trouble
 from pathfuse.system.files import write_text
 
@@ -57,14 +58,37 @@ def plugins(words: list[str]) -> int:
             print(f"warning: {line_of_trouble}", file=sys.stderr)
         return 0
     if verb == "show" and len(rest) == 1:
-        from pathfuse.cli.component import show
-
-        return show(rest[0])
+        return _show(_component(rest[0]))
     if verb == "check" and len(rest) == 1:
-        from pathfuse.cli.component import check
-
-        return check(rest[0])
+        return _check(_component(rest[0]))
     raise RecipeError(f"`pathfuse plugins {' '.join(line.positional)}` is not understood.")
+
+
+def _show(component: Component) -> int:
+    """Prints what a component is for and its options, as its constructor documents them."""
+    kind = component.load()
+    print(f"{kind.__module__}.{kind.__qualname__}\n\n{inspect.getdoc(kind) or ''}\n\nOptions:")
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
+            print(f"  {parameter}")
+    return 0
+
+
+def _check(component: Component) -> int:
+    """Runs the conformance checks on a component; the exit status is 1 if one fails."""
+    from pathfuse.testing import run_checks, summary
+
+    results = run_checks(component.load())
+    failed = [result for result in results if not result.passed]
+    print(summary(results), file=sys.stderr if failed else sys.stdout)
+    return 1 if failed else 0
+
+
+def _component(name: str) -> Component:
+    known = {component.name: component for component in components()}
+    if name not in known:
+        raise PluginError(unknown("no component", name, known))
+    return known[name]
 
 
 def _usage(name: str) -> int:

@@ -97,7 +97,7 @@ COMMANDS = {
         "paired statistics of runs tested on the same patients",
     ),
     "report": Command(
-        "pathfuse.cli.report:report",
+        "pathfuse.cli.publish:report",
         "pathfuse report RUN|STUDY|COMPARISON [--out FILE.html]",
         "one page about a run, a study or a comparison",
         """
@@ -105,7 +105,7 @@ RUN                 the folder of a run, of a study, or of a comparison
 --out FILE          the page (report.html in the folder); its numbers go beside it, as FILE.json""",
     ),
     "export": Command(
-        "pathfuse.cli.export:export",
+        "pathfuse.cli.publish:export",
         "pathfuse export RUN --to stamp --out DIR [--label NAME] [--given STAINS]",
         "test predictions as other tools write them",
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from pathfuse.demo.bags import TRUTH
 from pathfuse.errors import CaseTableError
 from pathfuse.explain.attention import SlideAttention
+from pathfuse.system.csv_table import read_csv
 
+COLUMNS = ("case_id", "modality", "slide_id", "x", "y", "signal")
 PatchTruth = dict[tuple[str, str], dict[tuple[str, int, int], bool]]
 """Case id and stain to slide id and place to whether that patch carries the signal."""
 
@@ -31,16 +32,13 @@ def patch_truth_beside(table: Path) -> PatchTruth | None:
     if not path.is_file():
         return None
     truth: PatchTruth = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            try:
-                place = (row["slide_id"], int(row["x"]), int(row["y"]))
-                truth.setdefault((row["case_id"], row["modality"]), {})[place] = bool(int(row["signal"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise CaseTableError(
-                    f"{path} line {number}: needs case_id, modality, slide_id, and x, y, signal as whole numbers. "
-                    "Correct it, or move it away."
-                ) from error
+    advice = "Correct it, or move it away."
+    for number, row in read_csv(path, COLUMNS, error=CaseTableError, advice=advice).numbered():
+        try:
+            place = (row["slide_id"], int(row["x"]), int(row["y"]))
+            truth.setdefault((row["case_id"], row["modality"]), {})[place] = bool(int(row["signal"]))
+        except ValueError as error:
+            raise CaseTableError(f"{path} line {number}: x, y and signal are whole numbers. {advice}") from error
     return truth
 
 

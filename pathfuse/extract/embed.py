@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pathfuse.core import Backbone
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.extract.settings import Autocast
+from pathfuse.extract.options import Autocast
 from pathfuse.slides.resample import Pixels
 
 CPU_BATCH = 32

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
 
 from rich.console import Console
 
@@ -16,79 +13,18 @@ from pathfuse.errors import RecipeError
 from pathfuse.extract.embed import Embedder, choose_device
 from pathfuse.extract.encoders import LoadedEncoder, load_encoder
 from pathfuse.extract.layout import Layout
+from pathfuse.extract.options import ExtractJob
 from pathfuse.extract.progress import ExtractProgress, summary
 from pathfuse.extract.reading import Readers
 from pathfuse.extract.run import Extraction
-from pathfuse.extract.settings import Autocast, Dtype, Settings
+from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource, find_slides
 from pathfuse.extract.status import Status
 from pathfuse.slides.grid import PatchGrid
-from pathfuse.slides.tissue import Rule, TissueRule
+from pathfuse.slides.tissue import TissueRule
 from pathfuse.system.progress import available_cores
 from pathfuse.system.ray_cluster import connected
 from pathfuse.system.shards import shard
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractJob:
-    """What to extract from where, with what, to where.
-
-    Attributes:
-        slides: files, folders, glob patterns and case tables.
-        encoder: a registered backbone, `timm:NAME`, `local-dir:FOLDER`, or the path of a trained run.
-        out: folder that gets everything.
-        weights: path, `hub`, `random` or `own`.
-        encoder_options: further options of the encoder.
-        mpp: micrometres per pixel of the patches.
-        patch_px: edge of a patch.
-        overlap_px: pixels that neighbours share.
-        min_tissue: share of a patch that has to be tissue.
-        modality: stain of the slides.
-        tissue: how tissue is found; None goes by the modality.
-        drop_pen: leave out marker pen.
-        slide_mpp: micrometres per level-0 pixel of all slides; None asks the table and the files.
-        dtype: type of the stored features.
-        autocast: type in which the encoder computes.
-        batch_size: patches per pass; None finds a good one.
-        workers: reading processes; None takes one per core on a GPU machine and one else.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        shard: `i/n` does every n-th slide from the i-th on.
-        overwrite: do slides again that are there.
-        engine: `local` works on this machine, `ray` on a Ray cluster.
-        address: `HOST:PORT` of the cluster's head, or `auto`; None takes RAY_ADDRESS, or starts Ray here.
-        encoders: on Ray, networks at a time; None takes as many as the GPUs hold, and one per machine without GPUs.
-        gpus_per_encoder: on Ray, share of a GPU that each has; None takes one where there are GPUs.
-    """
-
-    slides: tuple[str, ...]
-    encoder: str
-    out: Path
-    weights: str | None = None
-    encoder_options: Mapping[str, object] = field(default_factory=dict)
-    mpp: float = 0.5
-    patch_px: int = 256
-    overlap_px: int = 0
-    min_tissue: float = 0.5
-    modality: str = "he"
-    tissue: Rule | None = None
-    drop_pen: bool = True
-    slide_mpp: float | None = None
-    dtype: Dtype = "float16"
-    autocast: Autocast = "none"
-    batch_size: int | None = None
-    workers: int | None = None
-    device: str = "auto"
-    shard: str | None = None
-    overwrite: bool = False
-    engine: Literal["local", "ray"] = "local"
-    address: str | None = None
-    encoders: int | None = None
-    gpus_per_encoder: float | None = None
-
-    @property
-    def on_ray(self) -> bool:
-        """Whether a cluster does it."""
-        return self.engine == "ray"
 
 
 @dataclass(frozen=True)

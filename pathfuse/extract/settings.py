@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pathfuse.errors import RecipeError
+from pathfuse.extract.options import Autocast, Dtype
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import TissueRule
-
-Dtype = Literal["float16", "float32"]
-Autocast = Literal["none", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)

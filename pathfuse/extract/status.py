@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import atomic_text
 from pathfuse.system.locks import held
 
@@ -57,11 +58,14 @@ def record(table: Path, status: Status) -> None:
 
 
 def read_status(table: Path) -> dict[str, Status]:
-    """The rows by slide; empty if there is no table."""
+    """The rows by slide; empty if there is no table.
+
+    Raises:
+        RunError: if it is not the table that an extraction writes.
+    """
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = [{key: row.get(key) or "" for key in COLUMNS} for row in csv.DictReader(file)]
+    rows = read_csv(table, COLUMNS, known=(), advice="Remove it; the next extraction writes it.")
     return {row["slide"]: Status(**row) for row in rows}  # type: ignore[arg-type]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from pathfuse.errors import RecipeError
+from pathfuse.errors import RecipeError, did_you_mean
 
 GROUP = "pathfuse.recipes"
 FOLDERS = "PATHFUSE_RECIPES"
@@ -84,8 +83,7 @@ def find_named(name: str, known: Sequence[RecipeFile], what: str, where: str) ->
     for file in known:
         if wanted in (file.name, f"{file.origin}:{file.name}"):
             return file.path
-    near = get_close_matches(wanted, [file.name for file in known], n=1, cutoff=0.5)
-    guess = f" Did you mean {near[0]}?" if near else ""
+    guess = did_you_mean(wanted, [file.name for file in known])
     raise RecipeError(f"no {what} is called {name!r} and no such file exists.{guess} {where}")
 
 

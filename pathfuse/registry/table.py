@@ -10,12 +10,11 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
-from pathfuse.errors import PluginError
+from pathfuse.errors import PluginError, did_you_mean
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -159,9 +158,7 @@ def import_named_in(text: str) -> None:
 
 def unknown(what: str, name: str, known: Iterator[str] | dict[str, Component] | list[str]) -> str:
     """One line for a name that nobody registered, with a guess."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    guess = f" Did you mean {near[0]}?" if near else ""
-    return f"{what} is called {name!r}.{guess} `pathfuse plugins` lists all of them."
+    return f"{what} is called {name!r}.{did_you_mean(name, known)} `pathfuse plugins` lists all of them."
 
 
 @cache

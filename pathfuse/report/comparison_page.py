@@ -10,7 +10,7 @@ from typing import Any
 
 from pathfuse.charts.points import Estimate, forest
 from pathfuse.charts.style import svg
-from pathfuse.errors import RunError
+from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.evaluate.compare.files import STRATA, explanations
 from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.report.page import Block, Chart, Column, Page, Raw, Section, Table, Text, missing
@@ -63,8 +63,7 @@ def read_comparison(folder: Path) -> Comparison:
             tuple(raw["notes"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RunError(f"{path} cannot be read ({reason}). Compare again with `pathfuse compare`.") from error
+        raise cannot_be_read(RunError, path, error, "Compare again with `pathfuse compare`.") from error
 
 
 def _with_nan(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RunError, cannot_be_read
+from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import write_text
 
 CONFIG = "config.yaml"
@@ -91,13 +92,9 @@ class TextFiles:
         """The lines of a CSV file; empty if there is none.
 
         Raises:
-            RunError: if it is no text, or no CSV.
+            RunError: if it is no table.
         """
-        table = csv.DictReader(io.StringIO(self.text(name), newline=""))
-        try:
-            return [{key: value or "" for key, value in row.items() if key} for row in table]
-        except csv.Error as error:
-            raise self.damaged(name, error) from error
+        return list(read_csv(self.path / name, content=self.content(name))) if self.has(name) else []
 
     def write(self, name: str, text: str) -> None:
         """Replaces a text file."""
@@ -119,8 +116,7 @@ class TextFiles:
 
     def damaged(self, name: str, error: Exception) -> RunError:
         """What is raised for a file that cannot be read."""
-        reason = " ".join(str(error).split())  # of several lines, with a picture of the place
-        return RunError(f"{self.path / name} cannot be read ({reason}). Restore the file.")
+        return cannot_be_read(RunError, self.path / name, error, "Restore the file.")
 
     def _mapping(self, name: str) -> dict[str, Any]:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.recipes.compose import Config, parse_yaml, split_stages
+from pathfuse.recipes.compose import Config, parse_yaml
 from pathfuse.runs.files import (
     CHECKPOINTS,
     CONFIG,
@@ -108,9 +108,14 @@ class RunFolder(TextFiles):
             RunError: if it cannot be read.
         """
         try:
-            return self._once(CONFIG, lambda: parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {})
+            return self._once(
+                CONFIG, lambda: parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {}
+            )
         except RecipeError as error:
             raise RunError(str(error)) from error
+
+    def _parsed(self) -> Config:
+        return parse_yaml(self.text(CONFIG), str(self.config_file))
 
     @property
     def versions(self) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -11,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.files import Lines
 from pathfuse.runs.rows import Rows
+from pathfuse.system.csv_table import read_csv
 
 KEYS = ("case_id", "patient_id", "split", "subset", "target", "predicted", "confidence")
 SUM_TOLERANCE = 1e-4  # ours are exact; somebody else may write few digits
+AGAIN = "Predict again with `pathfuse test`."
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_predictions(path: Path) -> PredictionFile:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise cannot_be_read(RunError, path, error, AGAIN) from error
     return parse_predictions(content, path)
 
 
@@ -119,22 +119,12 @@ def parse_predictions(content: bytes, path: Path) -> PredictionFile:
 
 
 def _lines(content: bytes, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        reader = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
-        header = next(reader, [])
-        found = [(reader.line_num, cells) for cells in reader if cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, error) from error
-    missing = [name for name in KEYS if name not in header]
-    if missing or sum(name.startswith("p_") for name in header) < 2:
-        lack = f"column {missing[0]}" if missing else "two columns p_<class>"
-        raise RunError(f"{path} line 1: {lack} is missing. Predict again with `pathfuse test`.")
-    if not found:
-        raise RunError(f"{path} holds no prediction. Predict again with `pathfuse test`.")
-    for number, cells in found:
-        if len(cells) != len(header):
-            raise _wrong(path, number, f"{len(cells)} cells, but the header has {len(header)}")
-    return header, [(number, dict(zip(header, cells, strict=True))) for number, cells in found]
+    table = read_csv(path, KEYS, content=content, advice=AGAIN)
+    if sum(name.startswith("p_") for name in table.header) < 2:
+        raise RunError(f"{path} line 1: two columns p_<class> are missing. {AGAIN}")
+    if not len(table):
+        raise RunError(f"{path} holds no prediction. {AGAIN}")
+    return list(table.header), list(table.numbered())
 
 
 def _subset(path: Path, classes: tuple[str, ...], lines: list[tuple[int, dict[str, str]]]) -> SubsetPredictions:
@@ -181,10 +171,6 @@ def _class(path: Path, number: int, row: dict[str, str], column: str, classes: t
     if row[column] not in classes:
         raise _wrong(path, number, f"{column} {row[column]!r} is none of {', '.join(classes)}")
     return classes.index(row[column])
-
-
-def _unreadable(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path} cannot be read ({error}). Predict again with `pathfuse test`.")
 
 
 def _wrong(path: Path, number: int, what: str) -> RunError:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pathfuse.errors import ImageError
+from pathfuse.errors import ImageError, cannot_be_read
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.spacing import Spacing, given_spacing
 
@@ -75,7 +75,7 @@ def is_tiff(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}). Correct its permissions.") from error
+        raise cannot_be_read(ImageError, path, error, "Correct its permissions.") from error
 
 
 def _for_tifffile(path: Path) -> bool:

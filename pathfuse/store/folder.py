@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pathfuse.errors import StoreError
 from pathfuse.store.formats.wsmcl import SUFFIXES as WSMCL_SUFFIXES
 from pathfuse.store.read import SUFFIXES
+from pathfuse.system.csv_table import read_csv
 
 MANIFEST = "manifest.csv"
 ONE_OF = ("h5_files", "pt_files")
@@ -99,14 +99,9 @@ def _slide_name(path: Path) -> str:
 
 def _read_manifest(folder: Path) -> dict[str, tuple[Path, ...]]:
     path = folder / MANIFEST
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"{path} cannot be read ({error}). Write it again.") from error
     found: dict[str, tuple[Path, ...]] = {}
-    for line, row in enumerate(rows, 2):
-        cell = row.get("embeddings") or ""
+    for line, row in read_csv(path, ["embeddings"], error=StoreError, advice="Write it again.").numbered():
+        cell = row["embeddings"]
         inside = (folder / cell).resolve()
         if not cell or not inside.is_relative_to(folder.resolve()):
             raise StoreError(f"{path} line {line}: embeddings {cell!r} is no path inside {folder}. Correct it.")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pathfuse.errors import StoreError
+from pathfuse.errors import StoreError, cannot_be_read
 from pathfuse.store.handles import Handles
 
 NEAR = 16  # rows this close are read in one go from a chunked array: a call costs about as much as 16 rows
@@ -243,8 +243,7 @@ def unreadable(path: Path, error: Exception) -> StoreError:
     """The error for a file that cannot be opened or read."""
     if isinstance(error, FileNotFoundError):
         return StoreError(f"{path} does not exist. Correct the path, or remove it if the stain is absent.")
-    cause = " ".join(str(error).split())[:160] or type(error).__name__
-    return StoreError(f"{path} cannot be read ({cause}). It may be cut off or damaged: copy or extract it again.")
+    return cannot_be_read(StoreError, path, error, "It may be cut off or damaged: copy or extract it again.")
 
 
 def open_hdf5(path: str) -> h5py.File:

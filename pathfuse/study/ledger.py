@@ -7,9 +7,10 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.jobs import Job
+from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import atomic_text
 from pathfuse.system.locks import FileLock, held
 
@@ -100,9 +101,9 @@ def read_runs_table(table: Path) -> dict[tuple[str, int, int, int], RunState]:
     """
     if not table.is_file():
         return {}
+    advice = "Remove it; the next run of the study writes it."
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = [RunState(**{key: row[key] for key in COLUMNS}) for row in csv.DictReader(file)]  # type: ignore[arg-type]
+        rows = [RunState(**row) for row in read_csv(table, COLUMNS, known=(), advice=advice)]  # type: ignore[arg-type]
         return {row.key: row for row in rows}
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise RunError(f"{table} cannot be read ({error}). Remove it; the next run of the study writes it.") from error
+    except ValueError as error:
+        raise cannot_be_read(RunError, table, error, advice) from error

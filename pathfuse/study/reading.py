@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
-from pathfuse.errors import RecipeError
+from pathfuse.errors import RecipeError, did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][\w+-]*")  # no dot: it ends the name in --VARIANT.key
 
@@ -68,6 +67,5 @@ def refuse_unknown(found: Iterable[object], known: Iterable[str], place: str, wh
     known = list(known)
     for key in found:
         if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
-            guess = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-            raise RecipeError(f"{place}: {key!r} is no {what}. {guess}")
+            guess = did_you_mean(str(key), known) or f" Known: {', '.join(known)}."
+            raise RecipeError(f"{place}: {key!r} is no {what}.{guess}")

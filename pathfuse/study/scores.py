@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathfuse.core.subsets import as_trained
-from pathfuse.errors import RunError
+from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.files import METRICS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Variant
@@ -98,9 +98,8 @@ def _metrics(run: RunFolder) -> dict[str, dict[str, float]]:
             for subset, own in run.metrics.items()
         }
     except (ValueError, AttributeError, TypeError) as error:
-        raise RunError(
-            f"{run.path / METRICS} cannot be read ({error}). Test the run again with `pathfuse test`."
-        ) from error
+        advice = "Test the run again with `pathfuse test`."
+        raise cannot_be_read(RunError, run.path / METRICS, error, advice) from error
 
 
 def _of_curve(run: RunFolder, name: str) -> float:

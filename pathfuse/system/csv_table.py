@@ -47,6 +47,7 @@ def read_csv(
     *,
     known: Collection[str] | None = None,
     strip: bool = False,
+    content: bytes | None = None,
     error: type[PathfuseError] = RunError,
     advice: str = "Restore the file.",
 ) -> CsvTable:
@@ -57,13 +58,14 @@ def read_csv(
         required: columns that it has to have, in any order.
         known: columns that it may have besides; None allows all.
         strip: whether blanks around a cell are dropped, as in a file that people write.
+        content: its bytes, where they have been read; None reads them.
         error: the class of errors.
         advice: the next step that errors end in, one sentence.
 
     Raises:
         PathfuseError: of that class, for a file that is no such table.
     """
-    lines = read_csv_lines(path, strip=strip, error=error, advice=advice)
+    lines = read_csv_lines(path, strip=strip, content=content, error=error, advice=advice)
     if not lines:
         columns = f" It needs the columns {', '.join(required)}." if required else ""
         raise error(f"{path} is empty.{columns} {advice}")
@@ -73,25 +75,31 @@ def read_csv(
         raise error(f"{path} line {lines[0][0]}: {wrong} {advice}")
     for number, cells in rows:
         if len(cells) != len(header):
-            raise error(f"{path} line {number}: {wrong_length(cells, header)} {advice}")
+            raise error(f"{path} line {number}: {wrong_length(cells, header)}. Quote cells that hold a comma. {advice}")
     return CsvTable(path, tuple(header), tuple(rows))
 
 
 def read_csv_lines(
-    path: Path, *, strip: bool = False, error: type[PathfuseError] = RunError, advice: str = "Restore the file."
+    path: Path,
+    *,
+    strip: bool = False,
+    content: bytes | None = None,
+    error: type[PathfuseError] = RunError,
+    advice: str = "Restore the file.",
 ) -> list[Line]:
     """The rows of a file as they are, the header among them, without those that are blank; for tables of other tools.
 
     Args:
         path: the file; UTF-8 with or without a byte order mark, separated by commas.
         strip: whether blanks around a cell are dropped.
+        content: its bytes, where they have been read; None reads them.
         error: the class of errors.
         advice: the next step that errors end in.
 
     Raises:
         PathfuseError: of that class, if the file is no CSV in UTF-8.
     """
-    text = _text(path, error, advice)
+    text = _text(path, content, error, advice)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[Line] = []
     begins = 1
@@ -129,13 +137,13 @@ def wrong_header(header: Sequence[str], required: Sequence[str] = (), known: Col
 
 
 def wrong_length(cells: Sequence[str], header: Sequence[str]) -> str:
-    """The sentence on a row that has more or fewer cells than the header."""
-    return f"{len(cells)} cells, but the header has {len(header)}. Quote cells that hold a comma."
+    """What is wrong with a row that has more or fewer cells than the header."""
+    return f"{len(cells)} cells, but the header has {len(header)}"
 
 
-def _text(path: Path, error: type[PathfuseError], advice: str) -> str:
+def _text(path: Path, content: bytes | None, error: type[PathfuseError], advice: str) -> str:
     try:
-        text = path.read_bytes().decode(ENCODING)
+        text = (path.read_bytes() if content is None else content).decode(ENCODING)
     except UnicodeDecodeError as cause:
         number = cause.object[: cause.start].count(b"\n") + 1
         raise error(f"{path} line {number} is not UTF-8. Save it as 'CSV UTF-8'. {advice}") from cause

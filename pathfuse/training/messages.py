@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 
 from jsonargparse import ArgumentParser
 
+from pathfuse.errors import did_you_mean
 from pathfuse.recipes.renamed import new_name
 from pathfuse.registry import components
 from pathfuse.training.trust import VARIABLE
@@ -59,13 +58,14 @@ def explain(message: str, parser: ArgumentParser) -> str:
         return f"{found[1]}: {found[2]!r} is no option there.{new_name(key) or _guess_option(key, parser)}"
     if found := _OPTION.search(message):
         renamed = new_name(".".join([*_keys(message), found[1]]))
-        return f"{place}{found[1]!r} is no option there.{renamed or _guess(found[1], _option_names(parser))}"
+        return f"{place}{found[1]!r} is no option there.{renamed or did_you_mean(found[1], _option_names(parser))}"
     if found := _TYPE.search(message):
         return f"{place}expected {found[1]}, got {found[2].strip()!r}."
     for pattern in _COMPONENT:
         if found := pattern.search(message):
             names = [component.name for component in components()] + _optimisers()
-            return f"{place}{found[1]} is not a known component.{_guess(found[1], names)} `pathfuse plugins` lists all."
+            guess = did_you_mean(found[1], names)
+            return f"{place}{found[1]} is not a known component.{guess} `pathfuse plugins` lists all."
     if found := _MISSING.search(message):
         return f"{place}{found[1].strip()} is required; add it to the recipe or the command line."
     lines = [_PREFIX.sub("", line).strip(" -") for line in message.splitlines() if not _NOISE.search(line)]
@@ -83,13 +83,7 @@ def _keys(message: str) -> list[str]:
 def _guess_option(option: str, parser: ArgumentParser) -> str:
     parent, dot, word = option.rpartition(".")
     known = {dest.removeprefix(parent + dot).partition(".")[0] for dest in _dests(parser) if dest.startswith(parent)}
-    near = get_close_matches(word, known, n=1)
-    return f" Did you mean --{parent}{dot}{near[0]}?" if near else ""
-
-
-def _guess(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""
+    return did_you_mean(word, known, before=f"--{parent}{dot}")
 
 
 def _dests(parser: ArgumentParser) -> list[str]:

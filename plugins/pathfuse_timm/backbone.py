@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from textwrap import shorten
 from typing import Any, ClassVar, Literal, cast
 
@@ -14,7 +13,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from pathfuse.core import Backbone, CamLayer
-from pathfuse.errors import PathfuseError, RecipeError, WeightsError
+from pathfuse.errors import PathfuseError, RecipeError, WeightsError, did_you_mean
 from pathfuse.nn import WeightsNote, weights_note
 from pathfuse_timm.weights import Source, find_weights, offline
 
@@ -146,8 +145,7 @@ def _check_name(name: str) -> None:
         return
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = get_close_matches(architecture, timm.list_models(), n=1, cutoff=0.5)
-        guess = f" Did you mean {near[0]}?" if near else ""
+        guess = did_you_mean(architecture, timm.list_models())
         raise RecipeError(f"TimmBackbone: timm has no network called {name!r}.{guess} timm.list_models() lists them.")
     tags = sorted(known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*"))
     if tag and tag not in tags:

@@ -17,6 +17,8 @@ _TOP = ("pathfuse/", "plugins/", "recipes/", "tests/", "docs/", "benchmarks/", "
 _CAMEL = re.compile(r"[A-Z][a-z]+[A-Z]\w*|[A-Z]{2,}[a-z]+\w*")
 # Words in this form that are no component: contracts, types and errors are looked up in their modules instead.
 _MODULES = (
+    "builtins",
+    "pathfuse",
     "pathfuse.core",
     "pathfuse.nn",
     "pathfuse.errors",

@@ -233,7 +233,7 @@ def test_attention_is_scored_by_place_where_the_truth_is_known(tmp_path, undrawn
 
 def test_a_truth_of_other_columns_is_one_line_and_none_is_none(tmp_path):
     assert patch_truth_beside(tmp_path / "cases.csv") is None
-    with pytest.raises(CaseTableError, match=r"patches.csv line 2: needs case_id"):
+    with pytest.raises(CaseTableError, match=r"patches.csv line 2: x, y and signal are whole numbers"):
         write_truth(tmp_path, ["a,he,a0,0,left,7,1,1"])
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from pathfuse.core import Backbone
-from pathfuse.extract.job import ExtractJob, run_job
+from pathfuse.extract.job import run_job
+from pathfuse.extract.options import ExtractJob
 from pathfuse.extract.status import Status
 from pathfuse.registry import BACKBONES
 from tests.slides.drawing import section, write_pyramid

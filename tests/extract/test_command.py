@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pathfuse.cli.extract import HELP, OPTIONS, extract
+from pathfuse.cli.extract import described, extract, options
 from pathfuse.errors import RecipeError
-from pathfuse.extract.job import ExtractJob
+from pathfuse.extract.options import ExtractJob
 from tests.extract.small import write_slides
 
 SHORT = ["--encoder", "QuadrantMeans", "--weights", "own", "--mpp", "2", "--patch-px", "64", "--workers", "0"]
@@ -41,8 +41,42 @@ def test_a_line_that_means_nothing_is_refused(words: list[str], reason: str) -> 
         extract(words)
 
 
-def test_every_option_is_in_the_help_and_in_the_job() -> None:
-    fields = set(ExtractJob.__dataclass_fields__)
-    for key in OPTIONS:
-        assert f"--{key} " in HELP and key.replace("-", "_") in fields
-    assert {key.replace("-", "_") for key in OPTIONS} == fields - {"slides", "encoder_options", "overwrite"}
+def test_the_help_has_every_field_of_the_job_with_its_default_and_description(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert extract(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert set(described()) == set(ExtractJob.__dataclass_fields__)
+    for option in options():
+        assert f"\n--{option.key}" in shown
+    words = " ".join(shown.split())
+    for line in [
+        "--mpp V micrometres per pixel of the patches (0.5)",
+        "--patch-px N edge of a patch in pixels at that spacing (256)",
+        "--drop-pen BOOL leave out marker pen (true)",
+        "--dtype WORD float16 or float32: how features are stored (float16)",
+        "--batch-size N patches per pass; auto finds a good number (auto)",
+        "--overwrite do slides again that are there, whatever their settings --engine",
+        "--encoder.KEY VALUE further options of the encoder",
+        "--out DIR folder where everything is written, in TRIDENT's layout",
+    ]:
+        assert line in words
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("key", "word", "value"),
+    [
+        ("patch-px", "64", 64),
+        ("mpp", "2", 2.0),
+        ("batch-size", "auto", None),
+        ("batch-size", "3", 3),
+        ("drop-pen", "false", False),
+        ("tissue", "ihc", "ihc"),
+        ("out", "o", Path("o")),
+        ("shard", "1/2", "1/2"),
+    ],
+)
+def test_a_word_becomes_what_the_field_holds(key: str, word: str, value: object) -> None:
+    (option,) = (option for option in options() if option.key == key)
+    assert option.read(word) == value

@@ -112,3 +112,10 @@ def test_lines_of_another_tool_come_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a notice\n\nid,label\n s1 ,0,x\n")
     assert read_csv_lines(path, strip=True) == [(1, ["a notice"]), (3, ["id", "label"]), (4, ["s1", "0", "x"])]
+
+
+def test_bytes_that_were_read_before_are_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "gone.csv"
+    assert list(read_csv(path, ["id"], content=b"id\nx\n")) == [{"id": "x"}]
+    with pytest.raises(StoreError, match=r"gone.csv is empty"):
+        read_csv(path, content=b"", error=StoreError)

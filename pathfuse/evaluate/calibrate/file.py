@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pathfuse.errors import RunError
+from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.evaluate.calibrate.calibrator import Calibrator, Confidence
 from pathfuse.evaluate.her2 import in_order
 from pathfuse.runs.files import CALIBRATION
@@ -140,10 +140,8 @@ class Calibrators:
             pooled = _of_plain(content["pooled"])
             return cls(str(content["checkpoint"]), tuple(content["classes"]), pooled, own)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise RunError(
-                f"{run.path / CALIBRATION} cannot be read ({reason}). Restore it, or remove it to go without."
-            ) from error
+            advice = "Restore it, or remove it to go without."
+            raise cannot_be_read(RunError, run.path / CALIBRATION, error, advice) from error
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path, classes: Sequence[str]) -> Calibrators | None:

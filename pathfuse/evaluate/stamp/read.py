@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from math import isfinite, nan
@@ -13,6 +12,7 @@ import numpy as np
 from pathfuse.errors import RunError
 from pathfuse.runs.predictions import SUM_TOLERANCE, PredictionFile, SubsetPredictions
 from pathfuse.runs.rows import Rows
+from pathfuse.system.csv_table import read_csv_lines, wrong_length
 
 STAMP_PREDICTIONS = "patient-preds.csv"
 SPLIT = re.compile(r"split-(\d+)")
@@ -77,13 +77,7 @@ def read_stamp_predictions(path: Path, *, given: str = "") -> PredictionFile:
 
 def _table(path: Path) -> tuple[str, tuple[str, ...], list[_Line]]:
     """Name of the label, categories, and the numbered lines."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path} cannot be read ({error}). Copy it from STAMP again.") from error
+    (_, header), *lines = read_csv_lines(path, advice="Copy it from STAMP again.") or [(1, [""])]
     label = header[1] if len(header) > 1 else ""
     columns = header[3:-1]
     if header[2:3] != ["pred"] or header[-1] != "loss":
@@ -98,7 +92,7 @@ def _table(path: Path) -> tuple[str, tuple[str, ...], list[_Line]]:
         raise RunError(f"{path} holds no prediction. Deploy the model of STAMP again.")
     for number, cells in lines:
         if len(cells) != len(header):
-            raise _wrong(path, number, f"{len(cells)} cells, but the header has {len(header)}")
+            raise _wrong(path, number, wrong_length(cells, header))
     return label, tuple(name.removeprefix(f"{label}_") for name in columns), lines
 
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
-from torchmil import models
 
 from pathfuse_torchmil.abmil import ABMIL
 from pathfuse_torchmil.clam import CLAM, SmoothMargin
@@ -14,6 +13,8 @@ from pathfuse_torchmil.dtfd import DTFDMIL
 from pathfuse_torchmil.transmil import TransMIL
 from tests.golden.vectors import golden
 from tests.plugins.pathfuse_torchmil.small import batch_of, fusion_of, token_of
+
+models = pytest.importorskip("torchmil.models", reason="needs pathfuse[torchmil]")
 
 
 def theirs(made, network, **layers):

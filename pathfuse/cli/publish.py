@@ -1,4 +1,4 @@
-"""`pathfuse export RUN --to stamp`."""
+"""`pathfuse report` and `pathfuse export`: results as a page, and as the files of another tool."""
 
 from __future__ import annotations
 
@@ -12,13 +12,28 @@ from pathfuse.errors import RecipeError
 TOOLS = ("stamp",)
 
 
+def report(words: list[str]) -> int:
+    """Writes the page of a folder."""
+    line = Words.split(words)
+    if line.has("help") or not words:
+        return _usage("report")
+    out = line.take("out")
+    if len(line.positional) != 1:
+        raise RecipeError("name one folder: of a run, a study or a comparison.")
+    folder = Path(line.positional.pop())
+    line.finish()
+    from pathfuse.report.write import write_report
+
+    for path in write_report(folder, Path(out) if out else None):
+        print(path)
+    return 0
+
+
 def export(words: list[str]) -> int:
     """Writes the test predictions of a run as another tool writes its own."""
     line = Words.split(words)
     if line.has("help") or not words:
-        command = COMMANDS["export"]
-        print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
-        return 0
+        return _usage("export")
     one_of("to", line.take("to") or "nothing", TOOLS)
     out, given = line.take("out"), line.take("given")
     label = line.take("label")
@@ -37,4 +52,9 @@ def export(words: list[str]) -> int:
         print(f"{path}: {patients} patients tested by {fold}")
     if unlabelled:
         print(f"{unlabelled} predictions without a label are left out.")
+    return 0
+
+
+def _usage(name: str) -> int:
+    print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
     return 0

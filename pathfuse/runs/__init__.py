@@ -1,0 +1,1 @@
+"""Run folders: the files of a run, opened and written in one place."""
