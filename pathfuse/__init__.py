@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
         TokenSpec,
     )
     from pathfuse.data.contract import CaseData
+    from pathfuse.data.loading.options import Loading
+    from pathfuse.data.samples import Draw, SampleData
     from pathfuse.errors import PathfuseError
     from pathfuse.registry import BACKBONES, DATA, ENCODERS, EXPLAINERS, FUSIONS, HEADS, INPUTS, OBJECTIVES, STORES
     from pathfuse.store import SlideFeatures, Store
@@ -61,6 +63,7 @@ __all__ = [
     "Cohort",
     "Column",
     "DataSpec",
+    "Draw",
     "Encoder",
     "Example",
     "Explainer",
@@ -69,12 +72,14 @@ __all__ = [
     "Fusion",
     "Head",
     "ImageInput",
+    "Loading",
     "ModalitySpec",
     "Model",
     "Objective",
     "Outcome",
     "PathfuseError",
     "Prediction",
+    "SampleData",
     "SlideFeatures",
     "SlideInfo",
     "Store",
@@ -95,6 +100,8 @@ _HOME = {
         "SupervisedObjective", "TokenSpec", "Tokens",
     ),
     "pathfuse.data.contract": ("CaseData",),
+    "pathfuse.data.loading.options": ("Loading",),
+    "pathfuse.data.samples": ("Draw", "SampleData"),
     "pathfuse.errors": ("PathfuseError",),
     "pathfuse.registry": (
         "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "OBJECTIVES", "STORES",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 _COHORT = (
     "stores", "groups", "label_column", "label_map", "classes", "missing", "mpp", "split", "repeat", "fold",
     "val_fraction", "test_fraction", "test_on", "cache",
@@ -33,12 +37,29 @@ GONE = {
 }
 
 
-def new_name(key: str) -> str:
-    """Half a line that says what became of a key; empty if it never had another name.
+def new_names(config: Mapping[str, Any], words: Iterable[str], refused: str) -> str:
+    """A sentence for each old key of `data` that a stage says and its data module does not have.
+
+    Another data module may have an option of that name, so only what was refused is looked up.
 
     Args:
-        key: dotted, from `data` on; `init_args` is left out.
+        config: of the stage.
+        words: command-line words on top of it.
+        refused: what the parser found wrong.
     """
-    if key in RENAMED:
-        return f" {key} is now {RENAMED[key]}."
-    return f" {key} is gone: {GONE[key]}." if key in GONE else ""
+    said = [key for word in words if (key := word.removeprefix("--").partition("=")[0]).startswith("data.")]
+    options = (config.get("data") or {}).get("init_args") or {}
+    keys = [*_dotted("data", options), *(key.replace("init_args.", "") for key in said)]
+    old = [key for key in dict.fromkeys(keys) if key in RENAMED or key in GONE]
+    return "".join(
+        f" {key} is now {RENAMED[key]}." if key in RENAMED else f" {key} is gone: {GONE[key]}."
+        for key in old
+        if any(re.search(rf"\b{part}\b", refused) for part in key.split(".")[1:])
+    )
+
+
+def _dotted(prefix: str, options: object) -> Iterator[str]:
+    """Every key of nested mappings, the outer ones too."""
+    for name, value in options.items() if isinstance(options, Mapping) else ():
+        yield f"{prefix}.{name}"
+        yield from _dotted(f"{prefix}.{name}", value)

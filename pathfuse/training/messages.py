@@ -8,7 +8,6 @@ import re
 from jsonargparse import ArgumentParser
 
 from pathfuse.errors import did_you_mean
-from pathfuse.recipes.renamed import new_name
 from pathfuse.registry import components
 from pathfuse.training.trust import VARIABLE
 
@@ -51,14 +50,11 @@ def explain(message: str, parser: ArgumentParser) -> str:
             f"{VARIABLE}=MODULE in the environment allows more."
         )
     if found := _UNKNOWN.search(message):
-        guess = new_name(found[1]) or _guess_option(found[1], parser)
-        return f"--{found[1]} is no option.{guess} `pathfuse fit --help` lists all of them."
+        return f"--{found[1]} is no option.{_guess_option(found[1], parser)} `pathfuse fit --help` lists all of them."
     if found := _GROUP.search(message):
-        key = f"{found[1]}.{found[2]}"
-        return f"{found[1]}: {found[2]!r} is no option there.{new_name(key) or _guess_option(key, parser)}"
+        return f"{found[1]}: {found[2]!r} is no option there.{_guess_option(f'{found[1]}.{found[2]}', parser)}"
     if found := _OPTION.search(message):
-        renamed = new_name(".".join([*_keys(message), found[1]]))
-        return f"{place}{found[1]!r} is no option there.{renamed or did_you_mean(found[1], _option_names(parser))}"
+        return f"{place}{found[1]!r} is no option there.{did_you_mean(found[1], _option_names(parser))}"
     if found := _TYPE.search(message):
         return f"{place}expected {found[1]}, got {found[2].strip()!r}."
     for pattern in _COMPONENT:
@@ -72,12 +68,6 @@ def explain(message: str, parser: ArgumentParser) -> str:
     return place + (
         " ".join(line for line in lines if line) or "expected a class by name, or class_path and init_args."
     )
-
-
-def _keys(message: str) -> list[str]:
-    """The words of the keys that a message names, outermost first, without those that a recipe does not need."""
-    words = [word for key in dict.fromkeys(_KEY.findall(message)) for word in key.split(".")]
-    return [word for word in words if word not in ("init_args", "class_path")]
 
 
 def _guess_option(option: str, parser: ArgumentParser) -> str:

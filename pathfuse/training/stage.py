@@ -30,6 +30,7 @@ from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
 from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.recipes.compose import Config
+from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.messages import explain
 from pathfuse.training.task import Task
@@ -100,7 +101,8 @@ class StageCLI(LightningCLI):
             check_classes(self.config)
             self._check_data()
         except PathfuseError as error:
-            raise type(error)(f"stage {name}: {error}") from error
+            renamed = new_names(config, overrides, str(error))
+            raise type(error)(f"stage {name}: {error}{renamed}") from error
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what a stage has besides model, data and trainer: who is in the cohort, and how it is loaded."""
