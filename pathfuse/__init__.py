@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
         Fusion,
         Head,
         ImageInput,
+        Metric,
         ModalitySpec,
         Model,
         Objective,
@@ -38,7 +39,18 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     )
     from pathfuse.data.contract import CaseData
     from pathfuse.errors import PathfuseError
-    from pathfuse.registry import BACKBONES, DATA, ENCODERS, EXPLAINERS, FUSIONS, HEADS, INPUTS, OBJECTIVES, STORES
+    from pathfuse.registry import (
+        BACKBONES,
+        DATA,
+        ENCODERS,
+        EXPLAINERS,
+        FUSIONS,
+        HEADS,
+        INPUTS,
+        METRICS,
+        OBJECTIVES,
+        STORES,
+    )
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
     from pathfuse.training.evaluate import load
@@ -51,6 +63,7 @@ __all__ = [
     "FUSIONS",
     "HEADS",
     "INPUTS",
+    "METRICS",
     "OBJECTIVES",
     "STORES",
     "Backbone",
@@ -69,6 +82,7 @@ __all__ = [
     "Fusion",
     "Head",
     "ImageInput",
+    "Metric",
     "ModalitySpec",
     "Model",
     "Objective",
@@ -91,13 +105,13 @@ _HOME = {
     "pathfuse.cohort": ("Case", "Cohort"),
     "pathfuse.core": (
         "Backbone", "Bags", "Batch", "Column", "DataSpec", "Encoder", "Explainer", "Fused", "FusedSpec", "Fusion",
-        "Head", "ImageInput", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
+        "Head", "ImageInput", "Metric", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
         "SupervisedObjective", "TokenSpec", "Tokens",
     ),
     "pathfuse.data.contract": ("CaseData",),
     "pathfuse.errors": ("PathfuseError",),
     "pathfuse.registry": (
-        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "OBJECTIVES", "STORES",
+        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "METRICS", "OBJECTIVES", "STORES",
     ),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),
