@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
         Fusion,
         Head,
         ImageInput,
+        Metric,
         ModalitySpec,
         Model,
         Objective,
@@ -40,7 +41,18 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.data.loading.options import Loading
     from pathfuse.data.samples import Draw, SampleData
     from pathfuse.errors import PathfuseError
-    from pathfuse.registry import BACKBONES, DATA, ENCODERS, EXPLAINERS, FUSIONS, HEADS, INPUTS, OBJECTIVES, STORES
+    from pathfuse.registry import (
+        BACKBONES,
+        DATA,
+        ENCODERS,
+        EXPLAINERS,
+        FUSIONS,
+        HEADS,
+        INPUTS,
+        METRICS,
+        OBJECTIVES,
+        STORES,
+    )
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
     from pathfuse.training.evaluate import load
@@ -53,6 +65,7 @@ __all__ = [
     "FUSIONS",
     "HEADS",
     "INPUTS",
+    "METRICS",
     "OBJECTIVES",
     "STORES",
     "Backbone",
@@ -73,6 +86,7 @@ __all__ = [
     "Head",
     "ImageInput",
     "Loading",
+    "Metric",
     "ModalitySpec",
     "Model",
     "Objective",
@@ -96,7 +110,7 @@ _HOME = {
     "pathfuse.cohort": ("Case", "Cohort"),
     "pathfuse.core": (
         "Backbone", "Bags", "Batch", "Column", "DataSpec", "Encoder", "Explainer", "Fused", "FusedSpec", "Fusion",
-        "Head", "ImageInput", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
+        "Head", "ImageInput", "Metric", "ModalitySpec", "Model", "Objective", "Outcome", "Prediction", "SlideInfo",
         "SupervisedObjective", "TokenSpec", "Tokens",
     ),
     "pathfuse.data.contract": ("CaseData",),
@@ -104,7 +118,7 @@ _HOME = {
     "pathfuse.data.samples": ("Draw", "SampleData"),
     "pathfuse.errors": ("PathfuseError",),
     "pathfuse.registry": (
-        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "OBJECTIVES", "STORES",
+        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "METRICS", "OBJECTIVES", "STORES",
     ),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),

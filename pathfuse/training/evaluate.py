@@ -121,7 +121,7 @@ def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metric
     for subset, collected in task.collected.items():
         rows = collected.labelled()
         if len(rows):
-            metrics = task.measures.in_test(rows)
+            metrics = task.measures.in_test(rows.probabilities, rows.target, rows.confidence)
             interval = balanced_accuracy_interval(rows.probabilities, rows.target, rows.patient_ids)
             metrics |= {"balanced_accuracy_low": interval.low, "balanced_accuracy_high": interval.high}
             calibrator = None if calibration is None else calibration.of(subset)
@@ -129,7 +129,7 @@ def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metric
             metrics |= trust_metrics(measured) | equivocal_metrics(measured, classes)
             if calibrator is not None:
                 metrics |= promise_metrics(measured, calibrator, rows.patient_ids, classes)
-            metrics |= task.measures.beside_ours(rows)
+            metrics |= task.measures.beside_ours(rows.probabilities, rows.target, rows.confidence)
             result[subset] = {f"test/{name}": value for name, value in metrics.items()} | _counts(rows)
     return result
 

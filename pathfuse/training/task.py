@@ -33,8 +33,8 @@ from pathfuse.core import (
 )
 from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
+from pathfuse.evaluate.metrics.measures import Measures
 from pathfuse.training.in_bags import predict_in_bags
-from pathfuse.training.measures import Measures
 from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
 
@@ -222,7 +222,7 @@ class Task(LightningModule):
         found = gathered(self.collected)
         self.collected = {}
         for key, rows in found.items():
-            metrics = self.measures.in_validation(rows)
+            metrics = self.measures.in_validation(rows.probabilities, rows.target, rows.confidence)
             # Later it would cost the epochs that are trained, and Lightning passes over an epoch of NaN by itself.
             if key == self.selected_by.removesuffix(f"/{self.select_by}") and self._begins():
                 self.measures.refuse_undefined(metrics)

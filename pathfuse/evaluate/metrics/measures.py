@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
+from torch import Tensor
+
 from pathfuse.core import Metric
 from pathfuse.errors import RecipeError, did_you_mean
 from pathfuse.evaluate.metrics.standard import CALIBRATION, CLASSIFICATION, RESERVED, all_named
-from pathfuse.training.predictions import Predictions
 
 LOSS = "loss"
 
@@ -77,19 +78,19 @@ class Measures:
         """The main numbers of the metrics that the recipe adds."""
         return tuple(metric.key for metric in self.further)
 
-    def in_validation(self, rows: Predictions) -> dict[str, float]:
+    def in_validation(self, prob: Tensor, target: Tensor, confidence: Tensor | None) -> dict[str, float]:
         """After an epoch: ours, the recipe's, and the one that selects."""
         shown = (*CLASSIFICATION, *self.further)
         beside = () if self.selecting is None or self.selecting in shown else (self.selecting,)
-        return self._of(rows, (*shown, *beside))
+        return all_named((*shown, *beside), prob, target, confidence, self.classes)
 
-    def in_test(self, rows: Predictions) -> dict[str, float]:
+    def in_test(self, prob: Tensor, target: Tensor, confidence: Tensor | None) -> dict[str, float]:
         """Ours but for calibration errors, which have a place of their own."""
-        return self._of(rows, CLASSIFICATION)
+        return all_named(CLASSIFICATION, prob, target, confidence, self.classes)
 
-    def beside_ours(self, rows: Predictions) -> dict[str, float]:
+    def beside_ours(self, prob: Tensor, target: Tensor, confidence: Tensor | None) -> dict[str, float]:
         """Those of the recipe alone."""
-        return self._of(rows, self.further)
+        return all_named(self.further, prob, target, confidence, self.classes)
 
     def refuse_undefined(self, found: dict[str, float]) -> None:
         """Refuses to select by what is not defined, though the predictions are fit to be measured.
@@ -103,9 +104,6 @@ class Measures:
         raise RecipeError(
             f"model.select_by is {self.by}, which is not defined on the validation part{why}. Select by another metric."
         )
-
-    def _of(self, rows: Predictions, metrics: Sequence[Metric]) -> dict[str, float]:
-        return all_named(metrics, rows.probabilities, rows.target, rows.confidence, self.classes)
 
 
 def _refuse_equal_names(metrics: Sequence[Metric], classes: tuple[str, ...]) -> None:
