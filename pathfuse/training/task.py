@@ -33,8 +33,8 @@ from pathfuse.core import (
 )
 from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
+from pathfuse.evaluate.metrics.measures import Measures
 from pathfuse.training.in_bags import predict_in_bags
-from pathfuse.training.measures import Measures
 from pathfuse.training.predictions import Predictions, gathered
 from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
 

@@ -6,13 +6,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Protocol
+
+from torch import Tensor
 
 from pathfuse.core import Metric
 from pathfuse.errors import RecipeError, did_you_mean
 from pathfuse.evaluate.metrics.standard import CALIBRATION, CLASSIFICATION, RESERVED, all_named
-from pathfuse.training.predictions import Predictions
 
 LOSS = "loss"
+
+
+class Predicted(Protocol):
+    """What is measured: N labelled cases.
+
+    Attributes:
+        probabilities: (N, C).
+        target: (N,) class index.
+        confidence: (N,) learned confidence, or None.
+    """
+
+    @property
+    def probabilities(self) -> Tensor: ...  # noqa: D102
+    @property
+    def target(self) -> Tensor: ...  # noqa: D102
+    @property
+    def confidence(self) -> Tensor | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -77,17 +96,17 @@ class Measures:
         """The main numbers of the metrics that the recipe adds."""
         return tuple(metric.key for metric in self.further)
 
-    def in_validation(self, rows: Predictions) -> dict[str, float]:
+    def in_validation(self, rows: Predicted) -> dict[str, float]:
         """After an epoch: ours, the recipe's, and the one that selects."""
         shown = (*CLASSIFICATION, *self.further)
         beside = () if self.selecting is None or self.selecting in shown else (self.selecting,)
         return self._of(rows, (*shown, *beside))
 
-    def in_test(self, rows: Predictions) -> dict[str, float]:
+    def in_test(self, rows: Predicted) -> dict[str, float]:
         """Ours but for calibration errors, which have a place of their own."""
         return self._of(rows, CLASSIFICATION)
 
-    def beside_ours(self, rows: Predictions) -> dict[str, float]:
+    def beside_ours(self, rows: Predicted) -> dict[str, float]:
         """Those of the recipe alone."""
         return self._of(rows, self.further)
 
@@ -104,7 +123,7 @@ class Measures:
             f"model.select_by is {self.by}, which is not defined on the validation part{why}. Select by another metric."
         )
 
-    def _of(self, rows: Predictions, metrics: Sequence[Metric]) -> dict[str, float]:
+    def _of(self, rows: Predicted, metrics: Sequence[Metric]) -> dict[str, float]:
         return all_named(metrics, rows.probabilities, rows.target, rows.confidence, self.classes)
 
 
