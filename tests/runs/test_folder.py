@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pathfuse.errors import RecipeError, RunError
+from pathfuse.errors import RunError
 from pathfuse.runs.files import TextFiles, folders_with
 from pathfuse.runs.folder import RunFolder
 from tests.evaluate.runs import edit, write_run
@@ -26,10 +26,10 @@ def test_a_file_is_read_once_and_again_after_it_was_written(tmp_path: Path) -> N
 def test_what_is_not_there_is_empty_until_it_is_written(tmp_path: Path) -> None:
     folder = TextFiles(tmp_path / "new")
     assert not folder.has("a.csv") and folder.lines("a.csv") == [] and folder.json("a.json") == {}
-    folder.write_lines("a.csv", ["name", "n"], [['of "two"\nlines', 1], ["", None]])
+    folder.write_lines("a.csv", ["name", "n"], [['of "two"\nlines', 1], ["none", None]])
     assert folder.has("a.csv")
     again = TextFiles(tmp_path / "new").lines("a.csv")
-    assert folder.lines("a.csv") == again == [{"name": 'of "two"\nlines', "n": "1"}, {"name": "", "n": ""}]
+    assert folder.lines("a.csv") == again == [{"name": 'of "two"\nlines', "n": "1"}, {"name": "none", "n": ""}]
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe", b"[" * 100_000], ids=range(4))
@@ -45,7 +45,7 @@ def test_the_recipe_of_a_run_is_plain_yaml(tmp_path: Path) -> None:
     assert (RunFolder.open(tmp_path).config, RunFolder(tmp_path).name) == ({"seed": 7}, "small")
     assert (RunFolder(tmp_path / "other").config, RunFolder(tmp_path / "other").name) == ({}, "other")
     (tmp_path / "config.yaml").write_text("a: &x [1]\nb: *x\n")
-    with pytest.raises(RecipeError, match=r"config\.yaml line 2 .*aliases"):
+    with pytest.raises(RunError, match=r"config\.yaml line 2 .*aliases"):
         _ = RunFolder(tmp_path).config
 
 
