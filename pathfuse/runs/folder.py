@@ -107,15 +107,13 @@ class RunFolder(TextFiles):
         Raises:
             RunError: if it cannot be read.
         """
-        try:
-            return self._once(
-                CONFIG, lambda: parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {}
-            )
-        except RecipeError as error:
-            raise RunError(str(error)) from error
+        return self._once(CONFIG, self._parsed)
 
     def _parsed(self) -> Config:
-        return parse_yaml(self.text(CONFIG), str(self.config_file))
+        try:
+            return parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {}
+        except RecipeError as error:
+            raise RunError(str(error)) from error
 
     @property
     def versions(self) -> dict[str, Any]:
