@@ -1,4 +1,4 @@
-"""A paired cohort with known truth: does training with IHC help a test from H&E alone, and what does each part add?
+"""A trial on a paired cohort with known truth: training with IHC, a test from H&E alone, and the share of each part.
 
     python -m benchmarks.trial_missing_stain --seeds 5 --at_once 2      # half an hour of one processor
 

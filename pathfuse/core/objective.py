@@ -1,4 +1,4 @@
-"""What is minimised: named terms of a step, and their weighted sum."""
+"""The objective: named terms of a step, and their weighted sum, which is minimised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data module promises: the sizes from which every component is built."""
+"""The promise of a data module: the sizes from which every component is built."""
 
 from __future__ import annotations
 

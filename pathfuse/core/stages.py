@@ -1,4 +1,4 @@
-"""How a component gets the model of a stage that was trained before it.
+"""The way in which a component gets the model of a stage that was trained before it.
 
 A recipe names it (`checkpoint: "stage:correlate"`). Whoever builds components says how such a name becomes a model;
 plug-ins only ask, so they need to know nothing of run folders or Lightning.

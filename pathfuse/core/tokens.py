@@ -1,4 +1,4 @@
-"""What encoders, fusion blocks and heads hand on."""
+"""Tokens, fused embeddings and predictions: the results of encoders, fusion blocks and heads."""
 
 from __future__ import annotations
 

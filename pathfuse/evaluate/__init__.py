@@ -1,1 +1,1 @@
-"""How good the predictions are: metrics, confidence, intervals and the table that closes a run."""
+"""Evaluation: metrics, confidence, intervals and the table that closes a run."""

@@ -1,4 +1,4 @@
-"""Where a model looked: pictures, and figures that say how far they can be believed."""
+"""Explanations: pictures of the places where a model looked, and figures that say how far to believe them."""
 
 from pathfuse.explain.bags import explain_bags
 from pathfuse.explain.faithfulness import Drop, Masking, drop_in_accuracy

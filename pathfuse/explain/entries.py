@@ -1,4 +1,4 @@
-"""What `explain.json` says about a case, and what its files are called."""
+"""The entry of a case in `explain.json`, and the names of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the patches of a slide are, as a file beside the features and as attributes in both."""
+"""Coordinates of the patches of a slide, as a file beside the features and as attributes in both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which slides are done already, and what a killed run left behind."""
+"""Slides that are done already, and the remains of a killed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything is written: TRIDENT's folders."""
+"""The folders of an extraction, as TRIDENT has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees while slides are extracted."""
+"""Progress of an extraction, for the person who waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens in the reading processes: find tissue, place patches, decode them. No torch here."""
+"""The work of the reading processes: find tissue, place patches, decode them. No torch here."""
 
 from __future__ import annotations
 

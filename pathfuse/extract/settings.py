@@ -1,4 +1,4 @@
-"""What decides the features of a slide; two files are the same work if these are equal."""
+"""Settings that decide the features of a slide; two files are the same work if these are equal."""
 
 from __future__ import annotations
 

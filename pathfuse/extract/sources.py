@@ -1,4 +1,4 @@
-"""Which slides are meant by the words of a command line."""
+"""The slides that the words of a command line mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a component reads weights from a file that a user names."""
+"""Weights from a file that a user names."""
 
 from __future__ import annotations
 

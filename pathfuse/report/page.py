@@ -1,4 +1,4 @@
-"""What a page holds, apart from how it looks: sections of tables, charts, pictures and sentences.
+"""The content of a page, apart from how it looks: sections of tables, charts, pictures and sentences.
 
 A number is kept as it is and rounded where it is shown. So the JSON beside a page has what the page has, unrounded, and
 each number on the page says where in the JSON it is.

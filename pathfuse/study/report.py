@@ -1,4 +1,4 @@
-"""What a study writes at its end: the comparison, the tables and the charts, from the files of its runs."""
+"""The end of a study: the comparison, the tables and the charts, from the files of its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study writes at its end, as its YAML file says it."""
+"""The part of a study's YAML file that says what is written at its end."""
 
 from __future__ import annotations
 

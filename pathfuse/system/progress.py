@@ -1,4 +1,4 @@
-"""What work on many files has in common: a progress bar, and how many cores there are."""
+"""A progress bar for work on many files, and the number of cores there are."""
 
 from __future__ import annotations
 

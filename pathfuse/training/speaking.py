@@ -1,4 +1,4 @@
-"""What is said while a recipe is trained: notes, by one process of several, and Lightning without its hints."""
+"""Words during training: notes, by one process of several, and Lightning without its hints."""
 
 from __future__ import annotations
 

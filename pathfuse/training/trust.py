@@ -1,4 +1,4 @@
-"""What a recipe may name: pathfuse, the installed plug-ins and a short allow-list. A recipe is text from a stranger.
+"""The names that a recipe may use: pathfuse, installed plug-ins, a short allow-list. A recipe is a stranger's text.
 
 The check is jsonargparse's own: the given path is refused before it is imported, and the canonical path of the object
 after it, so a detour through a trusted module is caught too. Only the environment variable `PATHFUSE_TRUST` (module

@@ -1,4 +1,4 @@
-"""What a run was made with: versions of the software, and hashes of recipe, cases and parts."""
+"""The origin of a run: versions of the software, and hashes of recipe, cases and parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first stage of Corr-A-Net minimises: the paper's three passes, and the released code's single one."""
+"""The objective of Corr-A-Net's first stage: the paper's three passes, and the released code's single one."""
 
 from __future__ import annotations
 

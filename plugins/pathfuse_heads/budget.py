@@ -1,4 +1,4 @@
-"""How the price of a hint is set, step by step.
+"""The price of a hint, set step by step.
 
 Source: DeVries & Taylor 2018, section 3.2 and their code; the two levels are those of the released Corr-A-Net code.
 """

@@ -1,4 +1,4 @@
-"""How much each case counts in a classification loss."""
+"""Weights of cases in a classification loss."""
 
 from __future__ import annotations
 

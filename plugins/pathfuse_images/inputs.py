@@ -1,4 +1,4 @@
-"""What an image encoder looks at: one stain, or several on top of each other."""
+"""Inputs of image encoders: one stain, or several on top of each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: the hub, a file, a folder, or nowhere."""
+"""Sources of pretrained weights: the hub, a file, a folder, or none."""
 
 from __future__ import annotations
 

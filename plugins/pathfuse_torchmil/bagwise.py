@@ -1,4 +1,4 @@
-"""What all networks of torchmil share here: one bag at a time, every modality by itself, then the modalities joined."""
+"""The base of torchmil's networks here: one bag at a time, every modality by itself, then the modalities joined."""
 
 from __future__ import annotations
 

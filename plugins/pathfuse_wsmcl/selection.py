@@ -1,4 +1,4 @@
-"""Which patches are contrasted: those with the highest and the lowest score of a case."""
+"""Selection of the patches that are contrasted: those with the highest and the lowest score of a case."""
 
 from __future__ import annotations
 

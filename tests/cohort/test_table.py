@@ -188,7 +188,7 @@ def cohorts(draw):
 
 
 @given(cases=cohorts())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_written_table_reads_back_equal(tmp_path, cases):
     path = tmp_path / "cases.csv"
     write_cases(path, cases)
@@ -196,7 +196,7 @@ def test_a_written_table_reads_back_equal(tmp_path, cases):
 
 
 @given(cells=st.lists(st.lists(st.text(max_size=6), min_size=1, max_size=7), max_size=5), header=st.booleans())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_read_or_refused_but_never_breaks_the_reader(tmp_path, cells, header):
     path = tmp_path / "cases.csv"
     with path.open("w", encoding="utf-8", errors="ignore", newline="") as file:

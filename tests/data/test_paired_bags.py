@@ -171,7 +171,7 @@ def test_evaluation_draws_once_for_all_epochs(table):
     assert first.x["ihc"].lengths.tolist() == [2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5), patches=st.integers(1, 20), epoch=st.integers(0, 3))
 def test_a_draw_has_the_asked_number_of_different_rows(lengths, patches, epoch):
     plan = Sampling(patches, seed=3).rows(lengths, epoch, 1, 0)

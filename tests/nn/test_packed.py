@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -31,7 +31,6 @@ def each(values: torch.Tensor, lengths: list[int]) -> list[torch.Tensor]:
 
 
 @given(LENGTHS, DTYPES, CENTRES, st.integers(0, 99))
-@settings(deadline=None)
 def test_reductions_of_any_precision_are_those_of_float64(lengths, dtype, centre, seed):
     values, sizes = bags(lengths, dtype, centre, seed), torch.tensor(lengths)
     exact = each(values, lengths)
@@ -54,7 +53,6 @@ def test_reductions_of_any_precision_are_those_of_float64(lengths, dtype, centre
 
 
 @given(LENGTHS, DTYPES, st.integers(1, 45), st.integers(0, 99))
-@settings(deadline=None)
 def test_the_best_patches_are_those_of_a_stable_sort(lengths, dtype, k, seed):
     score = bags(lengths, dtype, 0.0, seed)[:, 0].round(decimals=0)
     rows, counts = segment_top_k(score, torch.tensor(lengths), k)
@@ -84,7 +82,6 @@ def test_without_gradients_half_precision_is_converted_in_pieces(monkeypatch):
 
 
 @given(LENGTHS, st.integers(0, 99))
-@settings(deadline=None)
 def test_readable_patches_are_those_of_present_cases_and_spread_back(lengths, seed):
     generator = torch.Generator().manual_seed(seed)
     present = torch.rand(len(lengths), generator=generator) < 0.5

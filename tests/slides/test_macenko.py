@@ -134,7 +134,7 @@ palette_images = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(image=small_images | palette_images)
 def test_any_image_gives_an_image(image):
     normalised = Macenko()(image)

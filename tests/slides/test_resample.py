@@ -27,7 +27,7 @@ def naive(image: np.ndarray, box: tuple[float, float, float, float], width: int,
     return result
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     left=st.floats(0, 3),
     top=st.floats(0, 3),

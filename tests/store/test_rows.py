@@ -52,7 +52,7 @@ def layout(request, tmp_path_factory):
     return values, open_slide(path).features
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(index=st.lists(st.integers(0, 89), max_size=40))
 def test_any_rows_in_any_order_are_those_of_numpy(layout, index):
     values, rows = layout

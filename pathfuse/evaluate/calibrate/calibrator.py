@@ -1,4 +1,4 @@
-"""What a run may promise: calibrated probabilities, a set of scores and when to abstain, chosen on validation alone."""
+"""A calibrator: calibrated probabilities, a set of scores and a rule of abstaining, chosen on validation alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far probabilities, confidences, sets and abstentions can be trusted, by the names that `metrics.json` uses."""
+"""Metrics of probabilities, confidences, sets and abstentions, by the names that `metrics.json` uses."""
 
 from __future__ import annotations
 

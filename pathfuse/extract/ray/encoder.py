@@ -1,4 +1,4 @@
-"""What a process of a Ray cluster does: one encoder, its slides one after the other, read by tasks of the cluster."""
+"""An encoder in a process of a Ray cluster: its slides one after the other, read by tasks of the cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many encoders a Ray cluster gets, and what each of them has."""
+"""The share of a Ray cluster: its encoders, and the GPUs, readers and threads of each."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_classes_are_spread_evenly_over_every_part():
 PEOPLE = st.lists(st.tuples(st.sampled_from("aab"), st.integers(1, 4), st.integers(0, 5)), min_size=8, max_size=30)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PEOPLE, st.integers(2, 4), st.integers(0, 50), st.sampled_from([0, 2]), st.booleans())
 def test_no_patient_or_site_is_ever_on_two_sides(people, folds, seed, nested, by_site):
     cases = [

@@ -74,7 +74,7 @@ def test_a_patient_on_both_sides_is_refused_with_both_cases_named():
     test=st.floats(0, 0.9),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_patient_ever_crosses_parts(people, val, test, seed):
     source = [Case(f"{n}-{k}", f"p{n}", label, "") for n, (label, count) in enumerate(people) for k in range(count)]
     cases, _ = draw_parts(source, val_fraction=val, test_fraction=test, seed=seed)

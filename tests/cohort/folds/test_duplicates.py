@@ -66,7 +66,7 @@ def test_other_stains_glass_slides_and_broken_files_are_passed_over(tmp_path):
     assert pairs(cases) == set()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), st.integers(0, 8), st.integers(0, 99))
 def test_bands_find_what_the_loop_over_all_pairs_finds(values, distance, seed):
     generator = np.random.default_rng(seed)

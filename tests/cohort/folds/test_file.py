@@ -53,7 +53,7 @@ def test_folds_survive_their_file_and_the_hash_is_that_of_the_bytes(tmp_path, ne
 TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(TEXT, TEXT, st.sampled_from(["train", "val", "test"])), min_size=1, max_size=6))
 def test_any_names_survive_the_file(tmp_path_factory, people):
     rows = [FoldRow(0, 0, case, patient, part) for case, patient, part in people]

@@ -31,7 +31,7 @@ def naive_interval(p, mass):
 DISTRIBUTIONS = st.lists(st.integers(0, 10), min_size=2, max_size=6).filter(any).map(lambda v: np.array(v) / sum(v))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(DISTRIBUTIONS, st.floats(0, 1))
 def test_sets_are_those_of_the_plain_loop_and_hold_the_most_probable_class(p, mass):
     inside = grown_sets(p[None], mass)[0]
@@ -39,14 +39,14 @@ def test_sets_are_those_of_the_plain_loop_and_hold_the_most_probable_class(p, ma
     assert inside[p.argmax()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(DISTRIBUTIONS, st.floats(0, 1), st.floats(0, 1))
 def test_more_mass_never_takes_a_class_out(p, one, other):
     small, large = (grown_sets(p[None], mass)[0] for mass in sorted((one, other)))
     assert (large | ~small).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(DISTRIBUTIONS, st.data())
 def test_the_needed_mass_is_the_least_that_lets_the_truth_in(p, data):
     target = np.array([data.draw(st.integers(0, len(p) - 1))])
@@ -90,7 +90,7 @@ def test_other_parts_and_impossible_shares_are_refused():
         PredictionSets.fit(prob, target, patients, ["val"] * 4, miss=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(DISTRIBUTIONS, st.floats(0, 1))
 def test_sets_of_unordered_classes_take_in_the_most_probable_first(p, mass):
     inside = grown_sets(p[None], mass, ordered=False)[0]

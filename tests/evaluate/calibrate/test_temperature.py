@@ -81,7 +81,7 @@ def test_a_worked_example_of_risk_and_coverage():
     assert curve.aurc == pytest.approx((0 + (0 + 0.5) / 2 + 1 / 3 + 1 / 2) / 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=25), st.integers(0, 100))
 def test_the_area_lies_between_that_of_the_best_and_the_worst_order_and_ignores_scale_and_row_order(cases, seed):
     confidence, wrong = (np.array(values, dtype=float) for values in zip(*cases, strict=True))

@@ -51,7 +51,7 @@ def test_diagram_and_scores_equal_those_of_scikit_learn():
     assert value(LogLoss(), prob, target) == pytest.approx(log_loss(target, prob))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40), st.sampled_from(["width", "mass"])
 )

@@ -49,7 +49,7 @@ def test_components_equal_the_loop_over_all_pairs():
     assert_allclose(areas.covariance, expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=4, max_size=20))
 def test_the_area_is_that_of_scikit_learn_with_any_ties(cases):
     score, positive = (np.array(values) for values in zip(*cases, strict=True))

@@ -61,7 +61,7 @@ def test_scores_that_depend_on_probabilities_equal_their_definition():
     assert value["ece"] == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=1, max_size=15))
 def test_areas_with_ties_and_weights_equal_those_of_scikit_learn(cases):
     score, positive, weight = (np.array(values) for values in zip(*cases, strict=True))
@@ -73,7 +73,7 @@ def test_areas_with_ties_and_weights_equal_those_of_scikit_learn(cases):
             assert np.isnan(got)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(0, 39))
 def test_a_case_of_weight_zero_is_not_read(seed, victim):
     own = rows(seed=seed, digits=6)

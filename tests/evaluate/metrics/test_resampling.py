@@ -87,7 +87,7 @@ def test_a_smaller_p_than_the_number_of_exchanges_allows_is_never_given():
     assert permutation_p(ACCURACY, [first], [second], np.arange(n), draws=199, seed=0) == 1 / 200
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_swapping_the_runs_leaves_p_alone(seed):
     one, two = model(seed=seed, skill=1.5), model(seed=seed + 1)

@@ -47,7 +47,7 @@ def test_agrees_with_scikit_learn(seed):
     assert {name: got[name] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     classes=st.integers(2, 5),
     target=st.lists(st.integers(-1, 4), max_size=6),

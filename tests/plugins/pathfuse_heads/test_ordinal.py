@@ -49,7 +49,7 @@ def with_steps(head, steps):
 STEPS = st.lists(st.floats(-30, 30), min_size=3, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, st.lists(st.floats(-50, 50), min_size=2, max_size=6))
 def test_borders_rise_and_higher_scores_move_probability_to_higher_classes(steps, scores):
     head = with_steps(build().double(), steps)
