@@ -37,7 +37,7 @@ from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.opening import open_slide
-from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
+from pathfuse.slides.tissue import OVERVIEW_MPP, tissue_mask, tissue_rule
 
 ENCODER, PX = "timm:resnet18", 256
 WANTED = {"none": 0.85, "bf16": 0.75}  # of the closed loop in the same type
@@ -111,7 +111,7 @@ def speed(arguments: object, folder: Path) -> None:
     path = jpeg_pyramid(folder / "slide.tiff", arguments.size, 0.25)
     grid = PatchGrid(PX, 0.5)
     with open_slide(path) as slide:
-        coords = grid.coords(slide, tissue_mask(slide.overview(OVERVIEW_MPP), OVERVIEW_MPP, TissueRule()))
+        coords = grid.coords(slide, tissue_mask(slide.overview(OVERVIEW_MPP), OVERVIEW_MPP, tissue_rule("he")))
         size = grid.size_level0(slide)
     found = compare(
         f"extraction of {len(coords)} patches, ResNet-18, {arguments.workers} reading processes",

@@ -10,13 +10,15 @@ from pathfuse.errors import RecipeError
 USAGE = """usage: pathfuse store inspect FILE|FOLDER ...
        pathfuse store check CASES.csv | STAIN=FOLDER ... [--labels_table CSV]
        pathfuse store repack FILE|FOLDER ... --out DIR | --overwrite
-       pathfuse store convert FILE|FOLDER ... --to trident|clam|stamp|eva --out DIR
+       pathfuse store convert FILE|FOLDER ... --to clam|eva|stamp|trident --out DIR
                       [--mpp UM] [--patch_size_level0 PX] [--cases CASES.csv] [--overwrite]
 
 inspect: what a feature file is and says about itself
 check: names wrong units, missing mpp, mixed encoders, overflow, duplicates, empty slides, missing files
 repack: the same HDF5 files with contiguous data, which read many times as fast
-convert: TRIDENT, CLAM, STAMP, eva, WSMCL, MADELEINE, torchmil or plain tensors as one of the first four"""
+convert: TRIDENT, CLAM, STAMP, eva, WSMCL, MADELEINE, torchmil or plain tensors as one of the first four
+
+Formats of installed plug-ins are read and written in the same way, by the name of their store."""
 
 
 def store(words: list[str]) -> int:

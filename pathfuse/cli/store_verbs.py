@@ -13,11 +13,10 @@ from rich.table import Table
 from pathfuse.cli.values import existing, number
 from pathfuse.cli.words import Words
 from pathfuse.errors import PathfuseError, RecipeError, StoreError
-from pathfuse.store import SlideFeatures, open_slide, read_contents
+from pathfuse.store import SlideFeatures, WrittenSlide, open_slide, read_contents
 from pathfuse.store.check import Finding, check_cohort, check_slide
-from pathfuse.store.convert import WRITERS
+from pathfuse.store.convert import writer, writers
 from pathfuse.store.folder import find_files
-from pathfuse.store.formats.eva_write import EvaRow, write_manifest
 from pathfuse.store.repack import repack as repack_file
 
 if TYPE_CHECKING:
@@ -122,10 +121,11 @@ def convert(line: Words) -> int:
     files = _files(line.positional)
     line.positional = []
     line.finish()
-    if to not in WRITERS or out is None:
-        raise RecipeError(f"Give --to {'|'.join(WRITERS)} and --out DIR.")
-    if to == "eva" and cases is None:
-        raise RecipeError("eva's manifest holds target and split of every slide. Name them with --cases CASES.csv.")
+    if to not in writers() or out is None:
+        raise RecipeError(f"Give --to {'|'.join(writers())} and --out DIR.")
+    store = writer(to)
+    if store.needs_cases and cases is None:
+        raise RecipeError(f"a folder of {to} holds target and split of every slide. Name them with --cases CASES.csv.")
     _refuse_filled(Path(out), overwrite)
     written: dict[Path, Path] = {}
     taken: dict[str, Path] = {}
@@ -136,12 +136,12 @@ def convert(line: Words) -> int:
             other = taken.setdefault(slide.slide_id, path)
             if other != path:
                 raise StoreError(f"{other} and {path} are both slide {slide.slide_id}. Convert them into two folders.")
-            written[path.resolve()] = WRITERS[to](slide, Path(out))
+            written[path.resolve()] = store.write(slide, Path(out))
         except PathfuseError as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
-    if to == "eva" and cases is not None:
-        write_manifest(Path(out), _manifest(Path(cases), written, Path(out)))
+    if store.needs_cases and cases is not None:
+        store.write_table(Path(out), _written(Path(cases), written))
     print(f"{len(written)} slides written to {out}, {failed} failed")
     return 1 if failed else 0
 
@@ -177,7 +177,8 @@ def _refuse_filled(out: Path, overwrite: bool) -> None:
         raise StoreError(f"{out} is not empty. Choose another folder, or replace what is in it with --overwrite.")
 
 
-def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]:
+def _written(cases: Path, written: dict[Path, Path]) -> list[WrittenSlide]:
+    """What a case table says about the slides that were written."""
     from pathfuse.cohort.read import read_cases
 
     table = read_cases(cases)
@@ -189,9 +190,8 @@ def _manifest(cases: Path, written: dict[Path, Path], out: Path) -> list[EvaRow]
                 if target is None:
                     continue
                 if not case.label or not case.split:
-                    raise StoreError(f"{cases.name}: case {case.case_id} has no label or no split, which eva needs.")
-                where = str(target.relative_to(out))
-                rows.append(EvaRow(file.path.name, where, table.classes.index(case.label), case.split, target.stem))
+                    raise StoreError(f"{cases.name}: case {case.case_id} has no label or no split, which is needed.")
+                rows.append(WrittenSlide(file.path, target, table.classes.index(case.label), case.split))
     if len(rows) < len(written):
         raise StoreError(f"{cases.name} names {len(rows)} of {len(written)} converted files. Add the others.")
     return rows

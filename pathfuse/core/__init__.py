@@ -14,6 +14,7 @@ from pathfuse.core.objective import Objective, Outcome, SupervisedObjective, wei
 from pathfuse.core.spec import Column, DataSpec, ModalitySpec
 from pathfuse.core.stages import skips_pretrained, stage_loader, stage_model, weights_follow
 from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
+from pathfuse.core.weights import WeightsNote
 
 __all__ = [
     "Backbone",
@@ -39,6 +40,7 @@ __all__ = [
     "SupervisedObjective",
     "TokenSpec",
     "Tokens",
+    "WeightsNote",
     "skips_pretrained",
     "stage_loader",
     "stage_model",

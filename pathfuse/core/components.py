@@ -7,6 +7,7 @@ after them is an option of the recipe: keyword-only, with a default, described i
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from pathfuse.core.batch import Batch
 from pathfuse.core.tokens import Fused, FusedSpec, Layout, Prediction, Tokens, TokenSpec
+from pathfuse.core.weights import Weighted
 
 
 def _as_is(activation: Tensor) -> Tensor:
@@ -39,7 +41,7 @@ class CamLayer:
     to_map: Callable[[Tensor], Tensor] = _as_is
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Weighted, nn.Module, ABC):
     """A network that turns images in [0, 1] into features and normalises its input itself.
 
     A subclass takes `in_chans` first and sets the attributes before its constructor returns.
@@ -62,6 +64,20 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] to features (N, D) or maps (N, D, h, w)."""
 
+    def settings(self) -> dict[str, str | int | float]:
+        """The options that are not at their defaults, for the digest that tells two encoders apart.
+
+        Not every option shows in a tensor, for example how maps are pooled. These are the options that are kept as
+        public attributes of the same name; where they come from and what the weights are shows in the tensors.
+        """
+        found: dict[str, str | int | float] = {}
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, None)
+            changed = name not in ("weights", "in_chans") and value != parameter.default
+            if changed and isinstance(value, str | int | float):
+                found[name] = value
+        return found
+
     def cam_layer(self) -> CamLayer | None:
         """The layer for class-activation maps; its `reads` is filled in by the encoder. None if there is none."""
         return None
@@ -71,7 +87,7 @@ class Backbone(nn.Module, ABC):
         return [list(self.parameters())]
 
 
-class ImageInput(nn.Module, ABC):
+class ImageInput(Weighted, nn.Module, ABC):
     """Chooses what an image encoder looks at: one stain, several stacked, or a learned representation.
 
     A subclass takes the `DataSpec` first.
@@ -91,16 +107,18 @@ class ImageInput(nn.Module, ABC):
         """The images (B, C, H, W) in [0, 1], and (B,) bool which of them are real."""
 
 
-class Encoder(nn.Module, ABC):
+class Encoder(Weighted, nn.Module, ABC):
     """Turns the modalities of a batch into tokens. A subclass takes the `DataSpec` first.
 
     Attributes:
         reads: the modalities it looks at; the others may be missing from a case altogether.
         out: the token streams it returns, by name.
+        order_free: whether the order of patches in a bag changes nothing. The conformance kit reads it.
     """
 
     reads: tuple[str, ...]
     out: dict[str, TokenSpec]
+    order_free: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tokens]:
@@ -111,16 +129,18 @@ class Encoder(nn.Module, ABC):
         return {}
 
 
-class Fusion(nn.Module, ABC):
+class Fusion(Weighted, nn.Module, ABC):
     """Joins the tokens of a case. A subclass takes `encoder.out` and the `DataSpec` first.
 
     Attributes:
         out: size of what it returns.
         exactly: number of token streams it needs; None takes any number. The conformance kit reads it.
+        order_free: whether the order of patches in a bag changes nothing. The conformance kit reads it.
     """
 
     out: FusedSpec
     exactly: ClassVar[int | None] = None
+    order_free: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
@@ -131,7 +151,7 @@ class Fusion(nn.Module, ABC):
         return {}
 
 
-class Head(nn.Module, ABC):
+class Head(Weighted, nn.Module, ABC):
     """Says something about a case. A subclass takes `fusion.out` and the `DataSpec` first.
 
     Attributes:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pathfuse.core.batch import Batch
 from pathfuse.core.model import Model
 from pathfuse.core.tokens import Prediction
+from pathfuse.core.weights import Weighted
 from pathfuse.errors import RecipeError
 
 
@@ -31,7 +32,7 @@ class Outcome:
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Objective(nn.Module, ABC):
+class Objective(Weighted, nn.Module, ABC):
     """Decides what is computed in a step, for pipelines that need more than one pass through the model.
 
     Options of the recipe are keyword-only constructor arguments.

@@ -103,9 +103,7 @@ def _resolve(name: str, weights: str | None) -> tuple[type[Backbone], dict[str, 
 
 
 def _registered(name: str) -> type[Backbone]:
-    # On a command line `alexnet` means AlexNet.
-    alike = [known for known in BACKBONES.names() if known.lower() == name.lower()]
-    return cast(type[Backbone], BACKBONES.get(alike[0] if len(alike) == 1 else name))
+    return cast(type[Backbone], BACKBONES.component(name).load())
 
 
 def _build(kind: type[Backbone], name: str, arguments: dict[str, object], weights: str) -> Backbone:
@@ -135,25 +133,15 @@ def _build(kind: type[Backbone], name: str, arguments: dict[str, object], weight
 def digest_of(net: Backbone) -> str:
     """SHA-256 of the class, its options, every tensor (normalisation included) and what shapes the input, in hex.
 
-    Options count where the backbone keeps them as public attributes of the same name: not all of them show in a tensor,
-    for example how maps are pooled.
+    Options count as `Backbone.settings` has them: not all of them show in a tensor, for example how maps are pooled.
     """
     found = hashlib.sha256()
     facts: dict[str, Any] = {"class": f"{type(net).__module__}.{type(net).__qualname__}", "out_dim": net.out_dim}
     facts |= {"size_px": net.size_px, "in_chans": net.in_chans, "scaling": "uint8 / 255"}
-    facts |= _chosen(net)
+    facts |= {f"option {key}": value for key, value in net.settings().items()}
     found.update(repr(sorted(facts.items())).encode())
     for name, tensor in sorted(net.state_dict().items()):
         values = tensor.detach().cpu().contiguous()
         found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
         found.update(values.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
-
-
-def _chosen(net: Backbone) -> dict[str, Any]:
-    """The options of a backbone that are not left at their defaults; its weights are in its tensors."""
-    defaults = {
-        key: known.default for key, known in inspect.signature(type(net)).parameters.items() if key != "weights"
-    }
-    kept = {key: getattr(net, key) for key in defaults if isinstance(getattr(net, key, None), str | int | float)}
-    return {f"option {key}": value for key, value in kept.items() if key != "in_chans" and value != defaults[key]}

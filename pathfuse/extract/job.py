@@ -20,8 +20,11 @@ from pathfuse.extract.run import Extraction
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource, find_slides
 from pathfuse.extract.status import Status
+from pathfuse.registry import READERS
 from pathfuse.slides.grid import PatchGrid
-from pathfuse.slides.tissue import TissueRule
+from pathfuse.slides.normalise import Normaliser, normaliser, normaliser_of
+from pathfuse.slides.opening import open_slide
+from pathfuse.slides.tissue import Tissue, tissue_rule
 from pathfuse.system.progress import available_cores
 from pathfuse.system.ray_cluster import connected
 from pathfuse.system.shards import shard
@@ -50,7 +53,8 @@ def run_job(job: ExtractJob, console: Console | None = None) -> list[Status]:
     """
     console = console or Console(stderr=True)
     _check(job)
-    sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp)
+    reader = None if job.reader is None else READERS.component(job.reader).name
+    sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp, reader=reader)
     sources = shard(sources, job.shard) if job.shard else sources
     with ExitStack() as stack:
         # First of all: what is wrong with the cluster is known at once, and a large encoder takes a while.
@@ -81,9 +85,36 @@ def _prepare(job: ExtractJob, sources: list[SlideSource], console: Console) -> _
         _say(console, f"{job.encoder} has RANDOM weights: these features try the pipeline and mean nothing.")
     if encoder.note:
         _say(console, encoder.note)
-    rule = TissueRule(stain=job.tissue or ("he" if job.modality == "he" else "ihc"), drop_pen=job.drop_pen)
-    settings = Settings(encoder.name, encoder.digest, job.modality, grid, rule, job.dtype, job.autocast)
+    settings = Settings(
+        encoder.name,
+        encoder.digest,
+        job.modality,
+        grid,
+        tissue=_tissue(job),
+        normaliser=_normaliser(job),
+        reader=None if job.reader is None else READERS.component(job.reader).name,
+        dtype=job.dtype,
+        autocast=job.autocast,
+    )
     return _Prepared(job, sources, encoder, settings, Layout(job.out, grid, encoder.name))
+
+
+def _tissue(job: ExtractJob) -> Tissue:
+    pen = {} if job.drop_pen is None else {"drop_pen": job.drop_pen}
+    return tissue_rule(job.tissue or ("he" if job.modality == "he" else "ihc"), {**pen, **job.tissue_options})
+
+
+def _normaliser(job: ExtractJob) -> Normaliser | None:
+    if job.normaliser is None:
+        if job.normaliser_target is not None:
+            raise RecipeError("--normaliser-target is of no use without --normaliser NAME. Add it, or leave this out.")
+        return None
+    made = normaliser(job.normaliser, job.normaliser_options)
+    target = None
+    if job.normaliser_target is not None:
+        with open_slide(job.normaliser_target) as image:
+            target = image.read_level(0, 0, 0, *image.size)
+    return normaliser_of(job.modality, made, target, key="--normaliser", target_key="--normaliser-target")
 
 
 def _here(prepared: _Prepared, console: Console) -> list[Status]:

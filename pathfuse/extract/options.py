@@ -28,8 +28,14 @@ class ExtractJob:
         overlap_px: pixels that neighbouring patches share.
         min_tissue: share of a patch that has to be tissue.
         modality: stain of the slides: he, ihc or another.
-        tissue: how tissue is found; without it by the rule for he where the modality is he, else by that for ihc.
-        drop_pen: leave out marker pen.
+        tissue: rule by which tissue is found: he, ihc or a registered one; without it he where the modality is he,
+            else ihc.
+        tissue_options: further options of the rule.
+        drop_pen: leave out marker pen; the rules he and ihc do so by themselves.
+        normaliser: repaint every patch with the stain colours of a reference: macenko or a registered normaliser.
+        normaliser_options: further options of the normaliser.
+        normaliser_target: an image whose colours are the reference; without it the normaliser's own.
+        reader: a registered slide reader; without it the one that is surest of a file.
         slide_mpp: micrometres per level-0 pixel of all slides; auto takes what the table or the files say.
         dtype: how features are stored.
         autocast: type in which the encoder computes; none is float32.
@@ -55,8 +61,13 @@ class ExtractJob:
     overlap_px: int = 0
     min_tissue: float = 0.5
     modality: str = "he"
-    tissue: Literal["he", "ihc"] | None = None
-    drop_pen: bool = True
+    tissue: str | None = None
+    tissue_options: Mapping[str, object] = field(default_factory=dict)
+    drop_pen: bool | None = None
+    normaliser: str | None = None
+    normaliser_options: Mapping[str, object] = field(default_factory=dict)
+    normaliser_target: str | None = None
+    reader: str | None = None
     slide_mpp: float | None = None
     dtype: Dtype = "float16"
     autocast: Autocast = "none"

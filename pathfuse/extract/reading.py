@@ -18,11 +18,12 @@ from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout
 from pathfuse.extract.sources import SlideSource
 from pathfuse.slides.grid import Coords, PatchGrid
+from pathfuse.slides.normalise import Normaliser, normalised
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.outline import contour_picture, outlines, write_geojson
 from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Slide
-from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
+from pathfuse.slides.tissue import OVERVIEW_MPP, Tissue, tissue_mask
 from pathfuse.system.files import replacing
 
 P = ParamSpec("P")
@@ -68,6 +69,7 @@ class SlidePlan:
         width: of the slide, in level-0 pixels.
         height: of the slide.
         note: why there are no patches, if there are none.
+        reader: name of the reader that opened the slide.
     """
 
     coords: Coords
@@ -77,14 +79,16 @@ class SlidePlan:
     width: int
     height: int
     note: str = ""
+    reader: str = ""
 
 
-def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> SlidePlan:
+def plan_slide(source: SlideSource, layout: Layout, rule: Tissue) -> SlidePlan:
     """Finds the tissue of a slide, writes its pictures and polygons, and places the patches.
 
     Raises:
         ImageError: if the slide cannot be read, or its spacing is unknown or too coarse.
         StoreError: if the pictures cannot be written.
+        PluginError: if the rule keeps its contract not.
     """
     slide, grid = _opened(source), layout.grid
     size = grid.size_level0(slide)  # refuses an unknown spacing before anything is read
@@ -99,9 +103,8 @@ def plan_slide(source: SlideSource, layout: Layout, rule: TissueRule) -> SlidePl
     _save(Image.fromarray(overview), layout.thumbnail(source.slide_id))
     _save(contour_picture(overview, pieces, scale), layout.contours(source.slide_id))
     coords = grid.coords(slide, mask)
-    return SlidePlan(
-        coords, slide.mpp, size, grid.step_level0(slide), *slide.size, note=_note(coords, slide, mask, size)
-    )
+    note = _note(coords, slide, mask, size)
+    return SlidePlan(coords, slide.mpp, size, grid.step_level0(slide), *slide.size, note=note, reader=slide.reader)
 
 
 def _note(coords: Coords, slide: Slide, mask: np.ndarray, size: int) -> str:
@@ -117,13 +120,19 @@ def _save(picture: Image.Image, path: Path) -> None:
         picture.save(temporary, format="JPEG", quality=85)
 
 
-def read_patches(source: SlideSource, grid: PatchGrid, coords: Coords, size_level0: int) -> Pixels:
-    """Patches (N, size_px, size_px, 3) of one slide.
+def read_patches(
+    source: SlideSource, grid: PatchGrid, coords: Coords, size_level0: int, normaliser: Normaliser | None = None
+) -> Pixels:
+    """Patches (N, size_px, size_px, 3) of one slide, each normalised by its own colours.
 
     Raises:
         ImageError: if they cannot be decoded.
     """
-    return _opened(source).read_patches(coords, size_level0, grid.size_px)
+    patches = _opened(source).read_patches(coords, size_level0, grid.size_px)
+    if normaliser is not None:
+        for patch in patches:
+            patch[...] = normalised(patch, normaliser)
+    return patches
 
 
 class _Open:
@@ -144,7 +153,7 @@ def _opened(source: SlideSource) -> Slide:
     key = (source, stamp)
     if _last.slide is None or _last.key != key or stamp < 0:
         close_slides()
-        _last.slide, _last.key = open_slide(source.path, mpp=source.mpp), key
+        _last.slide, _last.key = open_slide(source.path, mpp=source.mpp, reader=source.reader), key
     return _last.slide
 
 

@@ -22,6 +22,7 @@ from pathfuse.extract.reading import Pending, Reading, SlidePlan, plan_slide, re
 from pathfuse.extract.settings import Settings
 from pathfuse.extract.sources import SlideSource
 from pathfuse.extract.status import State, Status, record, recorded_as_done
+from pathfuse.extract.versions import plugins_of, record_versions
 from pathfuse.slides.resample import Pixels
 from pathfuse.store.formats.trident_write import trident_writer
 from pathfuse.system.locks import FileLock
@@ -189,6 +190,7 @@ class Extraction:
         plan = self._plan(claim)
         write_patches(self.layout, source.slide_id, plan)
         self._write_features(source, plan, look_ahead)
+        record_versions(self.layout, self.settings, plan.reader)
         seconds = f"{time.perf_counter() - start:.2f}"
         state: State = "done" if len(plan.coords) else "empty"
         return Status(source.slide_id, state, str(len(plan.coords)), f"{plan.mpp:.6g}", seconds, plan.note)
@@ -228,6 +230,7 @@ class Extraction:
                 "target_mpp": settings.grid.mpp,
                 "patch_mpp": plan.size_level0 * plan.mpp / settings.grid.size_px,
                 "source": source.path.name,
+                **plugins_of(settings, plan.reader),
                 SETTINGS: settings.to_json(source.mpp),
             },
         ) as writer:
@@ -239,11 +242,11 @@ class Extraction:
     def _parts(self, source: SlideSource, plan: SlidePlan, look_ahead: Callable[[], None]) -> Iterator[Pixels]:
         """The patches in order, a chunk at a time, decoded ahead of the network."""
         coming: deque[Pending[Pixels]] = deque()
-        grid, primed = self.settings.grid, False
+        grid, normaliser, primed = self.settings.grid, self.settings.normaliser, False
         try:
             for start in range(0, len(plan.coords), self.chunk):
                 chunk = plan.coords[start : start + self.chunk]
-                coming.append(self.readers.submit(read_patches, source, grid, chunk, plan.size_level0))
+                coming.append(self.readers.submit(read_patches, source, grid, chunk, plan.size_level0, normaliser))
                 if len(coming) > AHEAD * max(1, self.readers.workers) + 1:
                     if not primed:
                         look_ahead()

@@ -10,7 +10,9 @@ from typing import Any
 from pathfuse.errors import RecipeError
 from pathfuse.extract.options import Autocast, Dtype
 from pathfuse.slides.grid import PatchGrid
-from pathfuse.slides.tissue import TissueRule
+from pathfuse.slides.normalise import Normaliser
+from pathfuse.slides.tissue import Tissue
+from pathfuse.slides.tissue_rules import HETissue
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Settings:
         modality: stain of the slides, for example `he` or `ihc`.
         grid: size and spacing of patches.
         tissue: how tissue is told from glass.
+        normaliser: repaints every patch before the encoder sees it; None leaves colours alone.
+        reader: name of the slide reader that the user gave; None lets the files decide.
         dtype: type of the stored features.
         autocast: type in which the encoder computes; `none` is float32.
     """
@@ -31,7 +35,9 @@ class Settings:
     digest: str
     modality: str = "he"
     grid: PatchGrid = field(default_factory=PatchGrid)
-    tissue: TissueRule = field(default_factory=TissueRule)
+    tissue: Tissue = field(default_factory=HETissue)
+    normaliser: Normaliser | None = None
+    reader: str | None = None
     dtype: Dtype = "float16"
     autocast: Autocast = "none"
 
@@ -46,8 +52,16 @@ class Settings:
 
     def to_json(self, slide_mpp: float | None) -> str:
         """As stored in each feature file, with the spacing that the user gave for that slide."""
-        facts = asdict(self)
-        del facts["encoder"]  # one network may be called by several names; its digest tells
+        facts = {
+            "digest": self.digest,  # and not the encoder's name: one network may be called by several
+            "modality": self.modality,
+            "grid": asdict(self.grid),
+            "tissue": self.tissue.settings(),
+            "normaliser": None if self.normaliser is None else self.normaliser.settings(),
+            "reader": self.reader,
+            "dtype": self.dtype,
+            "autocast": self.autocast,
+        }
         return json.dumps({**facts, "slide_mpp": slide_mpp}, sort_keys=True)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.errors import RecipeError
-from pathfuse.slides.opening import SUFFIXES
+from pathfuse.slides.opening import slide_suffixes
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,25 @@ class SlideSource:
         path: the file.
         slide_id: its name in every file that is written.
         mpp: micrometres per level-0 pixel that the user gave; None asks the file.
+        reader: name of the slide reader that the user gave; None lets the file decide.
     """
 
     path: Path
     slide_id: str
     mpp: float | None = None
+    reader: str | None = None
 
 
-def find_slides(words: Sequence[str], *, modality: str, mpp: float | None = None) -> list[SlideSource]:
+def find_slides(
+    words: Sequence[str], *, modality: str, mpp: float | None = None, reader: str | None = None
+) -> list[SlideSource]:
     """The slides behind files, folders, glob patterns and case tables, sorted by name.
 
     Args:
         words: paths and patterns; a folder means all slides below it; of a case table the slides of one modality.
         modality: stain, for case tables.
         mpp: micrometres per level-0 pixel of all of them; overrides column mpp of a table.
+        reader: name of the reader of all of them; None lets the files decide.
 
     Raises:
         RecipeError: if a word means nothing, or two slides have one name.
@@ -40,7 +45,7 @@ def find_slides(words: Sequence[str], *, modality: str, mpp: float | None = None
     found: dict[Path, SlideSource] = {}
     for word in words:
         for source in _meant(word, modality):
-            given = SlideSource(source.path, source.slide_id, source.mpp if mpp is None else mpp)
+            given = SlideSource(source.path, source.slide_id, source.mpp if mpp is None else mpp, reader)
             found.setdefault(source.path.absolute(), given)
     names: dict[str, SlideSource] = {}
     for source in found.values():
@@ -60,7 +65,7 @@ def _meant(word: str, modality: str) -> Iterable[SlideSource]:
     if path.is_dir():
         files = _of_folder(path)
         if not files:
-            raise RecipeError(f"{path} holds no slides ({', '.join(sorted(SUFFIXES))}). Name another folder.")
+            raise RecipeError(f"{path} holds no slides ({', '.join(sorted(slide_suffixes()))}). Name another folder.")
     elif path.exists():
         files = [path]
     else:
@@ -83,10 +88,11 @@ def _of_table(path: Path, modality: str) -> list[SlideSource]:
 
 
 def _of_folder(folder: Path) -> list[Path]:
+    suffixes = slide_suffixes()
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in suffixes
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]

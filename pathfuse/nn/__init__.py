@@ -14,6 +14,7 @@
 Bags in half precision stay in half precision; what is reduced from them is in float32 or better.
 """
 
+from pathfuse.core.weights import WeightsNote
 from pathfuse.nn.frozen import PartlyFrozen
 from pathfuse.nn.join import How, joined, joined_dim, one_width
 from pathfuse.nn.options import READS, check_counts, check_once, check_shares, modality_of, modality_of_kind
@@ -32,7 +33,7 @@ from pathfuse.nn.packed import (
 from pathfuse.nn.pool_fusion import JoinedFusion, NestedFusion, Pooled, PoolFusion, packed_tokens
 from pathfuse.nn.products import batched_product, linear, product, working_dtype
 from pathfuse.nn.vectors import cleared, token_vector
-from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, WeightsNote, backbone_state, read_state, weights_note
+from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, backbone_state, read_state, weights_note
 
 __all__ = [
     "NOT_KNOWN",

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pathfuse.core import WeightsNote
 from pathfuse.errors import WeightsError
 
 _OF_BACKBONE = re.compile(r"model\.encoder\.(backbone|backbones\.\d+)\.")
-
-
-class WeightsNote(NamedTuple):
-    """Which weights a component begins with, for the report of a run.
-
-    A component that takes weights from somewhere says so in a class method `weights_note(options)`, which gets its
-    options and returns this, or None if it reads no weights with them. It loads nothing.
-
-    Attributes:
-        network: what the weights are of.
-        weights: where they come from.
-        licence: the terms of whoever published them; `not known` where nobody says.
-    """
-
-    network: str
-    weights: str
-    licence: str
 
 
 TORCHVISION = "BSD-3-Clause (torchvision); trained on ImageNet, which has terms of its own"

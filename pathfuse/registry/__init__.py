@@ -1,5 +1,8 @@
 """The registry over entry points: a component's name is its class name is its word in a recipe."""
 
+from pathfuse.registry.api import API
+from pathfuse.registry.build import build, settings_of
+from pathfuse.registry.match import Match, surest, working
 from pathfuse.registry.table import (
     BACKBONES,
     DATA,
@@ -9,17 +12,23 @@ from pathfuse.registry.table import (
     HEADS,
     INPUTS,
     METRICS,
+    NORMALISERS,
     OBJECTIVES,
+    READERS,
     REGISTRIES,
     STORES,
+    TISSUES,
     Component,
     Registry,
     components,
+    forget_installed,
     import_named_in,
     unknown,
 )
+from pathfuse.registry.used import note_use, recording, software_of
 
 __all__ = [
+    "API",
     "BACKBONES",
     "DATA",
     "ENCODERS",
@@ -28,12 +37,24 @@ __all__ = [
     "HEADS",
     "INPUTS",
     "METRICS",
+    "NORMALISERS",
     "OBJECTIVES",
+    "READERS",
     "REGISTRIES",
     "STORES",
+    "TISSUES",
     "Component",
+    "Match",
     "Registry",
+    "build",
     "components",
+    "forget_installed",
     "import_named_in",
+    "note_use",
+    "recording",
+    "settings_of",
+    "software_of",
+    "surest",
     "unknown",
+    "working",
 ]

@@ -11,13 +11,13 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
-from pathfuse.registry import Component
+from pathfuse.registry.table import Component
 
 
 def trouble(component: Component) -> str | None:
     """One line on why a component cannot be used; None if nothing speaks against it."""
-    if component.rival:
-        return component.claimed_twice
+    if component.refused:
+        return component.refused
     cause = _cause(component.target.partition(":")[0])
     return cause and (
         f"{component.name} of {component.distribution} cannot be imported ({cause}). "

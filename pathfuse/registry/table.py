@@ -15,20 +15,42 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from pathfuse.errors import PluginError, did_you_mean
+from pathfuse.registry.api import api_versions, misfit
 
+PREFIX = "pathfuse."
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 
 @dataclass(frozen=True)
 class Component:
-    """One line of a table: what a distribution says it offers, not imported yet."""
+    """One line of a table: what a distribution says it offers, not imported yet.
+
+    Attributes:
+        group: of the entry point, for example `pathfuse.fusion`.
+        name: the word in a recipe.
+        target: `module:Class`.
+        distribution: who offers it.
+        rival: another distribution that claims the name; empty if there is none.
+        api: versions of pathfuse's API that the distribution was made for; empty if it does not say.
+    """
 
     group: str
     name: str
     target: str
     distribution: str
     rival: str = ""
+    api: tuple[str, ...] = ()
+
+    @property
+    def slot(self) -> str:
+        """What it fills, for example `fusion`."""
+        return self.group.removeprefix(PREFIX)
+
+    @property
+    def refused(self) -> str:
+        """One line on why it is not loaded, known without importing it; empty if nothing speaks against it."""
+        return self.claimed_twice if self.rival else misfit(self.name, self.distribution, self.api)
 
     @property
     def claimed_twice(self) -> str:
@@ -52,13 +74,14 @@ class Component:
         """Imports the class.
 
         Raises:
-            PluginError: if the plug-in does not import, with distribution and cause, or two claim the name.
+            PluginError: if the plug-in does not import, with distribution and cause, if two claim the name, or if it
+                was made for another API.
         """
         local = _notebook.get((self.group, self.name))
         if local is not None:
             return local
-        if self.rival:
-            raise PluginError(self.claimed_twice)
+        if self.refused:
+            raise PluginError(self.refused)
         try:
             return cast(type, EntryPoint(self.name, self.target, self.group).load())
         except Exception as error:
@@ -81,7 +104,7 @@ class Registry(Generic[T]):
 
     def __init__(self, slot: str) -> None:
         self.slot = slot
-        self.group = f"pathfuse.{slot}"
+        self.group = f"{PREFIX}{slot}"
 
     def names(self) -> list[str]:
         """All registered names, sorted; imports nothing."""
@@ -95,6 +118,28 @@ class Registry(Generic[T]):
             if group == self.group
         }
         return {**_installed(self.group), **local}
+
+    def component(self, word: str) -> Component:
+        """What a word means: a registered name, or the name without case and without the slot behind it.
+
+        So `--tissue he` means `HETissue`, and `clam` the store `ClamStore`, whoever offers them.
+
+        Raises:
+            PluginError: if it means nothing, with near matches, or several things.
+        """
+        table = self.table()
+        if word in table:
+            return table[word]
+        found = [known for known in table if word.lower() in (known.lower(), self.short(known))]
+        if len(found) > 1:
+            raise PluginError(f"{word!r} may be {' or '.join(sorted(found))}; write one of them.")
+        if not found:
+            raise PluginError(unknown(f"no {self.slot}", word, [*table, *map(self.short, table)]))
+        return table[found[0]]
+
+    def short(self, name: str) -> str:
+        """A name in lower case, without the slot behind it."""
+        return name.lower().removesuffix(self.slot)
 
     def get(self, name: str) -> type[T]:
         """The class behind a name.
@@ -132,10 +177,27 @@ HEADS: Registry[object] = Registry("head")
 OBJECTIVES: Registry[object] = Registry("objective")
 EXPLAINERS: Registry[object] = Registry("explainer")
 DATA: Registry[object] = Registry("data")
-STORES: Registry[object] = Registry("store")
 METRICS: Registry[Any] = Registry("metric")
+READERS: Registry[Any] = Registry("reader")
+TISSUES: Registry[Any] = Registry("tissue")
+NORMALISERS: Registry[Any] = Registry("normaliser")
+STORES: Registry[Any] = Registry("store")
 
-REGISTRIES = (BACKBONES, INPUTS, ENCODERS, FUSIONS, HEADS, OBJECTIVES, EXPLAINERS, DATA, STORES, METRICS)
+REGISTRIES = (
+    BACKBONES,
+    INPUTS,
+    ENCODERS,
+    FUSIONS,
+    HEADS,
+    OBJECTIVES,
+    EXPLAINERS,
+    DATA,
+    METRICS,
+    READERS,
+    TISSUES,
+    NORMALISERS,
+    STORES,
+)
 
 
 def components() -> Iterator[Component]:
@@ -166,8 +228,14 @@ def _installed(group: str) -> dict[str, Component]:
     table: dict[str, Component] = {}
     for entry in entry_points(group=group):
         distribution = entry.dist.name if entry.dist else "an unknown distribution"
-        found = Component(group, entry.name, entry.value, distribution)
+        found = Component(group, entry.name, entry.value, distribution, api=api_versions().get(distribution, ()))
         other = table.setdefault(entry.name, found)
         if other.target != found.target:
             table[entry.name] = replace(other, rival=distribution)
     return table
+
+
+def forget_installed() -> None:
+    """Reads the metadata of distributions again when it is next asked for, as after an installation in a notebook."""
+    _installed.cache_clear()
+    api_versions.cache_clear()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pathfuse.errors import ImageError, RecipeError
+from pathfuse.slides.normalise import Normaliser
 from pathfuse.slides.order_statistics import percentiles
+from pathfuse.slides.resample import Pixels
 
-Pixels = NDArray[np.uint8]
 Array = NDArray[Any]  # float32 where speed counts, float64 where digits do
 
 MIN_TISSUE_PX = 10  # three give a covariance, ten a first and a last percentile that are not single pixels
@@ -70,7 +71,7 @@ def concentrations(image: Pixels, stains: StainFit, *, Io: float = 240) -> Array
 
 
 @dataclass(frozen=True, kw_only=True)
-class Macenko:
+class Macenko(Normaliser):
     """Gives H&E images the stain colours of a reference.
 
     An image in which no two stains are found comes back unchanged; `fit(image)` tells, it is None for these. The
@@ -86,6 +87,8 @@ class Macenko:
     Departs: images without two stains are returned instead of failing. The 8-bit path works in float32, within one
         grey level of float64.
     """
+
+    stains = frozenset({"he"})
 
     Io: float = 240
     beta: float = 0.15
@@ -103,6 +106,17 @@ class Macenko:
         if image.ndim != 4:
             return self._paint(image)
         return np.stack([self._paint(one) for one in image]) if len(image) else image.copy()
+
+    def towards(self, target: Pixels) -> Self:
+        """The same with the stains of an image for its reference.
+
+        Raises:
+            ImageError: if the image does not show two stains.
+        """
+        found = self.fit(target)
+        if found is None:
+            raise ImageError("the target does not show two stains. Choose a field with tissue.")
+        return replace(self, target=found)
 
     def fit(self, image: Pixels) -> StainFit | None:
         """The stains of an image under these options, or None where it does not show two."""

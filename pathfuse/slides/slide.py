@@ -37,11 +37,13 @@ class Slide(ABC):
         path: the file.
         levels: stored resolutions, finest first.
         spacing: micrometres per level-0 pixel, or why that is unknown.
+        reader: name of the reader that opened it; `open_slide` sets it.
     """
 
     path: Path
     levels: tuple[Level, ...]
     spacing: Spacing
+    reader: str = ""
 
     @abstractmethod
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:

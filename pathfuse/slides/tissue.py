@@ -1,156 +1,108 @@
-"""Where the tissue is, on an overview of about 8 um per pixel: one rule for H&E, one for immunohistochemistry."""
+"""What a tissue rule is: it says which pixels of an overview are tissue.
 
-# mypy: disable-error-code="no-untyped-call"
-# scikit-image ships annotations for a part of its functions only.
+Third parties subclass `Tissue` and name the class in an entry point of the group `pathfuse.tissue`.
+"""
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter  # type: ignore[import-untyped]
-from skimage.color import rgb2hsv, rgb2lab
-from skimage.filters import apply_hysteresis_threshold, gaussian, rank, threshold_otsu
-from skimage.morphology import (
-    isotropic_closing,
-    isotropic_dilation,
-    isotropic_opening,
-    remove_small_holes,
-    remove_small_objects,
-)
 
+from pathfuse.errors import PluginError
+from pathfuse.registry import TISSUES, build, settings_of
 from pathfuse.slides.resample import Pixels
 
 Mask = NDArray[np.bool_]
-Array = NDArray[Any]
-Rule = Literal["he", "ihc"]
 
 OVERVIEW_MPP = 8.0
-SMOOTH_PX = 7
-CLOSE_PX = 4
-EDGE_PX = 6  # half the width of a coverslip edge, about 100 um
-HALO_PX = 4  # around a marker
-ROUGH = 1.2  # units of lightness
-MIN_SHARE = 0.05  # of the picture: a region of interest smaller than a square millimetre keeps its smaller pieces
+"""Micrometres per pixel of the overviews that rules are given, or the slide's own where that is coarser."""
+
+
+class Tissue(ABC):
+    """How tissue is told from glass. Options are keyword-only and kept as public attributes of the same name.
+
+    A rule is sent to reading processes, so it can be pickled.
+
+    Attributes:
+        version: raise it whenever the same overview and options would give another mask; what was made before is
+            then made again.
+    """
+
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def __call__(self, overview: Pixels, mpp: float) -> Mask:
+        """Which pixels of an overview are tissue.
+
+        Args:
+            overview: RGB, uint8, (H, W, 3); it is not changed.
+            mpp: micrometres per pixel of the overview, about 8.
+
+        Returns:
+            (H, W) bool.
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """All that the mask depends on besides the overview, as JSON can hold it."""
+        return {**settings_of(self), "version": self.version}
+
+
+def tissue_rule(name: str, options: Mapping[str, object] | None = None, *, key: str = "--tissue") -> Tissue:
+    """A registered rule by name: `he` is `HETissue`, `ihc` is `IHCTissue`.
+
+    Args:
+        name: the class, or its name without case and without `Tissue` behind it.
+        options: of its constructor.
+        key: where it was named, for messages.
+
+    Raises:
+        PluginError: if nobody registered the name.
+        RecipeError: if it does not take an option.
+    """
+    return cast(Tissue, build(TISSUES, name, options or {}, Tissue, key))
+
+
+def tissue_mask(overview: Pixels, mpp: float, rule: Tissue) -> Mask:
+    """What a rule says about an overview, checked.
+
+    Args:
+        overview: RGB, uint8, (H, W, 3).
+        mpp: micrometres per pixel of the overview.
+        rule: how tissue is told from glass.
+
+    Raises:
+        PluginError: if the rule returns no mask of that size.
+    """
+    mask = rule(overview, mpp)
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != overview.shape[:2]:
+        found = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise PluginError(
+            f"{type(rule).__name__} returns {found} where a bool mask {overview.shape[:2]} is asked for. Repair it, or "
+            "name another rule."
+        )
+    return mask
+
+
+Rule = Literal["he", "ihc"]
 
 
 @dataclass(frozen=True)
-class TissueRule:
-    """How tissue is told from glass.
+class TissueRule(Tissue):
+    """The rule of a stain, as data modules name it until they name a rule themselves.
 
     Attributes:
-        stain: `he` looks at saturation; `ihc` at colour against that of the glass, which also holds for a pale blue
-            counterstain.
-        drop_pen: leave out red, green, blue and black marker.
-        min_piece_mm2: smaller pieces are dirt.
-        min_hole_mm2: smaller holes are filled.
+        stain: `he` or `ihc`.
+        drop_pen: leave out marker.
     """
 
     stain: Rule = "he"
     drop_pen: bool = True
-    min_piece_mm2: float = 0.1
-    min_hole_mm2: float = 0.02
 
-
-def tissue_mask(overview: Pixels, mpp: float, rule: TissueRule) -> Mask:
-    """Which pixels of an overview are tissue, (H, W).
-
-    Args:
-        overview: RGB, uint8, (H, W, 3); the rules are made for about 8 um per pixel.
-        mpp: micrometres per pixel of the overview.
-        rule: how tissue is told from glass.
-
-    Source: the H&E rule is that of CLAM (Lu et al. 2021, arXiv:2004.09666), saturation by Otsu after a median, with
-        bounds on brightness; the other is our own.
-    Departs: Otsu's threshold is bounded above as well.
-    """
-    mask = _he(overview, rule.drop_pen) if rule.stain == "he" else _ihc(overview, rule.drop_pen)
-    return _clean(mask, mpp, rule)
-
-
-def _clean(mask: Mask, mpp: float, rule: TissueRule) -> Mask:
-    area = (mpp / 1000) ** 2  # mm2 of a pixel
-    piece, hole = (min(mm2 / area, MIN_SHARE * mask.size) for mm2 in (rule.min_piece_mm2, rule.min_hole_mm2))
-    padded = np.pad(mask, CLOSE_PX + 1)  # closing would otherwise stick to the edge of the picture
-    closed = isotropic_closing(padded, CLOSE_PX)[CLOSE_PX + 1 : -CLOSE_PX - 1, CLOSE_PX + 1 : -CLOSE_PX - 1]
-    kept = remove_small_objects(closed, max_size=max(0, math.ceil(piece) - 1))
-    filled: Mask = remove_small_holes(kept, max_size=max(0, math.ceil(hole) - 1))
-    return filled
-
-
-def _he(image: Pixels, drop_pen: bool) -> Mask:
-    saturation, value = (rgb2hsv(image)[..., channel] for channel in (1, 2))
-    grey = np.round(saturation * 255).astype(np.uint8)
-    smooth = rank.median(grey, np.ones((SMOOTH_PX, SMOOTH_PX), np.uint8))
-    # Strong eosin or no glass at all would raise Otsu's threshold above pale tissue.
-    limit = min(max(_otsu(smooth), 15), 30)
-    mask: Mask = (smooth > limit) & (value > 0.1) & (value < 0.97)
-    return mask & ~_pen_on_he(image) if drop_pen else mask
-
-
-def _pen_on_he(image: Pixels) -> Mask:
-    """Green and blue hues that neither haematoxylin nor eosin has, and the pure red and near-black of a marker."""
-    smooth = gaussian(image, 1, channel_axis=-1)
-    hue, saturation, value = np.moveaxis(rgb2hsv(smooth), -1, 0)
-    green_blue = (hue > 0.19) & (hue < 0.67) & (value > 0.1)
-    red = (hue < 0.04) | (hue > 0.955)
-    pen = apply_hysteresis_threshold(np.where(green_blue, saturation, 0), 0.08, 0.4)
-    pen |= apply_hysteresis_threshold(np.where(red, saturation, 0), 0.1, 0.75)
-    pen |= (value < 0.22) & (saturation < 0.5)
-    grown: Mask = isotropic_dilation(pen, HALO_PX)
-    return grown
-
-
-def _ihc(image: Pixels, drop_pen: bool) -> Mask:
-    sharp = rgb2lab(image)
-    lab = gaussian(sharp, 1, channel_axis=-1)
-    light, a, b = np.moveaxis(lab - _glass(lab), -1, 0)  # all relative to the glass
-    chroma = np.hypot(a, b)
-    # A blank slide has no second class for Otsu, and strong DAB would raise it above the counterstain: bounds bind.
-    coloured = (chroma > min(max(_otsu(chroma), 2.5), 4.0)) & (light < -0.5)
-    coloured &= chroma > 0.2 * -light  # dust, edges of the coverslip and black marker darken without colouring
-    textured = (_roughness(sharp[..., 0]) > ROUGH) & (light < -1.0)
-    # Edges of the coverslip are rough too, but thin.
-    mask: Mask = coloured | isotropic_opening(coloured | textured, EDGE_PX)
-    return mask & ~_pen_on_ihc(light, a, b, chroma) if drop_pen else mask
-
-
-def _roughness(light: Array) -> Array:
-    """Standard deviation of lightness around each pixel; glass has 0.1 to 0.4, the palest tissue 1.5."""
-    mean = uniform_filter(light, SMOOTH_PX)
-    rough: Array = np.sqrt(np.maximum(uniform_filter(light * light, SMOOTH_PX) - mean * mean, 0))
-    return rough
-
-
-def _pen_on_ihc(light: Array, a: Array, b: Array, chroma: Array) -> Mask:
-    """Marker: green and cyan, red and blue of a strength that stains do not reach, and black; with its faint rim."""
-    hue = np.degrees(np.arctan2(b, a))  # DAB lies at 50 to 80, haematoxylin at -110 to -50, eosin at -40 to -15
-    red, reddish = (hue > -5) & (hue < 42), (hue > -25) & (hue < 42)
-    blue = (hue > -120) & (hue < -45)
-    pen = apply_hysteresis_threshold(-a, 4, 10)
-    # The rim of red ink is as pink as eosin, so it counts only where it surrounds what is red.
-    pen |= apply_hysteresis_threshold(np.where(red, chroma, np.where(reddish, np.minimum(chroma, 40), 0)), 3, 48)
-    pen |= apply_hysteresis_threshold(np.where(blue, chroma, 0), 30, 48)
-    pen |= apply_hysteresis_threshold(np.where(chroma < 0.2 * -light, -light, 0), 8, 60)
-    grown: Mask = isotropic_dilation(pen, HALO_PX)
-    return grown
-
-
-def _glass(lab: Array) -> Array:
-    """Lab colour of empty glass: the commonest of the bright, colourless pixels, or white where there are none."""
-    light, chroma = lab[..., 0], np.hypot(lab[..., 1], lab[..., 2])
-    bright = (light > max(80.0, float(np.percentile(light, 99)) - 12)) & (chroma < 8)
-    if np.count_nonzero(bright) < 0.002 * light.size:
-        return np.array([95.0, 0.0, 0.0])
-    # The mode, not the mean: pale tissue is bright and nearly colourless too.
-    counts, edges = np.histogram(light[bright], bins=np.arange(79.0, 101.5, 0.5))
-    near = bright & (np.abs(light - (edges[int(counts.argmax())] + 0.25)) < 1)
-    colour: Array = np.median(lab[near], axis=0)
-    return colour
-
-
-def _otsu(values: Array) -> float:
-    return float(threshold_otsu(values)) if values.min() < values.max() else math.inf
+    def __call__(self, overview: Pixels, mpp: float) -> Mask:
+        """Which pixels are tissue, (H, W)."""
+        return tissue_rule(self.stain, {"drop_pen": self.drop_pen})(overview, mpp)

@@ -1,19 +1,22 @@
 """Feature files of any pipeline: read in place, written, converted, repacked and checked."""
 
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents, Found
-from pathfuse.store.contract import Match, SlideFeatures, Store
-from pathfuse.store.read import SUFFIXES, open_slide, read_contents, stores
-from pathfuse.store.rows import Rows
+from pathfuse.store.contract import SlideFeatures, Store, WrittenSlide
+from pathfuse.store.read import open_slide, read_contents, stores, suffixes
+from pathfuse.store.rows import MemoryRows, Rows
 
 __all__ = [
-    "SUFFIXES",
     "Contents",
     "Found",
     "Match",
+    "MemoryRows",
     "Rows",
     "SlideFeatures",
     "Store",
+    "WrittenSlide",
     "open_slide",
     "read_contents",
     "stores",
+    "suffixes",
 ]

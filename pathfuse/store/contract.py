@@ -1,4 +1,4 @@
-"""What a store reader is and returns.
+"""What a store is: reader, and where it can be, writer of one format of feature files.
 
 Third parties subclass `Store` and name the class in an entry point of the group `pathfuse.store`.
 """
@@ -6,16 +6,16 @@ Third parties subclass `Store` and name the class in an entry point of the group
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pathfuse.errors import StoreError
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents, Fact
 from pathfuse.store.rows import Index, Rows
 
@@ -129,28 +129,40 @@ _REMEDY = {
 }
 
 
-class Match(IntEnum):
-    """How sure a reader is that a file is its own."""
+class WrittenSlide(NamedTuple):
+    """One slide that was written, with what its cohort says about it.
 
-    NO = 0
-    FALLBACK = 1
-    POSSIBLE = 2
-    LIKELY = 3
-    CERTAIN = 4
+    Attributes:
+        source: the feature file that it came from.
+        path: what was written.
+        target: its class as a number.
+        split: its part: `train`, `val` or `test`.
+    """
+
+    source: Path
+    path: Path
+    target: int
+    split: str
 
 
 class Store(ABC):
-    """Reader of one format. It decides by keys and attributes; a name counts only where the format has nothing else.
+    """One format. It decides by keys and attributes; a name counts only where the format has nothing else.
+
+    Its constructor gets no argument.
 
     Attributes:
         source_format: its name in `SlideFeatures`, on the command line and in messages.
+        suffixes: of its files, in lower case with the dot, where they are neither HDF5 nor torch nor numpy files.
+        needs_cases: whether a folder of it holds labels and parts, so that a conversion needs a case table.
     """
 
     source_format: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    needs_cases: ClassVar[bool] = False
 
     @abstractmethod
     def match(self, contents: Contents) -> Match:
-        """How sure it is; reads nothing but headers."""
+        """How sure it is that a file is its own; reads nothing but headers."""
 
     @abstractmethod
     def read(self, contents: Contents) -> SlideFeatures:
@@ -159,6 +171,42 @@ class Store(ABC):
         Raises:
             StoreError: if the file is of this format but cannot be used.
         """
+
+    def write(self, slide: SlideFeatures, root: Path) -> Path:
+        """Writes a slide into a folder; what the format needs and nobody knows is refused, never invented.
+
+        Args:
+            slide: of any format.
+            root: the folder; it is made where it is missing.
+
+        Returns:
+            The file by which the slide is read again.
+
+        Raises:
+            StoreError: if a fact is missing, or the file cannot be written.
+        """
+        raise StoreError(f"{self.source_format} files are read and not written. Choose another format.")
+
+    def write_table(self, root: Path, slides: Sequence[WrittenSlide]) -> None:  # noqa: B027 - most formats have none
+        """Writes what a folder says about all of its slides, after the last of them. By itself it writes nothing.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+
+    def example(self, folder: Path, slide: SlideFeatures) -> Path | None:
+        """Writes a small file of the format for the conformance kit; None if it cannot, and less is checked.
+
+        Args:
+            folder: where it goes.
+            slide: with coordinates, patch size, mpp and encoder; a format stores what it has a place for.
+        """
+        return self.write(slide, folder) if self.writes else None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it can write."""
+        return type(self).write is not Store.write
 
 
 def _whole(coords: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathfuse.errors import StoreError
+from pathfuse.store.formats.eva import MANIFEST
 from pathfuse.store.formats.wsmcl import SUFFIXES as WSMCL_SUFFIXES
-from pathfuse.store.read import SUFFIXES
+from pathfuse.store.read import suffixes
 from pathfuse.system.csv_table import read_csv
 
-MANIFEST = "manifest.csv"
 ONE_OF = ("h5_files", "pt_files")
 """CLAM writes the same features twice; the first of these has the coordinates."""
 
@@ -70,23 +70,23 @@ def find_files(folder: Path) -> SlideFiles:
         return SlideFiles(folder, parts, paths=sorted({path for files in parts.values() for path in files}))
     start = next((folder / name for name in ONE_OF if (folder / name).is_dir()), folder)
     found = SlideFiles(folder)
-    for path in _walk(start):
+    for path in _walk(start, suffixes()):
         found.paths.append(path)
         relative = str(path.relative_to(start))
         for name in dict.fromkeys((_slide_name(path), path.name, relative, relative.removesuffix(path.suffix))):
             found.add(name, path)
     if not found.files:
-        raise StoreError(f"{folder} has no feature file ({', '.join(SUFFIXES)}). Give another folder.")
+        raise StoreError(f"{folder} has no feature file ({', '.join(suffixes())}). Give another folder.")
     return found
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, known: tuple[str, ...]) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink() and path.name not in NO_FEATURES:
-            yield from _walk(path)
-        elif path.suffix.lower() in SUFFIXES and path.is_file() and not path.stem.endswith("_coordinates"):
+            yield from _walk(path, known)
+        elif path.suffix.lower() in known and path.is_file() and not path.stem.endswith("_coordinates"):
             yield path
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import BinaryIO
 
-from pathfuse.errors import PathfuseError, PluginError, StoreError
+from pathfuse.errors import PluginError, StoreError
+from pathfuse.registry import STORES, Match, note_use, surest, working
 from pathfuse.store.contents import hdf5, npy
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contents.torch import read_torch
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.rows import unreadable
 
-GROUP = "pathfuse.store"
 SUFFIXES = (".h5", ".hdf5", ".pt", ".pth", ".npy")
 USER_BLOCKS = (0, 512, 1024, 2048)  # where an HDF5 file may begin
 
@@ -40,7 +38,9 @@ def open_slide(
     """
     path = Path(path)
     contents = read_contents(path)
-    slide = _reader(contents, source_format).read(contents)
+    store = _reader(contents, source_format)
+    slide = store.read(contents)
+    note_use(STORES.component(type(store).__name__))
     if slide.mpp is None:
         slide = replace(slide, mpp=mpp)
     if slide.level0_patch_size is None:
@@ -52,7 +52,7 @@ def read_contents(path: Path) -> Contents:
     """The header of a file, by what its first bytes say that it is.
 
     Raises:
-        StoreError: if it is no feature file, or damaged.
+        StoreError: if it cannot be read, is empty or damaged.
     """
     try:
         if path.is_dir():
@@ -70,13 +70,32 @@ def read_contents(path: Path) -> Contents:
     # A torch file is a ZIP archive, or a pickle when it was written before torch 1.6.
     if starts[0].startswith((b"PK\x03\x04", b"\x80")):
         return read_torch(path)
-    what = "is empty" if not starts[0] else "is neither HDF5 nor a torch or numpy file"
-    raise StoreError(f"{path} {what}. Give a feature file ({', '.join(SUFFIXES)}), or extract it again.")
+    if not starts[0]:
+        raise StoreError(f"{path} is empty. {_advice()}")
+    return Contents(path, "other", {})
+
+
+def suffixes() -> tuple[str, ...]:
+    """The suffixes of feature files, in lower case: ours and those of all stores."""
+    return tuple(dict.fromkeys([*SUFFIXES, *(suffix for store in stores().values() for suffix in store.suffixes)]))
 
 
 def stores() -> dict[str, Store]:
-    """The readers of all registered formats, by format; one that does not import is left out."""
-    return {store.source_format: store for store in _installed()[0]}
+    """All registered stores by format; one that does not import is left out.
+
+    Raises:
+        PluginError: if two claim one format.
+    """
+    found: dict[str, Store] = {}
+    for name, store in working(STORES, Store)[0].items():
+        other = found.setdefault(store.source_format, store)
+        if other is not store:
+            table = STORES.table()
+            first, second = table[type(other).__name__].distribution, table[name].distribution
+            raise PluginError(
+                f"format {store.source_format} is claimed by both {first} and {second}. Uninstall one of them."
+            )
+    return found
 
 
 def _at(file: BinaryIO, place: int) -> bytes:
@@ -92,14 +111,14 @@ def _reader(contents: Contents, source_format: str | None) -> Store:
         if known[source_format].match(contents) == Match.NO:
             raise StoreError(f"{contents.path} is no {source_format} file. Leave the format out to have it found.")
         return known[source_format]
-    ranked = sorted(known.values(), key=lambda store: -store.match(contents))
-    best = ranked[0].match(contents) if ranked else Match.NO
-    if best == Match.NO:
+    claims = surest(known, lambda store: store.match(contents))
+    if not claims:
+        if contents.kind == "other":
+            raise StoreError(f"{contents.path} is neither HDF5 nor a torch or numpy file. {_advice()}{_broken()}")
         raise StoreError(f"{contents.path} fits no known format ({_described(contents)}).{_broken()}")
-    claims = [store.source_format for store in ranked if store.match(contents) == best]
     if len(claims) > 1:
         raise StoreError(f"{contents.path} fits {' and '.join(claims)} equally well. Name its format.")
-    return ranked[0]
+    return known[claims[0]]
 
 
 def _described(contents: Contents) -> str:
@@ -110,38 +129,10 @@ def _described(contents: Contents) -> str:
     return "; ".join([*arrays, *ignored]) or "it holds no array"
 
 
+def _advice() -> str:
+    return f"Give a feature file ({', '.join(suffixes())}), or extract it again."
+
+
 def _broken() -> str:
-    failed = _installed()[1]
-    return f" These readers do not work: {'; '.join(failed)}." if failed else ""
-
-
-@cache
-def _installed() -> tuple[list[Store], list[str]]:
-    found: dict[str, Store] = {}
-    owner: dict[str, str] = {}
-    failed: list[str] = []
-    for entry in entry_points(group=GROUP):
-        try:
-            store = _load(entry)
-        except PathfuseError as error:
-            failed.append(str(error))
-            continue
-        distribution = entry.dist.name if entry.dist else "an unknown distribution"
-        taken = found.setdefault(store.source_format, store)
-        first = owner.setdefault(store.source_format, distribution)
-        if type(taken) is not type(store):
-            raise PluginError(
-                f"format {store.source_format} is claimed by both {first} and {distribution}. Uninstall one of them."
-            )
-    return list(found.values()), failed
-
-
-def _load(entry: EntryPoint) -> Store:
-    try:
-        store = entry.load()()
-    except Exception as error:
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise PluginError(f"{entry.name} ({cause})") from error
-    if not isinstance(store, Store):
-        raise PluginError(f"{entry.name} (it is no Store)")
-    return store
+    failed = working(STORES, Store)[1]
+    return f" These readers do not work: {'; '.join(failed)}" if failed else ""

@@ -225,6 +225,27 @@ def _torch_type(dtype: str) -> torch.dtype:
     return to_tensor(np.empty(0, np.dtype(dtype))).dtype
 
 
+def fitting(features: Tensor, dtype: torch.dtype, path: Path) -> Tensor:
+    """Rows in the type that they are to be written in, on the CPU.
+
+    Args:
+        features: (N, D).
+        dtype: of the file.
+        path: the file, for the message.
+
+    Raises:
+        StoreError: if a finite value overflows there.
+    """
+    values = features.detach().cpu().to(dtype).contiguous()
+    if dtype == torch.float16 and features.dtype != torch.float16:
+        lost = torch.isinf(values) & torch.isfinite(features.detach().cpu())
+        if bool(lost.any()):
+            raise StoreError(
+                f"{path}: {int(lost.sum())} values are above 65504 and overflow float16. Write float32 instead."
+            )
+    return values
+
+
 def refuse_changed(path: Path, stamp: Stamp) -> None:
     """Refuses a file that is not the one whose header was read: its rows may lie elsewhere now.
 

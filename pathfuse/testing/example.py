@@ -11,6 +11,10 @@ from torch import nn
 
 from pathfuse.core import Backbone, DataSpec, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Model, Objective
 from pathfuse.errors import PluginError
+from pathfuse.slides.normalise import Normaliser
+from pathfuse.slides.reader import SlideReader
+from pathfuse.slides.tissue import Tissue
+from pathfuse.store import Store
 from pathfuse.testing.reference import (
     ReferenceBackbone,
     ReferenceEncoder,
@@ -29,8 +33,12 @@ SLOTS: dict[str, type] = {
     "objective": Objective,
     "explainer": Explainer,
     "metric": Metric,
+    "reader": SlideReader,
+    "tissue": Tissue,
+    "normaliser": Normaliser,
+    "store": Store,
 }
-SIZES = {"backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2, "objective": 0, "explainer": 0, "metric": 0}
+SIZES = dict.fromkeys(SLOTS, 0) | {"backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2}
 """Leading positional arguments of a constructor; everything after them is an option."""
 
 _TINY: dict[type, Callable[..., object]] = {
@@ -82,7 +90,7 @@ class Example:
             if isinstance(self.component, type) and issubclass(self.component, contract):
                 return slot
         kinds = ", ".join(contract.__name__ for contract in SLOTS.values())
-        raise PluginError(f"{self.component!r} is no component. Subclass one of {kinds} of pathfuse.core.")
+        raise PluginError(f"{self.component!r} is no component that can be checked. Subclass one of {kinds}.")
 
     @property
     def edge(self) -> int:

@@ -38,6 +38,8 @@ _KINDS: dict[Kind, str] = {
     "features": "bags of features",
     "vector": "vectors",
 }
+FILES = {"reader": "slide files", "tissue": "overviews", "normaliser": "images", "store": "feature files"}
+"""Slots whose components are no modules and get pictures or files, and what these are."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
         return [Setting(f"{width} channels", stains(1, size_px=edge, width=width)) for width in (3, 6)]
     if slot == "metric":
         return [Setting("predictions", stains(1))]
+    if slot in FILES:
+        return [Setting(FILES[slot], stains(1, size_px=edge))]
     if slot in ("objective", "explainer"):
         images = stains(number, size_px=edge)
         return [Setting("images", images), Setting("images and a vector", with_vector(images))]

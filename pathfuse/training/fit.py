@@ -12,6 +12,7 @@ from rich.console import Console
 from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
+from pathfuse.registry import recording
 from pathfuse.runs.files import CONFIG, SPLITS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
@@ -30,6 +31,7 @@ class Interrupted(KeyboardInterrupt):
     """Training was stopped by the user; the run can be resumed."""
 
 
+@recording()  # which readers and stores the data need is known when they are opened
 def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console) -> RunFolder:
     """Trains a recipe and tests it.
 

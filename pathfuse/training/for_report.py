@@ -10,8 +10,8 @@ from PIL import Image
 from rich.console import Console
 
 from pathfuse.core.subsets import as_trained
+from pathfuse.core.weights import Weighted, WeightsNote
 from pathfuse.data.images.decode import Pixels
-from pathfuse.nn.weights import WeightsNote
 from pathfuse.registry import components
 from pathfuse.runs.files import COHORT, EXAMPLES, WEIGHTS
 from pathfuse.runs.folder import RunFolder
@@ -151,8 +151,8 @@ def _weights_notes(value: object) -> Iterator[tuple[str, WeightsNote]]:
         return
     component = next((c for c in components() if c.class_path == value.get("class_path")), None)
     if component is not None:
-        describe = getattr(component.load(), "weights_note", None)
-        note = describe(value.get("init_args") or {}) if describe is not None else None
+        kind = component.load()
+        note = kind.weights_note(value.get("init_args") or {}) if issubclass(kind, Weighted) else None
         if note is not None:
             yield component.name, note
     for one in value.values():

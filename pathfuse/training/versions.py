@@ -12,7 +12,7 @@ import yaml
 
 from pathfuse.data.contract import CaseData
 from pathfuse.recipes.compose import Config, split_stages
-from pathfuse.registry import components
+from pathfuse.registry import software_of
 from pathfuse.runs.files import VERSIONS
 from pathfuse.runs.folder import RunFolder
 
@@ -20,10 +20,9 @@ from pathfuse.runs.folder import RunFolder
 def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
     """Writes what a run is made with: versions, and hashes of recipe, cases, split and folds."""
     text = yaml.safe_dump(config)
-    used = {part.distribution for part in components() if part.class_path in text}
     content = {
         **_software(),
-        "plugins": {name: version(name) for name in sorted(used) if name != "this session"},
+        **software_of(text),
         "recipe_sha256": recipe_hash(config),
         "cases_sha256": data.fingerprint(),
         "given": given_stains(config),

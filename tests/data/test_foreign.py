@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pathfuse.cli import main
-from pathfuse.registry import table as registry
+from pathfuse.registry import forget_installed
 
 PACKAGE = Path(__file__).parent / "foreign" / "foreign_cohort"
 OFFERED = {"ExpressionPanel": "foreign_cohort.panel", "ArchivedScans": "foreign_cohort.scans"}
@@ -59,7 +59,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     lines = "".join(f"{name} = {module}:{name}\n" for name, module in OFFERED.items())
     (info / "entry_points.txt").write_text(f"[pathfuse.data]\n{lines}")
     monkeypatch.syspath_prepend(str(site))
-    registry._installed.cache_clear()
+    forget_installed()
     folder = tmp_path / "work"
     folder.mkdir()
     write_labels(folder / "labels.csv", range(PATIENTS))
@@ -69,7 +69,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "scans.yaml").write_text(SCANS)
     monkeypatch.chdir(folder)
     yield folder
-    registry._installed.cache_clear()
+    forget_installed()
     for name in [name for name in sys.modules if name.partition(".")[0] == "foreign_cohort"]:
         del sys.modules[name]
 

@@ -27,6 +27,8 @@ _MODULES = (
     "pathfuse.data.images.augment",
     "pathfuse.testing",
     "pathfuse.registry",
+    "pathfuse.slides",
+    "pathfuse.store",
     "torch.optim",
     "torch.optim.lr_scheduler",
     "lightning.pytorch",

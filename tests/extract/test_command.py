@@ -53,7 +53,8 @@ def test_the_help_has_every_field_of_the_job_with_its_default_and_description(
     for line in [
         "--mpp V micrometres per pixel of the patches (0.5)",
         "--patch-px N edge of a patch in pixels at that spacing (256)",
-        "--drop-pen BOOL leave out marker pen (true)",
+        "--drop-pen BOOL leave out marker pen; the rules he and ihc do so by themselves",
+        "--tissue.KEY VALUE further options of the rule",
         "--dtype WORD float16 or float32: how features are stored (float16)",
         "--batch-size N patches per pass; auto finds a good number (auto)",
         "--overwrite do slides again that are there, whatever their settings --engine",

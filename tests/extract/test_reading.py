@@ -8,7 +8,7 @@ from pathfuse.extract.layout import Layout
 from pathfuse.extract.reading import Readers, close_slides, plan_slide, read_patches
 from pathfuse.extract.sources import SlideSource
 from pathfuse.slides.grid import PatchGrid
-from pathfuse.slides.tissue import TissueRule
+from pathfuse.slides.tissue_rules import HETissue
 from tests.conftest import PROJECT_ROOT
 from tests.extract.small import write_slides
 from tests.slides.drawing import section
@@ -23,7 +23,7 @@ def test_a_plan_says_where_the_patches_are_and_leaves_pictures(tmp_path: Path) -
     path = write_slides(tmp_path / "slides", 1)[0]
     grid = PatchGrid(64, 2.0)
     layout, source = Layout(tmp_path / "out", grid, "x"), SlideSource(path, "s0")
-    plan = plan_slide(source, layout, TissueRule())
+    plan = plan_slide(source, layout, HETissue())
     patches = read_patches(source, grid, plan.coords, plan.size_level0)
     close_slides()
     assert (plan.width, plan.height, plan.size_level0, plan.step_level0, plan.note) == (520, 520, 64, 64, "")
@@ -37,7 +37,7 @@ def test_a_plan_says_where_the_patches_are_and_leaves_pictures(tmp_path: Path) -
 def test_a_slide_given_another_spacing_is_opened_anew(tmp_path: Path) -> None:
     path = write_slides(tmp_path / "slides", 1)[0]
     layout = Layout(tmp_path / "out", PatchGrid(64, 2.0), "x")
-    sizes = [plan_slide(SlideSource(path, "s0", mpp), layout, TissueRule()).size_level0 for mpp in (None, 1.0, 2.0)]
+    sizes = [plan_slide(SlideSource(path, "s0", mpp), layout, HETissue()).size_level0 for mpp in (None, 1.0, 2.0)]
     close_slides()
     assert sizes == [64, 128, 64]
 

@@ -51,6 +51,7 @@ def test_the_folder_is_laid_out_as_trident_does(tmp_path: Path) -> None:
         f"{JOB}/patches/s0_patches.h5",
         f"{FEATURES}/s0.h5",
         f"{FEATURES}/status.csv",
+        f"{FEATURES}/versions.json",
     }
     with h5py.File(tmp_path / "out" / FEATURES / "s0.h5") as file:
         features, coords = file["features"], file["coords"]
@@ -165,6 +166,7 @@ def test_bad_slides_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
         "blank Ü.h5",
         "tiny.h5",
         "status.csv",
+        "versions.json",
     }
 
 
@@ -201,7 +203,9 @@ def test_a_slide_that_breaks_midway_leaves_nothing_and_stops_nobody(
     monkeypatch.setattr("pathfuse.slides.slide.Slide.read_patches", breaks)
     statuses, _ = run(slides, tmp_path / "out")
     assert statuses["s0"].status == "failed" and statuses["s1"].status == "done"
-    assert sorted(path.name for path in (tmp_path / "out" / FEATURES).iterdir()) == ["s1.h5", "status.csv"]
+    assert sorted(path.name for path in (tmp_path / "out" / FEATURES).iterdir()) == [
+        *("s1.h5", "status.csv", "versions.json")
+    ]
     assert not list((tmp_path / "out" / ".locks").iterdir())
 
 

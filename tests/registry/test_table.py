@@ -199,5 +199,6 @@ class TestNotebook:
 
 def test_every_slot_has_its_table() -> None:
     assert [registry.slot for registry in REGISTRIES] == [
-        "backbone", "input", "encoder", "fusion", "head", "objective", "explainer", "data", "store", "metric",
+        "backbone", "input", "encoder", "fusion", "head", "objective", "explainer", "data", "metric",
+        "reader", "tissue", "normaliser", "store",
     ]  # fmt: skip

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pathfuse.slides.opening import open_slide
-from pathfuse.slides.tissue import TissueRule, tissue_mask
+from pathfuse.slides.tissue import tissue_mask, tissue_rule
 from tests.conftest import DATA, needs_data
 from tests.slides.drawing import GLASS, PENS, disc, finished, glass, paint
 
@@ -13,7 +13,7 @@ STAIN = {"he": "he", "counterstain": "ihc", "dab": "ihc"}
 
 
 def found(image: np.ndarray, rule: str, mpp: float = 8.0) -> np.ndarray:
-    return tissue_mask(image, mpp, TissueRule(stain=rule))
+    return tissue_mask(image, mpp, tissue_rule(rule))
 
 
 def overlap(mask: np.ndarray, truth: np.ndarray) -> float:

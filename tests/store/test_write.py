@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from pathfuse.errors import StoreError
-from pathfuse.store import open_slide
-from pathfuse.store.convert import WRITERS
-from pathfuse.store.formats.eva_write import EvaRow, write_manifest
+from pathfuse.store import WrittenSlide, open_slide
+from pathfuse.store.convert import writer, writers
 from pathfuse.store.formats.trident_write import trident_writer, write_trident
 from pathfuse.system.files import replacing
 from tests.store import foreign
@@ -25,7 +24,7 @@ def slide(tmp_path):
 
 
 def test_trident_layout(slide, tmp_path):
-    path = WRITERS["trident"](slide, tmp_path / "out")
+    path = writer("trident").write(slide, tmp_path / "out")
     with h5py.File(path) as file:
         assert file["features"].dtype == np.float16 and file["coords"].dtype == np.int64
         assert np.array_equal(file["features"][:], VALUES) and np.array_equal(file["coords"][:], COORDS)
@@ -40,7 +39,7 @@ def test_trident_layout(slide, tmp_path):
 
 
 def test_clam_layout(slide, tmp_path):
-    WRITERS["clam"](slide, tmp_path)
+    writer("clam").write(slide, tmp_path)
     with h5py.File(tmp_path / "h5_files" / "s 1.h5") as file:
         assert set(file) == {"features", "coords"} and not file.attrs
         assert file["features"].dtype == np.float32 and file["coords"].dtype == np.int32
@@ -55,7 +54,7 @@ def test_clam_layout(slide, tmp_path):
 
 
 def test_stamp_layout(slide, tmp_path):
-    path = WRITERS["stamp"](slide, tmp_path)
+    path = writer("stamp").write(slide, tmp_path)
     with h5py.File(path) as file:
         facts = dict(file.attrs)
         assert facts["unit"] == "um" and facts["feat_type"] == "tile" and facts["extractor"] == "uni_v1"
@@ -69,27 +68,27 @@ def test_stamp_layout(slide, tmp_path):
 def test_stamp_without_mpp_is_refused(tmp_path):
     unknown = open_slide(foreign.trident(tmp_path / "a.h5", VALUES, COORDS))
     with pytest.raises(StoreError, match=r"a\.h5 has no mpp .*Give mpp"):
-        WRITERS["stamp"](unknown, tmp_path / "out")
+        writer("stamp").write(unknown, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_eva_layout(slide, tmp_path):
-    path = WRITERS["eva"](slide, tmp_path / "out")
+    path = writer("eva").write(slide, tmp_path / "out")
     assert torch.equal(torch.load(path, weights_only=True), torch.from_numpy(VALUES))
-    rows = [EvaRow("s 1.svs", path.name, 1, "train", "s 1")]
-    write_manifest(tmp_path / "out", rows)
+    rows = [WrittenSlide(tmp_path / "in" / "s 1.svs", path, 1, "train")]
+    writer("eva").write_table(tmp_path / "out", rows)
     with (tmp_path / "out" / "manifest.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row == {"origin": "s 1.svs", "embeddings": "s 1.pt", "target": "1", "split": "train", "wsi_id": "s 1"}
     with pytest.raises(StoreError, match="exists already"):
-        write_manifest(tmp_path / "out", rows)
+        writer("eva").write_table(tmp_path / "out", rows)
 
 
-@pytest.mark.parametrize("target", sorted(WRITERS))
+@pytest.mark.parametrize("target", writers())
 @pytest.mark.parametrize("count", [1, 9])
 def test_every_way_there_keeps_the_features(tmp_path, target, count):
     start = foreign.trident(tmp_path / "a.h5", VALUES[:count], COORDS[:count])
-    path = WRITERS[target](open_slide(start, mpp=foreign.MPP), tmp_path / "out")
+    path = writer(target).write(open_slide(start, mpp=foreign.MPP), tmp_path / "out")
     back = open_slide(path, mpp=foreign.MPP)
     assert torch.equal(back.features.read().half(), torch.from_numpy(VALUES[:count]))
     if target != "eva":
@@ -100,8 +99,8 @@ def test_every_way_there_keeps_the_features(tmp_path, target, count):
 def test_an_empty_slide_is_written_where_the_tool_has_a_file_for_it(tmp_path):
     empty = open_slide(foreign.trident(tmp_path / "a.h5", VALUES[:0], COORDS[:0]), mpp=foreign.MPP)
     for target in ("trident", "stamp", "eva"):
-        assert len(open_slide(WRITERS[target](empty, tmp_path / target))) == 0
-    WRITERS["clam"](empty, tmp_path / "clam")
+        assert len(open_slide(writer(target).write(empty, tmp_path / target))) == 0
+    writer("clam").write(empty, tmp_path / "clam")
     assert not (tmp_path / "clam").exists()
 
 
@@ -109,7 +108,7 @@ def test_a_value_that_overflows_float16_is_refused_and_leaves_nothing(tmp_path):
     large = np.full((9, 5), 1e5, np.float32)
     slide = open_slide(foreign.trident(tmp_path / "a.h5", large, COORDS), mpp=foreign.MPP)
     with pytest.raises(StoreError, match="overflow float16"):
-        WRITERS["stamp"](slide, tmp_path / "out")
+        writer("stamp").write(slide, tmp_path / "out")
     assert not list((tmp_path).glob("out/*"))
 
 

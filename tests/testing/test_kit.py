@@ -14,6 +14,7 @@ from pathfuse.core import (
     Prediction,
     SupervisedObjective,
     Tokens,
+    WeightsNote,
 )
 from pathfuse.errors import PluginError, RecipeError
 from pathfuse.registry import Component
@@ -189,6 +190,12 @@ class RemembersTheLastInput(ReferenceHead):
         return Prediction(fused.present, prediction.logits + float(again))
 
 
+class HalfANote(ReferenceHead):
+    @classmethod
+    def weights_note(cls, options):
+        return WeightsNote("net", "", "none")
+
+
 class DrawsNumbers(ReferenceHead):
     def forward(self, fused):
         torch.rand(1)
@@ -283,6 +290,7 @@ class NoTerm(Objective):
 
 EXACTLY = {
     UndocumentedOption: "options_are_documented",
+    HalfANote: "weights_are_named",
     PositionalOption: "options_are_keyword_only",
     SharedDefault: "options_are_keyword_only",
     OneClassTooMany: "outputs_have_the_promised_shapes",

@@ -10,7 +10,7 @@ from typing import Literal
 from pathfuse.errors import StoreError
 from pathfuse.store.rows import Rows
 
-Kind = Literal["hdf5", "torch", "npy"]
+Kind = Literal["hdf5", "torch", "npy", "other"]
 Fact = str | int | float
 
 MAX_EXPANSION = 100
@@ -46,7 +46,7 @@ class Contents:
 
     Attributes:
         path: the file.
-        kind: what it is technically.
+        kind: what it is technically; of `other` files nothing is read here, and a store has to know them itself.
         arrays: its numeric arrays.
         attributes: of the file as a whole.
         ignored: names that lead out of the file or hold no numbers, with the reason.

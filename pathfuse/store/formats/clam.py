@@ -1,21 +1,29 @@
-"""CLAM's features: an HDF5 file without any attribute, or a bare tensor beside it."""
+"""CLAM's features: an HDF5 file without any attribute, and a bare tensor beside it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+import torch
+from torch import Tensor
+
 from pathfuse.errors import StoreError
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents, Found
 from pathfuse.store.contents.hdf5 import read_hdf5
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import number, squeezed
+from pathfuse.store.rows import fitting
+from pathfuse.system.files import replacing
 
 H5_FOLDER, PT_FOLDER, PATCHES = "h5_files", "pt_files", "patches"
 
 
 class ClamStore(Store):
-    """Reads CLAM `h5_files/<slide>.h5` and `pt_files/<slide>.pt`: level-0 pixels, top-left.
+    """CLAM `h5_files/<slide>.h5` and `pt_files/<slide>.pt`: level-0 pixels, top-left.
 
     The files have no attributes. The patch size comes from CLAM's `patches/<slide>.h5` where that folder lies beside
     or above them; coordinates of a `.pt` come from its `h5_files` twin.
@@ -55,6 +63,38 @@ class ClamStore(Store):
             lacks=lacks,
             facts={} if patches is None else patches.attributes,
         )
+
+    def write(self, slide: SlideFeatures, root: Path) -> Path:
+        """Writes `h5_files`, `pt_files` and `patches`; needs coordinates and the patch size."""
+        slide.need("coords")
+        slide.need("patch_size_level0")
+        coords, size = slide.level0_coords(), slide.level0_patch_size
+        assert coords is not None and size is not None
+        write_clam(root, slide.slide_id, slide.features.read(), coords, patch_size_level0=size)
+        return root / H5_FOLDER / f"{slide.slide_id}.h5"
+
+
+def write_clam(root: Path, slide: str, features: Tensor, coords: Tensor, *, patch_size_level0: float) -> list[Path]:
+    """Writes `h5_files`, `pt_files` and `patches` of a slide as CLAM's extraction and patching do.
+
+    CLAM has no files for a slide without patches, so none are written.
+    """
+    if not len(features):
+        return []
+    values = fitting(features, torch.float32, root / slide)
+    paths = [root / H5_FOLDER / f"{slide}.h5", root / PT_FOLDER / f"{slide}.pt", root / PATCHES / f"{slide}.h5"]
+    with replacing(paths[0], error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+        file["features"] = values.numpy()
+        file["coords"] = coords.to(torch.int32).numpy()
+    with replacing(paths[1], error=StoreError) as temporary:
+        torch.save(values, temporary)
+    with replacing(paths[2], error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+        places = file.create_dataset("coords", data=coords.to(torch.long).numpy())
+        # Level 0, so that CLAM's own product of size and factor gives the level-0 size back.
+        facts = {"patch_size": round(patch_size_level0), "patch_level": 0, "downsample": np.array([1.0, 1.0])}
+        for name, value in {**facts, "name": slide, "save_path": str(root / PATCHES)}.items():
+            places.attrs[name] = value
+    return paths
 
 
 def level0_patch_size(coords: Found) -> float | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import h5py  # type: ignore[import-untyped]
+
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 
 
 class MadeleineStore(Store):
@@ -26,3 +31,10 @@ class MadeleineStore(Store):
         lacks = {"coords": "array coords"}
         rows = contents.rows("features")
         return SlideFeatures(contents.path, contents.path.stem, rows, self.source_format, lacks=lacks)
+
+    def example(self, folder: Path, slide: SlideFeatures) -> Path:
+        """`features` alone."""
+        path = folder / f"{slide.slide_id}_HE.h5"
+        with h5py.File(path, "w") as file:
+            file["features"] = slide.features.read().numpy()
+        return path

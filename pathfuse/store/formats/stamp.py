@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import h5py  # type: ignore[import-untyped]
 import torch
+from torch import Tensor
 
 from pathfuse.errors import StoreError
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import number, squeezed
-from pathfuse.store.rows import Arranged, Rows
+from pathfuse.store.rows import Arranged, Rows, fitting
+from pathfuse.system.files import replacing
 
 KEYS = ("feats", "patch_embeddings", "features")
 OLD_STRIDE_PX, OLD_TILE_UM = 224, 256.0
 """The oldest files name no unit: tiles of 256 micrometres are 224 pixels apart."""
 
+STAMP_VERSION = "2.0.0"
+"""Named in files that we write: STAMP refuses a version above its own, and every 2.x reads this layout."""
+
 
 class StampStore(Store):
-    """Reads STAMP `<slide>.h5`: micrometres, top-left; also files with `tile_size`, and the oldest without a unit.
+    """STAMP `<slide>.h5`: micrometres, top-left; also files with `tile_size`, and the oldest without a unit.
 
     Source: STAMP 2.5.0, `preprocessing`; older layouts as its reader accepts them.
     """
@@ -67,6 +76,41 @@ class StampStore(Store):
             lacks=lacks,
             facts=facts,
         )
+
+    def write(self, slide: SlideFeatures, root: Path) -> Path:
+        """Writes `<slide>.h5` in micrometres; needs them, or mpp, and the size of a tile in both units."""
+        coords, tile_um = slide.um_coords(), slide.um_patch_size
+        if coords is None or tile_um is None:
+            slide.need("coords")
+            slide.need("mpp")
+            slide.need("patch_size_level0")
+        tile_px = number(slide.facts.get("tile_size_px")) or number(slide.facts.get("patch_size"))
+        if tile_px is None:
+            raise StoreError(
+                f"{slide.path} does not say how many pixels a patch had for the encoder, which STAMP stores as "
+                "tile_size_px. Start from the TRIDENT files."
+            )
+        assert coords is not None and tile_um is not None
+        path = root / f"{slide.slide_id}.h5"
+        features = slide.features.read()
+        write_stamp(path, features, coords, tile_size_um=tile_um, tile_size_px=round(tile_px), encoder=slide.encoder)
+        return path
+
+
+def write_stamp(
+    path: Path, features: Tensor, coords_um: Tensor, *, tile_size_um: float, tile_size_px: int, encoder: str | None
+) -> None:
+    """Writes `<slide>.h5` as STAMP's preprocessing does: float16 features, float32 coordinates in micrometres."""
+    values = fitting(features, torch.float16, path)
+    facts = {
+        "stamp_version": STAMP_VERSION, "extractor": encoder or "unknown", "unit": "um",
+        "tile_size_um": float(tile_size_um), "tile_size_px": int(tile_size_px), "code_hash": "", "feat_type": "tile",
+    }  # fmt: skip
+    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+        file["coords"] = coords_um.to(torch.float32).numpy()
+        file["feats"] = values.numpy()
+        for name, value in facts.items():
+            file.attrs[name] = value
 
 
 def _oldest(coords: Rows) -> tuple[Rows | None, float | None]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
+
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 
 KEYS = ("", "features", "feats")
 
@@ -35,3 +40,9 @@ class TensorStore(Store):
             lacks=lacks,
             facts=contents.attributes,
         )
+
+    def example(self, folder: Path, slide: SlideFeatures) -> Path:
+        """A bare tensor."""
+        path = folder / f"{slide.slide_id}.pt"
+        torch.save(slide.features.read(), path)
+        return path

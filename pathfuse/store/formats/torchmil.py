@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contents.hdf5 import read_hdf5
 from pathfuse.store.contents.npy import read_npy
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 
 COORDS = ("coords", "coordinates", "coords_path")
 
@@ -39,6 +42,15 @@ class TorchmilStore(Store):
             # Made only to be checked: the constructor refuses different lengths.
             SlideFeatures(contents.path, contents.path.stem, features, self.source_format, coords_um=beside)
         return slide
+
+    def example(self, folder: Path, slide: SlideFeatures) -> Path:
+        """One array in each of two folders."""
+        coords = slide.level0_coords()
+        assert coords is not None
+        for name, values in (("features", slide.features.read()), ("coords", coords)):
+            (folder / name).mkdir()
+            np.save(folder / name / f"{slide.slide_id}.npy", values.numpy())
+        return folder / "features" / f"{slide.slide_id}.npy"
 
 
 def _coords_file(path: Path) -> Path | None:

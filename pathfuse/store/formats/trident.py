@@ -8,18 +8,22 @@ from pathlib import Path
 import torch
 
 from pathfuse.errors import StoreError
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents, Fact
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
+from pathfuse.store.formats.trident_write import OURS, write_trident
 from pathfuse.store.rows import MemoryRows, Rows
 
 STATES = "wsi_states"
 MAX_STATE = 1 << 24  # bytes of a state file
 MAX_MPP = 100.0
-OURS = "pathfuse_version"
+COORDS_FACTS = ("overlap", "level0_magnification", "target_magnification", "level0_width", "level0_height")
 
 
 class TridentStore(Store):
-    """Reads TRIDENT `features_<encoder>/<slide>.h5`: level-0 pixels, top-left; mpp from `wsi_states/*.json`.
+    """TRIDENT `features_<encoder>/<slide>.h5`: level-0 pixels, top-left; mpp from `wsi_states/*.json`.
+
+    It writes the same with our attributes.
 
     Source: TRIDENT 0.3.0, `features_*/*.h5`.
     """
@@ -67,17 +71,47 @@ class TridentStore(Store):
             facts=facts,
         )
 
+    def write(self, slide: SlideFeatures, root: Path) -> Path:
+        """Writes `<slide>.h5`; needs coordinates and the patch size."""
+        slide.need("coords")
+        slide.need("patch_size_level0")
+        coords = slide.level0_coords()
+        assert coords is not None
+        path = root / f"{slide.slide_id}.h5"
+        facts = {name: slide.facts[name] for name in COORDS_FACTS if name in slide.facts}
+        root_facts: dict[str, Fact] = {"source": f"converted from {slide.source_format} file {slide.path.name}"}
+        if slide.modality is not None:
+            root_facts["modality"] = slide.modality
+        size = number(slide.facts.get("patch_size")) or number(slide.facts.get("tile_size_px"))
+        write_trident(
+            path,
+            slide.features.read(),
+            coords,
+            encoder=slide.encoder,
+            patch_size=None if size is None else round(size),
+            patch_size_level0=slide.level0_patch_size,
+            mpp=slide.mpp,
+            coords_attributes=facts,
+            attributes=root_facts,
+        )
+        return path
+
 
 class PathfuseStore(TridentStore):
     """Reads what `pathfuse extract` writes: the TRIDENT layout with mpp, modality and the encoder's digest."""
 
     source_format = "pathfuse"
+    write = Store.write  # a TRIDENT file that we write is one
 
     def match(self, contents: Contents) -> Match:
         """By the attribute `pathfuse_version` of the file."""
         if contents.kind == "hdf5" and OURS in contents.attributes and "features" in contents.arrays:
             return Match.CERTAIN
         return Match.NO
+
+    def example(self, folder: Path, slide: SlideFeatures) -> Path:
+        """What we write as TRIDENT's."""
+        return TridentStore.write(self, slide, folder)
 
 
 def squeezed(coords: Rows, count: int) -> Rows:

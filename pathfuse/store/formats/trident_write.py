@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pathfuse.errors import StoreError
 from pathfuse.store.contents.contents import Fact
-from pathfuse.store.fitting import fitting
-from pathfuse.store.formats.trident import OURS
+from pathfuse.store.rows import fitting
 from pathfuse.system.files import replacing
 
+OURS = "pathfuse_version"
 NUMPY = {torch.float16: "<f2", torch.float32: "<f4"}
 
 

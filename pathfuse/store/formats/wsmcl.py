@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
+from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contents.torch import read_torch
-from pathfuse.store.contract import Match, SlideFeatures, Store
+from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.rows import Arranged, Rows
 
 SUFFIXES = ("_features", "_feature")
@@ -43,6 +46,15 @@ class WsmclStore(Store):
             lacks=lacks,
             facts={"suffix": suffix},
         )
+
+    def example(self, folder: Path, slide: SlideFeatures) -> Path:
+        """Two bare tensors."""
+        coords = slide.level0_coords()
+        assert coords is not None
+        path = folder / f"{slide.slide_id}{SUFFIXES[0]}.pth"
+        torch.save(slide.features.read(), path)
+        torch.save(coords.flip(1), folder / f"{slide.slide_id}_coordinates.pth")
+        return path
 
 
 def _coords(path: Path) -> Rows | None:

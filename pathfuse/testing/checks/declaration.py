@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 
+import torch
 from torch import nn
 
+from pathfuse.core.weights import Weighted, WeightsNote
 from pathfuse.registry import components
 from pathfuse.testing.example import SIZES, parameters_of
 from pathfuse.testing.trial import Trial
@@ -35,6 +37,19 @@ def the_name_is_the_class_name(trial: Trial) -> None:
     path = f"{component.__module__}:{component.__qualname__}"
     names = {entry.name for entry in components() if entry.target == path}
     assert names <= {component.__name__}, f"{component.__name__} is registered as {', '.join(sorted(names))}"
+
+
+def weights_are_named(trial: Trial) -> None:
+    """`weights_note` says of which network, from where and on what terms the weights are, or None; it draws none."""
+    component = trial.example.component
+    if not issubclass(component, Weighted):
+        return
+    before = torch.get_rng_state()
+    note = component.weights_note(dict(trial.example.options))
+    assert torch.equal(before, torch.get_rng_state()), "weights_note draws random numbers: it builds what it describes"
+    if note is not None:
+        assert isinstance(note, WeightsNote), f"weights_note returns a {type(note).__name__}, not a WeightsNote"
+        assert all(isinstance(part, str) and part for part in note), f"a part of {note} is empty or no text"
 
 
 def _described(docstring: str) -> set[str]:

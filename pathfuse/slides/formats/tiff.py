@@ -19,7 +19,7 @@ import tifffile  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 
 from pathfuse.errors import ImageError
-from pathfuse.slides.jpeg import JPEG, decode_jpeg
+from pathfuse.slides.formats.jpeg import JPEG, decode_jpeg
 from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Level, Slide, clipped
 from pathfuse.slides.spacing import Spacing, stated_spacing

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathfuse.slides.jpeg import decode_jpeg
+from pathfuse.slides.formats.jpeg import decode_jpeg
 from tests.slides.drawing import section
 
 

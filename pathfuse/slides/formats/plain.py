@@ -8,40 +8,48 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pathfuse.errors import ImageError
+from pathfuse.errors import ImageError, cannot_be_read
+from pathfuse.registry import Match
+from pathfuse.slides.memory import MemorySlide
+from pathfuse.slides.reader import SlideReader
 from pathfuse.slides.resample import Pixels
-from pathfuse.slides.slide import Level, Slide, clipped
+from pathfuse.slides.slide import Slide
 from pathfuse.slides.spacing import Spacing
 
 MAX_PX = 400_000_000  # decoded whole, that is 1.2 GB
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError)
 
 
-class PlainSlide(Slide):
-    """An image file without levels.
+class PlainReader(SlideReader):
+    """Opens PNG and JPEG, and flat TIFF whose compression no other reader can undo."""
 
-    Args:
-        path: the file.
-        spacing: what the user says.
-    """
+    suffixes = frozenset({".png", ".jpg", ".jpeg"})
 
-    def __init__(self, path: Path, spacing: Spacing) -> None:
-        self.path = path
-        self.spacing = spacing if spacing.mpp is not None else Spacing(None, "an image file stores none")
-        self._pixels = _decode(path)
-        height, width = self._pixels.shape[:2]
-        self.levels = (Level(width, height, 1.0),)
+    def match(self, path: Path) -> Match:
+        """By the suffix; any TIFF as a last resort."""
+        if path.suffix.lower() in self.suffixes:
+            return Match.LIKELY
+        return Match.FALLBACK if is_tiff(path) else Match.NO
 
-    def read_level(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
-        """Pixels as stored; outside is white."""
-        image = np.full((height, width, 3), 255, np.uint8)
-        left, top, right, bottom = clipped(x, y, width, height, self.levels[level])
-        if right > left and bottom > top:
-            image[top - y : bottom - y, left - x : right - x] = self._pixels[top:bottom, left:right]
-        return image
+    def open(self, path: Path, spacing: Spacing) -> Slide:
+        """The whole image."""
+        stated = spacing if spacing.mpp is not None else Spacing(None, "an image file stores none")
+        return MemorySlide(path, _decode(path), stated)
 
-    def close(self) -> None:
-        """Nothing is open."""
+    def example(self, folder: Path, pixels: Pixels) -> Path:
+        """A PNG."""
+        path = folder / "example.png"
+        Image.fromarray(pixels).save(path)
+        return path
+
+
+def is_tiff(path: Path) -> bool:
+    """By its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except OSError as error:
+        raise cannot_be_read(ImageError, path, error, "Correct its permissions.") from error
 
 
 def _decode(path: Path) -> Pixels:

@@ -8,9 +8,9 @@ import tifffile
 from PIL import Image
 
 from pathfuse.errors import ImageError
+from pathfuse.slides.formats.tiff import TiffSlide
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.spacing import Spacing
-from pathfuse.slides.tiff import TiffSlide
 from tests.conftest import DATA, needs_data
 from tests.slides.drawing import section, write_ome, write_pyramid
 
@@ -188,7 +188,7 @@ def test_real_slides_open_or_say_why() -> None:
 @needs_data
 def test_our_reader_and_openslide_see_the_same_pixels() -> None:
     pytest.importorskip("openslide")
-    from pathfuse.slides.vendor import VendorSlide
+    from pathfuse.slides.formats.vendor import VendorSlide
 
     path = DATA / "wsi" / "cmu-1-small-region.svs"
     with open_slide(path) as ours, VendorSlide(path, Spacing(None)) as theirs:

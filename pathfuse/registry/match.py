@@ -1,0 +1,59 @@
+"""Which of several registered components takes a file: each says how sure it is, and the surest is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from functools import cache
+from typing import TypeVar, cast
+
+from pathfuse.errors import PluginError
+from pathfuse.registry.table import Registry
+
+T = TypeVar("T")
+
+
+class Match(IntEnum):
+    """How sure a reader is that a file is its own."""
+
+    NO = 0
+    FALLBACK = 1
+    POSSIBLE = 2
+    LIKELY = 3
+    CERTAIN = 4
+
+
+def working(registry: Registry[T], contract: type) -> tuple[dict[str, T], list[str]]:
+    """One instance of every component of a slot by name, and a line for each that cannot be used.
+
+    Args:
+        registry: of components whose constructors need no argument.
+        contract: what they have to be.
+    """
+    found: dict[str, T] = {}
+    failed: list[str] = []
+    for name, component in registry.table().items():
+        try:
+            found[name] = cast(T, _made(component.load(), contract))
+        except PluginError as error:
+            failed.append(str(error))
+    return found, failed
+
+
+def surest(candidates: dict[str, T], sure: Callable[[T], Match]) -> list[str]:
+    """The names of those that are surest; several if they are equally sure, none if nobody wants it."""
+    asked = {name: sure(candidate) for name, candidate in candidates.items()}
+    best = max(asked.values(), default=Match.NO)
+    return [name for name, match in asked.items() if match == best != Match.NO]
+
+
+@cache
+def _made(kind: type, contract: type) -> object:
+    if not issubclass(kind, contract):
+        raise PluginError(f"{kind.__name__} is no {contract.__name__}. Make it a subclass of it.")
+    try:
+        made: object = kind()
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise PluginError(f"{kind.__name__} cannot be made ({cause}). Its constructor gets no argument.") from error
+    return made

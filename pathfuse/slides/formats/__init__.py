@@ -1,0 +1,1 @@
+"""Readers of slide files, one for each kind of file."""
