@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.cohort.read import read_cases, scan_cases, write_cases
+from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.errors import CaseTableError
 
 LONG = "case_id,patient_id,modality,path,label,split"

@@ -24,7 +24,10 @@ def test_optical_densities_add():
 
 @pytest.mark.parametrize("modality", ["he", "ihc", "er"])
 def test_the_colours_of_an_image_lie_in_the_plane_of_its_two_stains(modality):
-    who, pictures = DemoCohort(patients=4, extra_stains=("er",)), PatchPictures(cases_per_patient=1, size_px=96, mpp=0.5)
+    who, pictures = (
+        DemoCohort(patients=4, extra_stains=("er",)),
+        PatchPictures(cases_per_patient=1, size_px=96, mpp=0.5),
+    )
     for index in range(4):
         staining = make_patient(who, index).stainings[modality]
         light = np.maximum(make_case(who, pictures, index).images[modality].astype(float), 1)
