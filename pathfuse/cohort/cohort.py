@@ -277,9 +277,13 @@ def _labelled_training(table: CaseTable) -> CaseTable:
     if not bare:
         return table
     if len(bare) == len(training):
+        how = (
+            "Name files NNNNN_split_SCORE.png."
+            if table.kind == "folder of pairs"
+            else "Fill in the column of labels, or name it with cohort.label_column."
+        )
         raise CaseTableError(
-            f"{table.origin.name}: no training case has a label, and this model learns from labels. Fill in the column "
-            "of labels, or name it with cohort.label_column."
+            f"{table.origin.name}: no training case has a label, and this model learns from labels. {how}"
         )
     kept = [case for case in table.cases if case.label or case.split != "train"]
     note = f"{len(bare)} of {len(training)} training cases have no label and are left out, first {bare[0]}."

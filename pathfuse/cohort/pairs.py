@@ -25,7 +25,6 @@ def read_folder(
     modalities: Sequence[str] = ("he", "ihc"),
     groups: Path | None = None,
     classes: Sequence[str] | None = None,
-    labels: Literal["required", "optional"] = "required",
     missing: Literal["error", "allow"] = "error",
     mpp: float | None = None,
 ) -> CaseTable:
@@ -39,17 +38,14 @@ def read_folder(
         modalities: stains to read.
         groups: CSV that names the slide or patient behind each file; see `read_groups`.
         classes: class names; None derives them from the file names.
-        labels: whether a name without a score is an error or a case without a label.
         missing: whether a case without one of the stains is an error.
         mpp: micrometres per pixel of all images.
 
     Raises:
-        CaseTableError: if there is no stain to read, a partner is missing, a name has no or an unknown score, or the
-            groups do not cover the cases.
+        CaseTableError: if there is no stain to read, a partner is missing, a score is unknown, or the groups do not
+            cover the cases.
     """
-    table, problems = scan_folder(
-        root, modalities=modalities, groups=groups, classes=classes, labels=labels, missing=missing, mpp=mpp
-    )
+    table, problems = scan_folder(root, modalities=modalities, groups=groups, classes=classes, missing=missing, mpp=mpp)
     if problems:
         more = f" ({len(problems) - 1} more; `pathfuse data check` lists all.)" if len(problems) > 1 else ""
         raise CaseTableError(problems[0] + more)
@@ -62,7 +58,6 @@ def scan_folder(
     modalities: Sequence[str] = ("he", "ihc"),
     groups: Path | None = None,
     classes: Sequence[str] | None = None,
-    labels: Literal["required", "optional"] = "required",
     missing: Literal["error", "allow"] = "error",
     mpp: float | None = None,
 ) -> tuple[CaseTable, list[str]]:
@@ -80,8 +75,6 @@ def scan_folder(
     if missing == "error":
         problems += _orphans(root, found, names)
     split = {name: split_name(name[1]) for name in names}
-    if labels == "required":
-        problems += _unlabelled(root, found, split)
     known = tuple(classes) if classes else class_order(label for _, label in split.values())
     cases = []
     for name in names:
@@ -185,17 +178,6 @@ def _orphans(
         yield (
             f"{root}: {len(orphans)} partners are missing: {_listed(orphans)}. Add them, remove the others, or accept "
             "cases that lack a stain with `missing: allow`."
-        )
-
-
-def _unlabelled(
-    root: Path, found: Mapping[str, Mapping[tuple[str, str], Path]], split: Mapping[tuple[str, str], tuple[str, str]]
-) -> Iterator[str]:
-    bare = [_show(root, found, name) for name, (_, label) in split.items() if not label]
-    if bare:
-        yield (
-            f"{root}: {len(bare)} names hold no score: {_listed(bare)}. Name files NNNNN_split_SCORE.png, "
-            "or train with a head that needs no labels."
         )
 
 

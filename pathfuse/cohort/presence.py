@@ -66,4 +66,7 @@ def refuse_several(table: CaseTable, asked_by: str) -> None:
 
 
 def _only(case: Case, modalities: Sequence[str]) -> Case:
-    return replace(case, files={m: case.files[m] for m in modalities if case.files.get(m)})
+    wanted = [m for m in modalities if case.files.get(m)]
+    if list(case.files) == wanted:
+        return case  # patches of one HDF5 file share a mapping: one for each would be large
+    return replace(case, files={m: case.files[m] for m in wanted})

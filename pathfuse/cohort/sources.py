@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from pathfuse.cohort.class_folders import PART_NAMES, read_class_folders
 from pathfuse.cohort.label_tables import read_labels
 from pathfuse.cohort.labels import class_order
-from pathfuse.cohort.pairs import SUFFIXES, read_folder, stain_folders
+from pathfuse.cohort.pairs import SUFFIXES, read_folder, split_name, stain_folders
 from pathfuse.cohort.patch_camelyon import holds_hdf5, read_hdf5
 from pathfuse.cohort.read import read_cases
 from pathfuse.cohort.rows import KEYS, LONG, file_columns
@@ -25,13 +25,18 @@ TABLE = "cases.csv"
 SLIDES = ("slide_id", "filename", "slide")  # columns of label tables whose cells may look like files
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path, modalities: Sequence[str] | None = None) -> Kind:
     """What a path is taken for, by what it holds.
 
-    A folder with `cases.csv` is that case table. A folder whose sub-folders are called HE or IHC, or share names of
-    images, is one of pairs; with `..._x.h5` it is PatchCamelyon's; any other is one of classes. A table with columns
-    `modality` and `path`, or with `case_id`, `patient_id` and columns of paths, is a case table; any other is one of
-    labels.
+    A folder with `cases.csv` is that case table. A folder with a sub-folder called HE, IHC or a stain that is wanted,
+    or whose sub-folders share names that end in the part and the score, is one of pairs: equal numbers alone do not
+    make one, for classes are often numbered from 0 each. With `..._x.h5` it is PatchCamelyon's; any other is one of
+    classes. A table with columns `modality` and `path`, or with `case_id`, `patient_id` and columns of paths, is a case
+    table; any other is one of labels.
+
+    Args:
+        path: file or folder.
+        modalities: stains that are wanted; None where nobody says.
 
     Raises:
         CaseTableError: if it does not exist or cannot be read.
@@ -39,7 +44,7 @@ def kind_of(path: Path) -> Kind:
     if path.is_dir():
         if (path / TABLE).is_file():
             return "case table"
-        return _kind_of_folder(path)
+        return _kind_of_folder(path, {"he", "ihc", *(name.lower() for name in modalities or ())})
     if not path.exists():
         raise CaseTableError(f"{path} does not exist. Name a case table, a label table or a folder of images.")
     header, rows = _first_rows(path)
@@ -75,7 +80,7 @@ def read_source(
         CaseTableError: if the source is wrong in itself.
     """
     path = path.absolute()  # `.` has no name to show
-    kind = kind_of(path)
+    kind = kind_of(path, modalities)
     if groups is not None and kind in ("case table", "label table"):
         raise CaseTableError(f"{groups} is not read beside {path.name}: its patient_id says what belongs together.")
     if kind == "case table":
@@ -90,9 +95,7 @@ def read_source(
     if kind == "folder of classes":
         return kind, read_class_folders(path, modality=_only(modalities), classes=classes, groups=groups, mpp=mpp)
     stains = tuple(modalities or stain_folders(path))
-    found = read_folder(
-        path, modalities=stains, groups=groups, classes=classes, labels="optional", missing="allow", mpp=mpp
-    )
+    found = read_folder(path, modalities=stains, groups=groups, classes=classes, missing="allow", mpp=mpp)
     return kind, found
 
 
@@ -112,19 +115,20 @@ def _labelled(
     return CaseTable(path, cases, (), tuple(classes or class_order(case.label for case in cases)), tuple(notes))
 
 
-def _kind_of_folder(path: Path) -> Kind:
+def _kind_of_folder(path: Path, stains: Collection[str]) -> Kind:
     if holds_hdf5(path):
         return "PatchCamelyon folder"
     try:
         folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir()]
     except OSError as error:
         raise CaseTableError(f"{path} cannot be read ({error.strerror}). Give an existing folder.") from error
-    if any(folder.name.lower() in ("he", "ihc") for folder in folders):
+    if any(folder.name.lower() in stains for folder in folders):
         return "folder of pairs"
     if not folders or any(folder.name.lower() in PART_NAMES for folder in folders):
         return "folder of classes"
-    names = [{image.stem for image in folder.rglob("*") if image.suffix.lower() in SUFFIXES} for folder in folders]
-    shared = sum(map(len, names)) > len(set().union(*names))
+    images = [{file.stem for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES} for folder in folders]
+    scored = [{stem for stem in stems if split_name(stem)[1]} for stems in images]
+    shared = sum(map(len, scored)) > len(set().union(*scored))
     return "folder of pairs" if shared else "folder of classes"
 
 

@@ -112,9 +112,7 @@ def _scan(
     table = path / TABLE if (path / TABLE).is_file() else path
     if not table.is_dir():
         return scan_cases(table, modalities=modalities, classes=classes)
-    return scan_folder(
-        table, modalities=modalities or stain_folders(table), groups=groups, classes=classes, labels="optional"
-    )
+    return scan_folder(table, modalities=modalities or stain_folders(table), groups=groups, classes=classes)
 
 
 def _unusable(cases: Sequence[Case], threads: int) -> Iterator[str]:

@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.flow import FlowStep
-from pathfuse.cohort.split_rows import SplitRow
-from pathfuse.core import DataSpec
 from pathfuse.data.contract import CaseData
 from pathfuse.data.images.decode import picture_of
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.data.slide_thumbnails import SlideThumbnails
-from pathfuse.demo.bags import DemoBags
-from pathfuse.demo.slides import DemoSlides
+from pathfuse.demo import BagPictures, DemoCohort, SlidePictures
 from pathfuse.errors import CaseTableError
 from tests.data.pairs import save_image, write_table
 from tests.store import foreign
@@ -35,15 +34,18 @@ def table(tmp_path):
     return write_table(tmp_path / "cases.csv", HEADER, *lines)
 
 
-def patches(table, **options) -> PairedPatches:
-    return PairedPatches(cases=str(table), cache=str(table.parent / "cache"), size_px=8, num_workers=0, **options)
+def patches(table, *, modalities=("he", "ihc"), **who) -> PairedPatches:
+    cohort = Cohort(cases=str(table), cache=str(table.parent / "cache"), **who)
+    made = PairedPatches(cohort, modalities=list(modalities), size_px=8, normalise=[])
+    made.loading = Loading(num_workers=0)
+    return made
 
 
 def test_every_case_of_the_table_is_in_one_step(table):
     assert patches(table, label_map="positive_ish").flow() == [
         FlowStep("table", "in the table", 5, 4),
-        FlowStep("left out", "left out: no he or ihc image", 1, 0),  # its patient has another case
         FlowStep("left out", "left out: label 2+ by the label map", 1, 1),
+        FlowStep("left out", "left out: no he or ihc image", 1, 0),  # its patient has another case
         FlowStep("in use", "in use", 3, 3),
         FlowStep("part", "train", 1, 1),
         FlowStep("part", "val", 1, 1),
@@ -61,7 +63,7 @@ def test_cases_without_a_patch_leave_the_flow_of_bags(tmp_path):
         foreign.trident(tmp_path / f"{name}.h5", foreign.features(count, 4, 1), foreign.grid(count))
     rows = [f"{name},{name},he,{name}.h5,{label},train" for name, label in (("A", "0"), ("B", "1+"), ("C", "3+"))]
     table = write_table(tmp_path / "cases.csv", HEADER, *rows)
-    steps = PairedBags(cases=str(table), modalities=["he"], val_fraction=0).flow()
+    steps = PairedBags(Cohort(cases=str(table), val_fraction=0.0), modalities=["he"]).flow()
     assert steps == [
         FlowStep("table", "in the table", 3, 3),
         FlowStep("left out", "left out: no he patch", 1, 1),
@@ -73,29 +75,30 @@ def test_cases_without_a_patch_leave_the_flow_of_bags(tmp_path):
 class Own(CaseData):
     """A data module of someone else, which only says what it must."""
 
-    def spec(self) -> DataSpec:
-        return DataSpec((), (), ())
+    def modality_specs(self):
+        return []
 
-    def split_table(self) -> list[SplitRow]:
-        return [SplitRow("a", "p", "train", "0"), SplitRow("b", "p", "test", "0")]
-
-    def fingerprint(self) -> str:
-        return ""
+    def dataset(self, index, part):
+        return []
 
 
-def test_a_data_module_that_says_nothing_has_a_flow_from_its_parts_and_no_folds_or_pictures():
-    own = Own()
+def test_a_data_module_that_says_nothing_has_the_flow_of_its_cohort_and_no_pictures(table):
+    own = Own(Cohort(cases=str(table)))
     assert own.flow() == [
-        FlowStep("in use", "in use", 2, 1),
-        FlowStep("part", "train", 1, 1),
+        FlowStep("table", "in the table", 5, 4),
+        FlowStep("in use", "in use", 5, 4),
+        FlowStep("part", "train", 3, 2),
+        FlowStep("part", "val", 1, 1),
         FlowStep("part", "test", 1, 1),
     ]
-    assert own.folds() is None
-    assert own.picture("a") == {}
+    assert own.cohort.chosen_fold is None
+    assert own.picture("A") == {}
+    with pytest.raises(CaseTableError, match="no case 'Z'"):
+        own.picture("Z")
 
 
 def test_a_picture_is_the_prepared_image_of_every_stain_that_is_there(table):
-    data = patches(table, normalise=[])
+    data = patches(table)
     batch = next(iter(data.predict_dataloader()))
     for row, case in enumerate(batch.case_ids):
         shown = data.picture(case)
@@ -115,14 +118,14 @@ def test_large_pictures_are_made_small_by_averaging():
 
 
 def test_thumbnails_have_pictures_and_bags_do_not(tmp_path):
-    demo = DemoSlides(patients=12, slide_px=64)
-    slides = SlideThumbnails(demo=demo, size_px=32, cache=str(tmp_path), num_workers=0)
+    who = Cohort(demo=DemoCohort(patients=12), cache=str(tmp_path))
+    slides = SlideThumbnails(who, pictures=SlidePictures(slide_px=64), size_px=32)
     first = slides.split_table()[0].case_id
     assert {m: p.shape for m, p in slides.picture(first).items()} == {"he": (32, 32, 3), "ihc": (32, 32, 3)}
-    bags = PairedBags(demo=DemoBags(patients=12, grid=2, patch_px=8), cache=str(tmp_path))
+    bags = PairedBags(who, pictures=BagPictures(grid=2, patch_px=8))
     assert bags.picture(first) == {}
 
 
-def test_a_picture_of_an_unknown_case_is_refused(table, tmp_path):
+def test_a_picture_of_an_unknown_case_is_refused(table):
     with pytest.raises(CaseTableError, match=r"cases.csv has no case 'Z' in use"):
         patches(table).picture("Z")

@@ -1,9 +1,11 @@
 """Score merges, with and without in-situ hybridisation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.label_map import MAPS, label_map_of, merge_labels
 from pathfuse.cohort.table import Case, CaseTable
 from pathfuse.data.labelled_patches import LabelledPatches
@@ -11,9 +13,7 @@ from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.data.slide_patches import SlidePatches
 from pathfuse.data.slide_thumbnails import SlideThumbnails
-from pathfuse.demo import DemoOptions
-from pathfuse.demo.bags import DemoBags
-from pathfuse.demo.slides import DemoSlides
+from pathfuse.demo import BagPictures, DemoCohort, PatchPictures, SlidePictures
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.registry import DATA
 from tests.conftest import write_cases
@@ -58,7 +58,7 @@ def test_a_mapping_of_ones_own_keeps_its_order():
 def test_the_order_of_the_merged_classes_can_be_said():
     mapping = label_map_of("positive", ["positive", "negative"])
     assert merge_labels(table(("3+", "")), mapping, ["positive", "negative"]).classes == ("positive", "negative")
-    with pytest.raises(RecipeError, match=r"'3\+', but data\.label_map makes negative, positive"):
+    with pytest.raises(RecipeError, match=r"'3\+', but cohort\.label_map makes negative, positive"):
         label_map_of("positive", ["3+"])
 
 
@@ -74,20 +74,20 @@ def test_what_does_not_fit_is_one_line():
 
 
 def test_patches_take_a_label_map_and_the_classes_of_a_run(tmp_path):
-    cases = str(write_cases(tmp_path))
-    options = {"cases": cases, "size_px": 8, "cache": str(tmp_path / "cache"), "num_workers": 0}
-    spec = PairedPatches(label_map="zero_low_high", **options).spec()
+    who = Cohort(cases=str(write_cases(tmp_path)), label_map="zero_low_high", cache=str(tmp_path / "cache"))
+    spec = PairedPatches(who, size_px=8).spec()
     assert spec.classes == ("0", "low", "high") and spec.class_counts == (2, 4, 2)
-    again = PairedPatches(label_map="zero_low_high", classes=["0", "low", "high"], **options).spec()
+    again = PairedPatches(replace(who, classes=["0", "low", "high"]), size_px=8).spec()
     assert again == spec
 
 
+PATCHES, SLIDES = PatchPictures(cases_per_patient=1, size_px=16), SlidePictures(slide_px=128)
 EVERY_MODULE = {
-    LabelledPatches: DemoOptions(patients=12, cases_per_patient=1, size_px=16),
-    PairedBags: DemoBags(patients=12, grid=2),
-    PairedPatches: DemoOptions(patients=12, cases_per_patient=1, size_px=16),
-    SlidePatches: DemoSlides(patients=12, slide_px=128),
-    SlideThumbnails: DemoSlides(patients=12, slide_px=128),
+    LabelledPatches: {"pictures": PATCHES, "size_px": 16},
+    PairedBags: {"pictures": BagPictures(grid=2)},
+    PairedPatches: {"pictures": PATCHES, "size_px": 16},
+    SlidePatches: {"pictures": SLIDES, "size_px": 16},
+    SlideThumbnails: {"pictures": SLIDES, "size_px": 16},
 }
 
 
@@ -97,11 +97,9 @@ def test_every_data_module_is_tried():
 
 @pytest.mark.parametrize("kind", EVERY_MODULE, ids=lambda kind: kind.__name__)
 def test_every_data_module_takes_a_label_map(kind, tmp_path):
-    options = {"demo": EVERY_MODULE[kind], "cache": str(tmp_path), "num_workers": 0, "batch_size": 12}
-    if kind is not PairedBags:
-        options["size_px"] = 16
-    data = kind(label_map="zero_low_high", **options)
+    who = Cohort(demo=DemoCohort(patients=12), cache=str(tmp_path))
+    data = kind(replace(who, label_map="zero_low_high"), **EVERY_MODULE[kind])
     assert data.spec().classes == ("0", "low", "high")
-    own = {case.case_id: case.label for case in kind(**options).cohort.cases}
+    own = {case.case_id: case.label for case in kind(who, **EVERY_MODULE[kind]).cohort}
     merged_to = {"0": "0", "1+": "low", "2+": "low", "3+": "high"}
-    assert {case.case_id: case.label for case in data.cohort.cases} == {c: merged_to[label] for c, label in own.items()}
+    assert {case.case_id: case.label for case in data.cohort} == {c: merged_to[label] for c, label in own.items()}

@@ -80,12 +80,8 @@ def test_a_flat_folder_has_no_parts_and_says_so(tmp_path):
     assert any("split word" in note for note in table.notes)
 
 
-def test_names_without_a_score_need_optional_labels(tmp_path):
-    root = make_flat(tmp_path, ["tissue_a.png", "b.png"])
-    message = failure(root)
-    assert "b.png" in message
-    assert "labels: optional" in message
-    cases = read_folder(root, labels="optional").cases
+def test_names_without_a_score_are_cases_without_a_label(tmp_path):
+    cases = read_folder(make_flat(tmp_path, ["tissue_a.png", "b.png"])).cases
     assert [(case.case_id, case.label) for case in cases] == [("b", ""), ("tissue_a", "")]
 
 

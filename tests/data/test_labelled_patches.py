@@ -8,10 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
 from pathfuse.data.images.augment import Augment
 from pathfuse.data.labelled_patches import LabelledPatches
-from pathfuse.demo import DemoOptions
+from pathfuse.data.loading.options import Loading
+from pathfuse.demo import DemoCohort, PatchPictures
 from pathfuse.errors import CaseTableError, ImageError, RecipeError, StoreError
 
 NAME = "camelyonpatch_level_2_split"
@@ -51,9 +53,18 @@ def write_folders(root, classes=("normal", "tumour"), parts=("train", "val", "te
     return root
 
 
-def data(root, **options):
-    small = {"size_px": 8, "num_workers": 0, "batch_size": 4, "augment": None}
-    return LabelledPatches(root=None if root is None else str(root), **{**small, **options})
+MODULE = ("modality", "size_px", "augment", "pictures")
+LOADING = ("batch_size", "num_workers", "seed")
+
+
+def data(cases, **options) -> LabelledPatches:
+    """Small patches; an option goes to the one of cohort, data module and loading that has it."""
+    what = {name: options.pop(name) for name in MODULE if name in options}
+    how = {name: options.pop(name) for name in LOADING if name in options}
+    cohort = Cohort(cases=None if cases is None else str(cases), **options)
+    made = LabelledPatches(cohort, **{"size_px": 8, "augment": None, **what})
+    made.loading = Loading(**{"batch_size": 4, "num_workers": 0, **how})
+    return made
 
 
 def batches(loader):
@@ -233,7 +244,7 @@ def strange_folder(root, what):
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
-        ("absent", "cannot be read"),
+        ("absent", "does not exist"),
         ("empty", "neither a folder per class nor PatchCamelyon"),
         ("no class", "images without a class, first loose.png"),
         ("no images", "stroma is the folder of a class and holds no image"),
@@ -270,13 +281,13 @@ def test_order_and_augmentation_are_those_of_seed_epoch_and_patch_alone(tmp_path
 
 
 def test_the_demo_cohort_is_one_stain_of_its_patients(tmp_path):
-    demo = DemoOptions(patients=12, cases_per_patient=2, size_px=16)
-    made = data(None, demo=demo, cache=str(tmp_path), size_px=16, modality="ihc")
+    pictures = PatchPictures(cases_per_patient=2, size_px=16)
+    made = data(None, demo=DemoCohort(patients=12), pictures=pictures, cache=str(tmp_path), size_px=16, modality="ihc")
     assert made.spec().classes == ("0", "1+", "2+", "3+") and made.spec()["ihc"].mpp == 1.0
     assert any("generated" in note for note in made.notes())
     batch = batches(made.predict_dataloader())
     assert len(batch) == 24 and batch.modalities == ("ihc",)
-    again = data(made.origin().parent, size_px=16, modality="ihc")
+    again = data(made.cohort.origin.parent, size_px=16, modality="ihc")
     assert again.fingerprint() == made.fingerprint()
     assert torch.equal(batches(again.predict_dataloader()).image("ihc"), batch.image("ihc"))
 
@@ -317,5 +328,22 @@ def test_options_out_of_range_are_refused(options):
 
 
 def test_groups_beside_hdf5_are_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"meta\.csv"):
+    with pytest.raises(CaseTableError, match=r"meta\.csv"):
         data(write_pcam(tmp_path / "pcam"), groups="groups.csv").spec()
+
+
+def test_a_large_cohort_shares_what_its_patches_have_in_common(tmp_path):
+    cases = data(write_pcam(tmp_path / "pcam", {"train": 300, "test": 40})).cohort.table.cases
+    assert [case.row for case in cases] == [*range(300), *range(40)]
+    # PatchCamelyon has a third of a million patches: a mapping of files for each would be large.
+    assert len({id(case.files) for case in cases}) == 2
+
+
+def test_drawn_parts_and_merged_labels_leave_every_patch_its_row(tmp_path):
+    made = data(write_pcam(tmp_path / "pcam", meta=True), split="drawn", val_fraction=0.3, test_fraction=0.3, seed=3)
+    batch = batches(made.predict_dataloader())
+    rows = {case.case_id: case.row for case in made.cohort}
+    start = {"train": 0, "val": 12, "test": 17}
+    for place, name in enumerate(batch.case_ids):
+        stored = patch(start[name.split("_")[0]] + rows[name])
+        assert np.array_equal((batch.image("he")[place] * 255).round().byte().permute(1, 2, 0).numpy(), stored)

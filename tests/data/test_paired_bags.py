@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import LightningModule, Trainer
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.data.bags.packed import Sampling
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.errors import CaseTableError, RecipeError, StoreError
 from tests.store import foreign
@@ -73,8 +75,10 @@ def cohort(folder: Path, kind: str) -> Path:
     return table
 
 
-def bags(table: Path, **options) -> PairedBags:
-    return PairedBags(cases=str(table), **{"num_workers": 0, **options})
+def bags(table: Path, *, classes=None, missing=None, batch_size=16, num_workers=0, **options) -> PairedBags:
+    made = PairedBags(Cohort(cases=str(table), classes=classes, missing=missing), **options)
+    made.loading = Loading(batch_size=batch_size, num_workers=num_workers)
+    return made
 
 
 def everything(data: PairedBags) -> Batch:
@@ -251,12 +255,14 @@ def test_a_label_outside_the_classes_is_named(table):
         bags(table, classes=["0", "1+"]).spec()
 
 
-def test_a_missing_label_is_an_error_unless_labels_are_optional(tmp_path):
+def test_training_cases_without_a_label_are_left_out_where_labels_are_needed_and_counted(tmp_path):
     table = cohort(tmp_path, "trident")
     table.write_text(table.read_text(encoding="utf-8").replace(",3+,", ",,"), encoding="utf-8")
-    with pytest.raises(CaseTableError, match="2 cases have no label, first 008"):
-        bags(table).spec()
-    assert everything(bags(table, labels="optional")).target.tolist() == [0, -1, 0, -1]
+    assert everything(bags(table)).target.tolist() == [0, -1, 0, -1]
+    labelled = PairedBags(Cohort(cases=str(table)).with_labels())
+    labelled.loading = Loading(num_workers=0)
+    assert everything(labelled).case_ids == ("007", "009", "Żółć ü")  # the test case stays
+    assert "1 of 2 training cases have no label and are left out, first 008." in labelled.notes()
 
 
 def test_a_required_fact_that_no_file_states_is_refused(tmp_path):
@@ -294,9 +300,8 @@ def test_the_fingerprint_follows_cases_and_files_but_not_folders(table, tmp_path
 class Seen(LightningModule):
     """Notes what it is given."""
 
-    def __init__(self, spec=None):
+    def __init__(self):
         super().__init__()
-        self.spec = spec
         self.epochs = {}
         self.weight = torch.nn.Parameter(torch.zeros(()))
 
@@ -342,21 +347,24 @@ def test_under_a_trainer_every_epoch_draws_anew_and_a_second_run_draws_the_same(
 @quiet
 def test_features_of_another_encoder_than_the_models_are_refused(table):
     spec = DataSpec((ModalitySpec("he", "features", 1024),), ("0", "1"), (1, 1))
+    data = bags(table)
+    data.made_for = spec
     with pytest.raises(StoreError, match="he features have width 6, but the model was made for 1024"):
-        trainer(max_epochs=1).fit(Seen(spec), datamodule=bags(table))
+        trainer(max_epochs=1).fit(Seen(), datamodule=data)
 
 
 @quiet
 def test_a_stain_that_no_case_has_gets_the_width_of_the_model(table):
     stains = (ModalitySpec("he", "features", 6), ModalitySpec("her2", "features", 9))
     data = bags(table, modalities=["he", "her2"], missing="allow")
+    data.made_for = DataSpec(stains, ("0", "1"), (1, 1))
 
     class Predicts(Seen):
         def predict_step(self, batch):
             assert batch.x["her2"].values.shape == (0, 9) and not batch.present["her2"].any()
             return batch.x["he"].values.sum()
 
-    found = trainer().predict(Predicts(DataSpec(stains, ("0", "1"), (1, 1))), datamodule=data)
+    found = trainer().predict(Predicts(), datamodule=data)
     assert len(found) == 1
 
 
@@ -370,15 +378,46 @@ def test_a_data_set_travels_to_a_spawned_worker(kind, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patches_per_bag": 0}, "patches_per_bag is 0"),
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"mpp": 0.0}, "mpp is 0.0"),
-        ({"stores": {"he": "x"}}, "labels_table"),
+        ({"patches_per_bag": 0}, "data.patches_per_bag is 0"),
+        ({"eval_patches_per_bag": 0}, "data.eval_patches_per_bag is 0; give at least 1, or null for all"),
+        ({"patch_size_level0": 0.0}, "data.patch_size_level0"),
         ({"modalities": ["he", "he"]}, "each stain once"),
-        ({"root": "a", "cases": "b"}, "exclude each other"),
-        ({"val_fraction": 1.0}, "val_fraction"),
+        ({"modalities": []}, "at least one"),
     ],
 )
 def test_a_wrong_option_is_refused_at_once(options, message):
     with pytest.raises(RecipeError, match=message):
-        PairedBags(**options)
+        PairedBags(Cohort(), **options)
+
+
+def test_a_store_that_nobody_would_read_is_refused(table, tmp_path):
+    stores = {"he": str(table.parent / "he"), "ki67": str(tmp_path)}
+    (tmp_path / "l.csv").write_text("case_id,slide_id,label\n007,007-0,0\n")
+    with pytest.raises(RecipeError, match=r"cohort.stores names 'ki67', but data.modalities is he\. Add it"):
+        PairedBags(Cohort(cases=str(tmp_path / "l.csv"), stores=stores), modalities=["he"])
+    with pytest.raises(RecipeError, match=r"cohort.stores is not read beside cases\.csv"):
+        PairedBags(Cohort(cases=str(table), stores={"he": stores["he"]}))
+
+
+def test_the_stains_of_the_stores_are_those_that_are_read(table, tmp_path):
+    (tmp_path / "l.csv").write_text("case_id,slide_id,label\n007,007-0,0\n008,008-0,3+\n", encoding="utf-8")
+    data = PairedBags(Cohort(cases=str(tmp_path / "l.csv"), stores={"he": str(table.parent / "he")}))
+    assert data.modalities == ("he",) and data.spec().names == ("he",)
+    assert data.cohort.table.kind == "label table"
+
+
+def test_a_balanced_epoch_of_bags_shows_every_class_equally_often(tmp_path):
+    lines = ["case_id,patient_id,modality,path,label,split"]
+    for number, label in enumerate("aaaaaab"):
+        foreign.trident(tmp_path / f"{number}.h5", foreign.features(3, 4, number), foreign.grid(3))
+        lines.append(f"c{number},p{number},he,{number}.h5,{label},train")
+    (tmp_path / "cases.csv").write_text("\n".join(lines))
+    data = PairedBags(Cohort(cases=str(tmp_path / "cases.csv"), val_fraction=0.0), modalities=["he"])
+    data.loading = Loading(sampler="balanced", num_workers=0, batch_size=7)
+    loader = data.train_dataloader()
+    shares = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        shares.append(torch.bincount(next(iter(loader)).target).tolist())
+    assert sorted(map(tuple, shares)) == [(3, 4), (4, 3)]  # the classes take turns at the odd one
+    assert sorted(everything(data).case_ids) == [f"c{number}" for number in range(7)]  # only training is balanced

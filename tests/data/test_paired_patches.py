@@ -8,10 +8,12 @@ from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 from torch.testing import assert_close
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
 from pathfuse.data.images.augment import Augment
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_patches import PairedPatches
-from pathfuse.demo import DemoOptions
+from pathfuse.demo import DemoCohort, PatchPictures
 from pathfuse.errors import CaseTableError, ImageError, RecipeError
 from tests.data.pairs import bci_names, make_flat, make_pairs, save_image, write_table
 
@@ -26,8 +28,17 @@ def root(tmp_path):
     return str(make_pairs(tmp_path / "pairs"))
 
 
-def data(root, cache, **options) -> PairedPatches:
-    return PairedPatches(**{"root": root, "cache": cache, "size_px": 8, "batch_size": 4, "num_workers": 0, **options})
+MODULE = ("modalities", "size_px", "normalise", "augment", "pictures")
+LOADING = ("batch_size", "num_workers", "sampler")
+
+
+def data(cases, cache, **options) -> PairedPatches:
+    """Small patches; an option goes to the one of cohort, data module and loading that has it."""
+    what = {name: options.pop(name) for name in MODULE if name in options}
+    how = {name: options.pop(name) for name in LOADING if name in options}
+    made = PairedPatches(Cohort(cases=cases, cache=cache, **options), **{"size_px": 8, **what})
+    made.loading = Loading(**{"batch_size": 4, "num_workers": 0, **how})
+    return made
 
 
 def flat(batches) -> Batch:
@@ -52,7 +63,7 @@ def test_batches_hold_the_prepared_pixels_in_table_order(root, cache):
     patches = data(root, cache, normalise=[])
     batch = flat(patches.predict_dataloader())
     assert batch.index.tolist() == list(range(16))
-    for row, case in enumerate(patches.cohort.cases):
+    for row, case in enumerate(patches.cohort):
         for modality in ("he", "ihc"):
             image = Image.open(case.files[modality][0].path).resize((8, 8), Image.Resampling.BOX)
             expected = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
@@ -132,7 +143,7 @@ def test_an_absent_stain_is_zeros_and_does_not_change_the_others(root, tmp_path,
 
 def test_prediction_needs_neither_labels_nor_ihc(tmp_path, cache):
     root = make_flat(tmp_path / "new", ["a.png", "b.png", "c.png"], stains=["HE"])
-    patches = data(str(root), cache, labels="optional", missing="allow", test_on="all", classes=["0", "1+"])
+    patches = data(str(root), cache, missing="allow", test_on="all", classes=["0", "1+"])
     batch = flat(patches.predict_dataloader())
     assert batch.target.tolist() == [-1, -1, -1]
     assert not batch.present["ihc"].any()
@@ -174,19 +185,20 @@ def test_case_tables_give_one_image_per_case_and_stain(tmp_path, cache):
         save_image(tmp_path / f"{name}.png")
     head = "case_id,patient_id,modality,path,label"
     good = write_table(tmp_path / "good.csv", head, "1,p1,he,a.png,low", "1,p1,ihc,b.png,low", "2,p2,he,c.png,high")
-    patches = data(None, cache, cases=str(good), test_on="all")
+    patches = data(str(good), cache, test_on="all")
     batch = flat(patches.test_dataloader())
     assert patches.spec().classes == ("high", "low")
     assert batch.target.tolist() == [1, 0]
     assert batch.present["ihc"].tolist() == [True, False]
     several = write_table(tmp_path / "several.csv", head, "1,p1,he,a.png,low", "1,p1,he,b.png,low")
     with pytest.raises(CaseTableError, match="case 1 has 2 he images"):
-        data(None, cache, cases=str(several), modalities=["he"]).split_table()
+        data(str(several), cache, modalities=["he"])
     unlabelled = write_table(tmp_path / "unlabelled.csv", head, "1,p1,he,a.png,")
-    with pytest.raises(CaseTableError, match="labels: optional"):
-        data(None, cache, cases=str(unlabelled), modalities=["he"]).split_table()
+    assert flat(data(str(unlabelled), cache, modalities=["he"]).predict_dataloader()).target.tolist() == [-1]
+    with pytest.raises(CaseTableError, match="no training case has a label"):
+        Cohort(cases=str(unlabelled)).with_labels().table  # noqa: B018
     with pytest.raises(CaseTableError, match="no case with 'ihc'"):
-        data(None, cache, cases=str(unlabelled), labels="optional").split_table()
+        data(str(unlabelled), cache)
 
 
 def test_cases_without_a_wanted_stain_are_left_out_and_that_is_said(tmp_path, cache):
@@ -232,31 +244,63 @@ def test_a_last_batch_of_one_is_left_out_of_training_only(tmp_path, cache):
 
 
 def test_the_demo_cohort_is_drawn_when_there_is_no_source(cache):
-    options = DemoOptions(patients=8, cases_per_patient=1, size_px=16, extra_stains=("ki67",), missing={"ihc": 0.5})
-    patches = data(None, cache, demo=options, modalities=["he", "ihc", "ki67"])
+    who = Cohort(demo=DemoCohort(patients=8, extra_stains=("ki67",), missing={"ihc": 0.5}), cache=cache)
+    options = {
+        "pictures": PatchPictures(cases_per_patient=1, size_px=16),
+        "size_px": 8,
+        "modalities": ["he", "ihc", "ki67"],
+    }
+    patches = PairedPatches(who, **options)
     batch = flat(patches.predict_dataloader())
     assert len(batch) == 8
     assert batch.present["he"].all()
     assert not batch.present["ihc"].all()
     assert any("generated" in note for note in patches.notes())
-    assert data(None, cache, demo=options, modalities=["he", "ihc", "ki67"]).fingerprint() == patches.fingerprint()
+    assert PairedPatches(who, **options).fingerprint() == patches.fingerprint()
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"cases": "x.csv"}, "data.root and data.cases exclude each other"),
         ({"modalities": []}, "at least one"),
         ({"modalities": ["he", "he"]}, "once"),
         ({"size_px": 0}, "data.size_px"),
-        ({"batch_size": 0}, "data.batch_size"),
-        ({"num_workers": -1}, "data.num_workers"),
-        ({"val_fraction": 1.0}, "data.val_fraction"),
+        ({"batch_size": 0}, "loading.batch_size"),
+        ({"num_workers": -1}, "loading.num_workers"),
+        ({"val_fraction": 1.0}, "cohort.val_fraction"),
+        ({"mpp": 0.0}, "cohort.mpp"),
+        ({"stores": {"he": "x"}}, "cohort.stores names features, and PairedPatches reads none"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_by_name(cache, options, told):
+def test_options_that_make_no_sense_are_refused_by_name(root, cache, options, told):
     with pytest.raises(RecipeError, match=told):
-        data("somewhere", cache, **options)
+        data(root, cache, **options)
+
+
+def test_a_pair_without_its_partner_is_an_error_unless_that_is_allowed(root, cache, tmp_path):
+    (tmp_path / "pairs" / "IHC" / "train" / "00003_train_3+.png").unlink()
+    with pytest.raises(CaseTableError, match=r"1 cases have no ihc image, first 00003_train\..*missing: allow"):
+        data(root, cache)
+    assert len(data(root, cache, missing="allow").cohort) == 16
+
+
+def test_nothing_is_decoded_before_a_batch_or_a_picture_is_wanted(root, cache, tmp_path, monkeypatch):
+    patches = data(root, cache)
+    patches.spec(), patches.split_table(), patches.flow(), patches.notes(), patches.fingerprint()
+    assert not (tmp_path / "cache").exists()
+    patches.picture(patches.split_table()[0].case_id)
+    assert list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_a_balanced_epoch_of_pairs_shows_every_class_equally_often(tmp_path, cache):
+    scores = ["0"] * 9 + ["3+"] * 3
+    root = make_flat(tmp_path / "pairs", [f"{number:05d}_train_{score}.png" for number, score in enumerate(scores)])
+    options = {"val_fraction": 0.0, "test_fraction": 0.0, "classes": ["0", "3+"], "batch_size": 12}
+    balanced = data(str(root), cache, sampler="balanced", **options)
+    assert torch.bincount(flat(balanced.train_dataloader()).target).tolist() == [6, 6]
+    plain = data(str(root), cache, **options)
+    assert torch.bincount(flat(plain.train_dataloader()).target).tolist() == [9, 3]
+    assert torch.bincount(flat(balanced.predict_dataloader()).target).tolist() == [9, 3]
 
 
 class Recorder(LightningModule):

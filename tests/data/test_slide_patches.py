@@ -5,11 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
 from pathfuse.data.bags.tiles import tiles_of_grid
 from pathfuse.data.images.augment import Augment
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.slide_patches import SlidePatches
-from pathfuse.demo.slides import DemoSlides
+from pathfuse.demo import DemoCohort, SlidePictures
 from pathfuse.errors import CaseTableError, ImageError, PathfuseError, RecipeError, StoreError
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.macenko import Macenko
@@ -21,7 +23,7 @@ from tests.store import foreign
 GLASS = (242, 240, 243)
 MPP = 4.0
 EDGE = 32  # of a patch in level-0 pixels
-DEMO = DemoSlides(patients=12, slide_px=192)
+PICTURES = SlidePictures(slide_px=192)
 
 
 def slide(path, seed, box=(64, 64, 256, 192), size=(320, 256)):
@@ -58,21 +60,26 @@ def cohort(tmp_path):
     return tmp_path
 
 
+WHO = ("stores", "mpp", "missing")
+LOADING = ("batch_size", "num_workers", "seed")
+
+
 def data(cohort, **options) -> SlidePatches:
+    """Small patches; an option goes to the one of cohort, data module and loading that has it."""
+    who = {name: options.pop(name) for name in WHO if name in options}
+    how = {name: options.pop(name) for name in LOADING if name in options}
     stores = {m: str(cohort / m) for m in ("he", "ihc")}
+    source = Cohort(cases=str(cohort / "cases.csv"), cache=str(cohort / "cache"), **{"stores": stores, **who})
     usual = {
-        "cases": str(cohort / "cases.csv"),
-        "cache": str(cohort / "cache"),
-        "stores": stores,
         "size_px": 16,
         "read_mpp": 8.0,
-        "num_workers": 0,
         "augment": None,
         "patches_per_bag": None,
         "eval_patches_per_bag": None,
-        "batch_size": 4,
     }
-    return SlidePatches(**{**usual, **options})
+    made = SlidePatches(source, **{**usual, **options})
+    made.loading = Loading(**{"batch_size": 4, "num_workers": 0, **how})
+    return made
 
 
 def everything(patches) -> Batch:
@@ -235,7 +242,7 @@ def test_a_slide_without_a_feature_file_is_left_out_and_named(cohort):
     (cohort / "ihc" / "A_ihc.h5").unlink()
     patches = data(cohort)
     assert everything(patches).present["ihc"].tolist() == [False, False, True, True]
-    assert "1 slides have no file in data.stores and are left out: A_ihc.png (ihc)." in patches.notes()
+    assert "1 slides have no file in cohort.stores and are left out: A_ihc.png (ihc)." in patches.notes()
 
 
 @pytest.mark.parametrize("features", ["A_he.h5", "A_he.ome.h5"])
@@ -265,7 +272,9 @@ def refused(kind, told, make):
 
 def test_a_grid_without_a_spacing_is_refused(cohort):
     (cohort / "cases.csv").write_text((cohort / "cases.csv").read_text().replace(f",{MPP}", ","))
-    refused(ImageError, "A_he.png has no usable mpp .* or for all slides with data.mpp", data(cohort, stores=None).spec)
+    refused(
+        ImageError, "A_he.png has no usable mpp .* or for all slides with cohort.mpp", lambda: data(cohort, stores=None)
+    )
     assert data(cohort, stores=None, mpp=4.0).spec()["he"].mpp == 8.0
 
 
@@ -273,7 +282,7 @@ def test_a_slide_coarser_than_asked_is_refused(cohort):
     refused(
         ImageError,
         "4 um per pixel, which is coarser than data.read_mpp 0.5",
-        data(cohort, stores=None, read_mpp=0.5).spec,
+        lambda: data(cohort, stores=None, read_mpp=0.5),
     )
 
 
@@ -289,20 +298,20 @@ def test_a_place_beside_the_slide_is_refused(cohort, place):
     refused(
         StoreError,
         rf"A_he.h5 row 1: the patch at \({x}, {y}\) lies outside A_he.png, .* 320 x 256 px",
-        data(cohort).spec,
+        lambda: data(cohort),
     )
 
 
 def test_a_feature_file_without_places_is_refused(cohort):
     (cohort / "he" / "A_he.h5").unlink()
     np.save(cohort / "he" / "A_he.npy", foreign.features(3, 3))
-    refused(StoreError, "A_he.npy has no coords", data(cohort).spec)
+    refused(StoreError, "A_he.npy has no coords", lambda: data(cohort))
 
 
 def test_folders_that_hold_other_slides_are_refused(cohort, tmp_path):
     foreign.trident(tmp_path / "else" / "Z.h5", foreign.features(2, 3), PLACES[:2], patch_size_level0=EDGE)
     stores = {m: str(tmp_path / "else") for m in ("he", "ihc")}
-    refused(CaseTableError, "no slide has a file in data.stores, first A_he.png", data(cohort, stores=stores).spec)
+    refused(CaseTableError, "no slide has a file in cohort.stores, first A_he.png", lambda: data(cohort, stores=stores))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -317,19 +326,19 @@ def test_a_slide_that_vanishes_is_one_line_from_any_process(cohort, workers):
 
 def test_a_slide_that_is_none_is_refused_before_training(cohort):
     (cohort / "slides" / "A_he.png").write_bytes(b"")
-    refused(PathfuseError, "A_he.png", data(cohort).spec)
+    refused(PathfuseError, "A_he.png", lambda: data(cohort))
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"root": "x"}, "data.root and data.cases exclude each other"),
+        ({"modalities": ["he", "he"]}, "each stain once"),
         ({"size_px": 0}, "data.size_px is 0"),
         ({"patches_per_bag": 0}, "data.patches_per_bag is 0; give at least 1, or null for all"),
         ({"read_mpp": -1.0}, "data.read_mpp is -1.0"),
         ({"overlap_px": 16}, "data.overlap_px is 16"),
         ({"min_tissue": 0.0}, "data.min_tissue 0.0"),
-        ({"stores": {"ki67": "x"}}, "data.stores names 'ki67'"),
+        ({"stores": {"ki67": "x"}}, "cohort.stores names 'ki67'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(cohort, options, told):
@@ -337,11 +346,13 @@ def test_options_that_make_no_sense_are_refused_by_name(cohort, options, told):
 
 
 def test_the_demo_slides_are_drawn_when_there_is_no_source(tmp_path):
-    patches = SlidePatches(demo=DEMO, size_px=32, cache=str(tmp_path), num_workers=0, patches_per_bag=3)
+    who = Cohort(demo=DemoCohort(patients=12), cache=str(tmp_path))
+    patches = SlidePatches(who, pictures=PICTURES, size_px=32, patches_per_bag=3)
+    patches.loading = Loading(num_workers=0)
     spec = patches.spec()
-    assert spec["he"].mpp == DEMO.mpp
+    assert spec["he"].mpp == PICTURES.mpp
     assert spec.class_counts == (1, 1, 1, 1)
-    assert patches.notes()[0].startswith("The images are generated")
+    assert patches.notes()[0].startswith("The cohort is generated")
     batch = next(iter(patches.train_dataloader()))
     assert batch.x["he"].values.shape[1:] == (3, 32, 32)
     assert 0 <= batch.x["he"].values.min() and batch.x["he"].values.max() <= 1

@@ -5,12 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
 from pathfuse.data.images.thumbnail import Thumbnail
 from pathfuse.data.images.thumbnail_augment import ThumbnailAugment, ThumbnailAugmenter
-from pathfuse.data.loading.balanced import BalancedSampler
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.slide_thumbnails import SlideThumbnails
-from pathfuse.demo.slides import DemoSlides
+from pathfuse.demo import DemoCohort, SlidePictures
 from pathfuse.errors import ImageError, RecipeError
 
 GLASS, TISSUE = (240, 238, 242), (190, 90, 160)
@@ -86,10 +87,12 @@ def test_settings_name_what_the_pixels_depend_on(tmp_path):
     assert len({base.settings(), *(other.settings() for other in others)}) == 7
 
 
-def demo(tmp_path, **options) -> SlideThumbnails:
-    cohort = DemoSlides(patients=12, slide_px=96, mpp=8.0, missing={"ihc": 0.3})
-    usual = {"demo": cohort, "size_px": 32, "cache": str(tmp_path), "num_workers": 0, "batch_size": 4}
-    return SlideThumbnails(**{**usual, **options})
+def demo(tmp_path, *, label_map=None, **how) -> SlideThumbnails:
+    who = DemoCohort(patients=12, missing={"ihc": 0.3})
+    cohort = Cohort(demo=who, label_map=label_map, cache=str(tmp_path))
+    made = SlideThumbnails(cohort, pictures=SlidePictures(slide_px=96, mpp=8.0), size_px=32)
+    made.loading = Loading(**{"batch_size": 4, "num_workers": 0, **how})
+    return made
 
 
 def test_the_demo_cohort_comes_as_thumbnails_with_absent_stains(tmp_path):
@@ -133,24 +136,6 @@ def test_nothing_to_change_changes_nothing():
         ThumbnailAugment(zoom=1.0)
 
 
-def test_a_balanced_epoch_has_every_class_equally_often_and_leaves_nobody_out_for_good():
-    targets = np.array([0] * 20 + [1] * 3 + [2] * 7 + [-1] * 2)
-    sampler = BalancedSampler(range(32), targets, seed=0)
-    seen, sizes = set(), []
-    for epoch in range(12):
-        sampler.set_epoch(epoch)
-        order = [position for _, position in sampler]
-        counts = np.bincount(targets[order], minlength=3)
-        assert counts.sum() == 32 and counts.max() - counts.min() <= 1
-        own = np.bincount(order, minlength=32)[20:23]
-        assert own.max() - own.min() <= 1
-        seen |= set(order)
-        sizes.append(counts.tolist())
-        assert order == [position for _, position in sampler]
-    assert seen == set(range(30))
-    assert len({tuple(size) for size in sizes}) == 3  # the classes take turns
-
-
 def test_the_balanced_sampler_is_an_option(tmp_path):
     data = demo(tmp_path, sampler="balanced", label_map="zero_low_high", batch_size=100)
     target = next(iter(data.train_dataloader())).target
@@ -159,7 +144,7 @@ def test_the_balanced_sampler_is_an_option(tmp_path):
     assert data.spec().class_counts[1] > data.spec().class_counts[0]
 
 
-@pytest.mark.parametrize("options", [{"read_mpp": 0.0}, {"margin": 1.0}])
+@pytest.mark.parametrize("options", [{"read_mpp": 0.0}, {"margin": 1.0}, {"size_px": 0}])
 def test_a_wrong_option_is_refused(options):
     with pytest.raises(RecipeError, match=next(iter(options))):
-        SlideThumbnails(**options)
+        SlideThumbnails(Cohort(), **options)

@@ -9,15 +9,15 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pathfuse.demo import DemoOptions, make_case
+from pathfuse.demo import DemoCohort, PatchPictures, make_case
 from pathfuse.system.progress import in_threads
 
-OPTIONS = DemoOptions(patients=320, cases_per_patient=2)
+WHO, PICTURES = DemoCohort(patients=320), PatchPictures(cases_per_patient=2)
 
 
 @pytest.fixture(scope="module")
 def cases():
-    return list(in_threads(lambda index: make_case(OPTIONS, index), range(OPTIONS.cases)))
+    return list(in_threads(lambda index: make_case(WHO, PICTURES, index), range(640)))
 
 
 def balanced_accuracy(cases, features):

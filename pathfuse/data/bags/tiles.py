@@ -100,7 +100,7 @@ def _edge(slide: Slide, grid: PatchGrid) -> int:
     if mpp is None:
         raise ImageError(
             f"{slide.path} has no usable mpp ({why}). Give micrometres per level-0 pixel in column mpp of the case "
-            "table, or for all slides with data.mpp."
+            "table, or for all slides with cohort.mpp."
         )
     if mpp > grid.mpp * MAX_ENLARGEMENT:
         raise ImageError(

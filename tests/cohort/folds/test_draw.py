@@ -114,7 +114,7 @@ def test_a_class_too_small_for_every_part_is_said_loudly_and_stays_in_training()
 
 
 def test_a_class_of_one_patient_cannot_be_learnt_when_it_is_tested():
-    with pytest.raises(CaseTableError, match=r"training part has no case of lone, which then .* data\.label_map"):
+    with pytest.raises(CaseTableError, match=r"training part has no case of lone, which then .* cohort\.label_map"):
         draw_folds(cohort({"a": 10, "b": 10, "lone": 1}))
 
 

@@ -1,30 +1,33 @@
 """Parts from a file of folds, for every data module, and the refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pathfuse.cli import main
-from pathfuse.cli.chosen import for_new_cases
+from pathfuse.cli.chosen import with_new_cases
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.folds.draw import draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_sha256, parts_of, read_folds, write_folds
 from pathfuse.cohort.folds.parts import Parts
 from pathfuse.cohort.read import read_cases
 from pathfuse.cohort.split_rows import Folds
 from pathfuse.cohort.table import Case
+from pathfuse.data.labelled_patches import LabelledPatches
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.data.slide_patches import SlidePatches
 from pathfuse.data.slide_thumbnails import SlideThumbnails
-from pathfuse.demo import DemoOptions, write_cohort
-from pathfuse.demo.bags import DemoBags
-from pathfuse.demo.slides import DemoSlides
+from pathfuse.demo import BagPictures, DemoCohort, PatchPictures, SlidePictures, write_patches
 from pathfuse.errors import CaseTableError, RecipeError
 from tests.data.pairs import bci_names, make_pairs, write_table
 
 CASES = [Case(f"c{number}", f"p{number // 2}", "ab"[number // 2 % 2]) for number in range(24)]
-SMALL = DemoOptions(patients=12, cases_per_patient=1, size_px=32)
+WHO = DemoCohort(patients=12)
+PATCHES = PatchPictures(cases_per_patient=1, size_px=32)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def file(tmp_path):
 
 
 def parts(file, **options) -> Parts:
-    return Parts(**{"splits": str(file), **options})
+    return Parts(**{"folds": str(file), **options})
 
 
 @pytest.mark.parametrize("repeat", [0, 1])
@@ -53,11 +56,11 @@ def test_the_parts_of_the_source_and_the_seed_do_not_matter_beside_a_file(file):
 
 def test_a_fold_says_its_file_by_name_and_hash(file):
     fold = parts(file, repeat=1, fold=2)
-    assert fold.folds == Folds("folds.csv", folds_sha256(file), 1, 2)
+    assert fold.chosen == Folds("folds.csv", folds_sha256(file), 1, 2)
     _, notes = fold.apply(CASES)
     assert f"folds.csv, repeat 1, fold 2 (sha256 {folds_sha256(file)[:12]})" in notes[0]
     assert any(note.startswith("train: ") for note in notes)
-    assert Parts().folds is None
+    assert Parts().chosen is None
 
 
 def test_some_cases_of_the_file_are_enough_and_the_rest_is_counted(file):
@@ -78,19 +81,19 @@ def test_testing_on_all_makes_every_case_a_test_case_and_names_no_fold(file):
     everything = parts(file, test_on="all")
     placed, notes = everything.apply(CASES)
     assert {case.split for case in placed} == {"test"}
-    assert everything.folds is None
+    assert everything.chosen is None
     assert "is not read" in notes[0]
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"split": "drawn"}, "data.split is drawn, but data.splits gives the parts"),
-        ({"fold": -1}, "data.fold is -1"),
-        ({"repeat": -2}, "data.repeat is -2"),
-        ({"splits": None, "fold": 2}, "data.fold is 2, but there is no data.splits"),
-        ({"splits": None, "repeat": 1}, "data.repeat is 1, but there is no data.splits"),
-        ({"val_fraction": 1.0}, "data.val_fraction is 1.0"),
+        ({"split": "drawn"}, "cohort.split is drawn, but cohort.folds gives the parts"),
+        ({"fold": -1}, "cohort.fold is -1"),
+        ({"repeat": -2}, "cohort.repeat is -2"),
+        ({"folds": None, "fold": 2}, "cohort.fold is 2, but there is no cohort.folds"),
+        ({"folds": None, "repeat": 1}, "cohort.repeat is 1, but there is no cohort.folds"),
+        ({"val_fraction": 1.0}, "cohort.val_fraction is 1.0"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused_by_name(file, options, told):
@@ -130,7 +133,7 @@ def test_a_patient_on_two_sides_of_an_edited_file_is_refused(tmp_path):
 def demo(tmp_path_factory):
     """A generated cohort as `pathfuse data demo` writes it, and folds of it by `pathfuse data split`."""
     folder = tmp_path_factory.mktemp("demo")
-    write_cohort(folder / "cohort", SMALL)
+    write_patches(folder / "cohort", WHO, PATCHES)
     out = folder / "folds.csv"
     assert (
         main(["data", "split", str(folder / "cohort"), "--folds", "3", "--duplicates", "off", "--out", str(out)]) == 0
@@ -139,42 +142,41 @@ def demo(tmp_path_factory):
 
 
 MODULES = {
-    "patches": lambda **options: PairedPatches(demo=SMALL, size_px=32, normalise=[], **options),
-    "thumbnails": lambda **options: SlideThumbnails(demo=DemoSlides(patients=12, slide_px=64), size_px=32, **options),
-    "slide patches": lambda **options: SlidePatches(
-        demo=DemoSlides(patients=12, slide_px=128), size_px=32, patches_per_bag=1, eval_patches_per_bag=1, **options
+    "patches": lambda cohort: PairedPatches(cohort, pictures=PATCHES, size_px=32, normalise=[]),
+    "thumbnails": lambda cohort: SlideThumbnails(cohort, pictures=SlidePictures(slide_px=64), size_px=32),
+    "slide patches": lambda cohort: SlidePatches(
+        cohort, pictures=SlidePictures(slide_px=128), size_px=32, patches_per_bag=1, eval_patches_per_bag=1
     ),
-    "bags": lambda **options: PairedBags(demo=DemoBags(patients=12, grid=2, patch_px=8), **options),
+    "bags": lambda cohort: PairedBags(cohort, pictures=BagPictures(grid=2, patch_px=8)),
+    "labelled": lambda cohort: LabelledPatches(cohort, pictures=PATCHES, size_px=32),
 }
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_folds_of_the_written_demo_cohort_split_the_built_in_one(module, demo, tmp_path):
     table, file = demo
-    made = MODULES[module](splits=str(file), fold=1, cache=str(tmp_path), num_workers=0)
+    made = MODULES[module](Cohort(demo=WHO, folds=str(file), fold=1, cache=str(tmp_path)))
+    made.loading = Loading(num_workers=0)
     expected = parts_of(read_folds(file), 0, 1)
     assert {row.case_id: row.split for row in made.split_table()} == expected
     assert {case.case_id for case in read_cases(table / "cases.csv").cases} == set(expected)
-    assert made.folds() == Folds("folds.csv", folds_sha256(file), 0, 1)
+    assert made.cohort.chosen_fold == Folds("folds.csv", folds_sha256(file), 0, 1)
     train = [case for batch in made.train_dataloader() for case in batch.case_ids]
     assert set(train) <= {case for case, part in expected.items() if part == "train"}
     assert np.isin(sorted({case for b in made.test_dataloader() for case in b.case_ids}), list(expected)).all()
 
 
 def test_the_fold_changes_the_fingerprint(demo, tmp_path):
-    prints = {
-        MODULES["patches"](splits=str(demo[1]), fold=fold, cache=str(tmp_path), num_workers=0).fingerprint()
-        for fold in range(3)
-    }
+    whole = Cohort(demo=WHO, cache=str(tmp_path))
+    prints = {MODULES["patches"](whole.with_fold(str(demo[1]), fold=fold)).fingerprint() for fold in range(3)}
     assert len(prints) == 3
 
 
 def test_the_folds_of_a_run_are_switched_off_for_other_cases():
-    known = {"cases", "splits", "repeat", "fold", "test_on"}
-    options = dict(for_new_cases([("data.cases", "new.csv")], known, ["0", "1+"], needs_labels=True))
-    assert (options["data.splits"], options["data.repeat"], options["data.fold"]) == ("null", "0", "0")
-    assert options["data.test_on"] == "all"
-    assert dict(for_new_cases([], known, ["0"], needs_labels=True)) == {}
+    options = dict(with_new_cases([("cohort.cases", "new.csv")], ["0", "1+"]))
+    assert (options["cohort.folds"], options["cohort.repeat"], options["cohort.fold"]) == ("null", "0", "0")
+    assert options["cohort.test_on"] == "all"
+    assert with_new_cases([], ["0"]) == []
 
 
 def test_folds_of_a_folder_of_pairs_keep_its_groups(tmp_path, capsys):
@@ -186,13 +188,14 @@ def test_folds_of_a_folder_of_pairs_keep_its_groups(tmp_path, capsys):
     words = ["--groups", str(groups), "--folds", "2", "--duplicates", "off", "--out", str(out)]
     assert main(["data", "split", str(root), *words]) == 0
     assert {row.patient_id for row in read_folds(out)} == {f"slide{number}" for number in range(4)}
-    made = PairedPatches(root=str(root), groups=str(groups), splits=str(out), cache=str(tmp_path), size_px=8)
+    who = Cohort(cases=str(root), groups=str(groups), folds=str(out), cache=str(tmp_path))
+    made = PairedPatches(who, size_px=8)
     assert {row.case_id: row.split for row in made.split_table()} == parts_of(read_folds(out))
-    ungrouped = PairedPatches(root=str(root), splits=str(out), cache=str(tmp_path), size_px=8)
+    ungrouped = PairedPatches(replace(who, groups=None), size_px=8)
     with pytest.raises(CaseTableError, match="belongs to patient slide0 here"):
         ungrouped.split_table()
 
 
-def test_groups_are_no_option_beside_a_case_table(demo, tmp_path, capsys):
+def test_groups_are_no_option_beside_a_case_table(demo, capsys):
     assert main(["data", "split", str(demo[0]), "--groups", "g.csv"]) == 2
-    assert "--groups g.csv is for a folder of pairs" in capsys.readouterr().err
+    assert "g.csv is not read beside" in capsys.readouterr().err

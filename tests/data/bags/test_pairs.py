@@ -1,12 +1,16 @@
 """Stains of different cases of one class as one training case, and the demo cohort behind a null source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
-from pathfuse.demo.bags import DemoBags
+from pathfuse.demo import BagPictures, DemoCohort
 from pathfuse.errors import CaseTableError, RecipeError
 from tests.store import foreign
 
@@ -26,8 +30,10 @@ def cohort(folder, he, ihc):
     return str(table)
 
 
-def bags(table, **options) -> PairedBags:
-    return PairedBags(**{"cases": table, "num_workers": 0, "batch_size": 4, "val_fraction": 0.0, **options})
+def bags(table, *, pairing="case", batch_size=4, sampler="shuffled", **who) -> PairedBags:
+    made = PairedBags(Cohort(cases=table, **{"val_fraction": 0.0, **who}), pairing=pairing)
+    made.loading = Loading(batch_size=batch_size, num_workers=0, sampler=sampler)
+    return made
 
 
 def epoch(data, number) -> Batch:
@@ -78,7 +84,7 @@ def test_a_class_without_a_stain_is_one_line(tmp_path):
 
 
 def test_without_any_label_there_is_nothing_to_pair_by(tmp_path):
-    data = bags(cohort(tmp_path, he=["", ""], ihc=["", ""]), pairing="class", labels="optional", classes=["a", "b"])
+    data = bags(cohort(tmp_path, he=["", ""], ihc=["", ""]), pairing="class", classes=["a", "b"])
     with pytest.raises(CaseTableError, match=r"no training case has a label.*Use pairing: case"):
         data.train_dataloader()
 
@@ -92,19 +98,25 @@ def test_cohorts_with_a_table_each_stay_apart_though_their_cases_have_equal_name
     (tmp_path / "ihc.csv").write_text("case_id,label\n0,b\n1,a\n")
     stores = {stain: str(tmp_path / stain) for stain in ("he", "ihc")}
     tables = {stain: str(tmp_path / f"{stain}.csv") for stain in ("he", "ihc")}
-    data = bags(None, stores=stores, labels_table=tables, test_on="all")
+    data = bags(tables, stores=stores, test_on="all")
     assert [row.case_id for row in data.split_table()] == ["he-0", "he-1", "ihc-0", "ihc-1"]
     assert [row.label for row in data.split_table()] == ["a", "b", "b", "a"]
-    with pytest.raises(RecipeError, match="names no table for ihc"):
-        bags(None, stores=stores, labels_table={"he": tables["he"]}).spec()
+    with pytest.raises(RecipeError, match=r"cohort\.cases names no label table for ihc"):
+        bags({"he": tables["he"]}, stores=stores)
+
+
+def test_pairs_of_a_class_are_balanced_by_themselves(table):
+    with pytest.raises(RecipeError, match=r"data\.pairing is class, .* Remove loading\.sampler"):
+        bags(table, pairing="class", sampler="balanced").train_dataloader()
 
 
 def test_no_source_is_the_demo_cohort_and_says_so(tmp_path):
-    demo = DemoBags(patients=12, grid=2, missing={"ihc": 0.4})
-    data = PairedBags(demo=demo, cache=str(tmp_path), num_workers=0)
+    who = Cohort(demo=DemoCohort(patients=12, missing={"ihc": 0.4}), cache=str(tmp_path))
+    data = PairedBags(who, pictures=BagPictures(grid=2))
+    data.loading = Loading(num_workers=0)
     batch = Batch.cat(list(data.predict_dataloader()))
     assert len(batch) == 12 and data.spec()["he"].width == 32
     assert batch.present["he"].all() and 0 < batch.present["ihc"].sum() < 12
-    assert "generated" in data.notes()[0] and data.origin().parent.parent == tmp_path
-    merged = PairedBags(demo=demo, cache=str(tmp_path), num_workers=0, label_map="zero_low_high").spec()
+    assert "generated" in data.notes()[0] and data.cohort.origin.parent.parent == tmp_path
+    merged = PairedBags(replace(who, label_map="zero_low_high"), pictures=BagPictures(grid=2)).spec()
     assert merged.classes == ("0", "low", "high") and merged.class_counts[1] == 2 * merged.class_counts[0]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pathfuse.demo import DemoOptions, make_case, make_patient
+from pathfuse.demo import DemoCohort, PatchPictures, make_case, make_patient
 from pathfuse.demo.histology.stains import DAB, HAEMATOXYLIN, Staining, vary_vector
 
 STAINING = Staining(np.array([HAEMATOXYLIN, DAB]), np.array([1.2, 0.8]), np.array([240.0, 238.0, 244.0]), blur_um=0.3)
@@ -24,10 +24,13 @@ def test_optical_densities_add():
 
 @pytest.mark.parametrize("modality", ["he", "ihc", "er"])
 def test_the_colours_of_an_image_lie_in_the_plane_of_its_two_stains(modality):
-    options = DemoOptions(patients=4, cases_per_patient=1, size_px=96, mpp=0.5, extra_stains=("er",))
+    who, pictures = (
+        DemoCohort(patients=4, extra_stains=("er",)),
+        PatchPictures(cases_per_patient=1, size_px=96, mpp=0.5),
+    )
     for index in range(4):
-        staining = make_patient(options, index).stainings[modality]
-        light = np.maximum(make_case(options, index).images[modality].astype(float), 1)
+        staining = make_patient(who, index).stainings[modality]
+        light = np.maximum(make_case(who, pictures, index).images[modality].astype(float), 1)
         density = -np.log(light / staining.white).reshape(-1, 3)
         normal = np.cross(*staining.vectors)
         off = density @ (normal / np.linalg.norm(normal))

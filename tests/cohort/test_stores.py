@@ -5,8 +5,10 @@ import csv
 import pytest
 import torch
 
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.label_tables import read_labels
 from pathfuse.core import Batch
+from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.errors import CaseTableError, PathfuseError, StoreError
 from tests.store import foreign
@@ -17,9 +19,11 @@ def write(path, text):
     return path
 
 
-def bags(stores, table, **options):
+def bags(stores, table, **who):
     folders = {stain: str(folder) for stain, folder in stores.items()}
-    return PairedBags(stores=folders, labels_table=str(table), num_workers=0, **options)
+    made = PairedBags(Cohort(cases=str(table), stores=folders, **who))
+    made.loading = Loading(num_workers=0)
+    return made
 
 
 def lengths(data):
@@ -58,7 +62,7 @@ def test_madeleine_table_says_which_stain_exists(tmp_path):
     for name in ("s1_HER2", "s2_HER2_val"):
         foreign.madeleine(tmp_path / "HER2" / f"{name}.h5", foreign.features(2, 4))
     labels = write(tmp_path / "m.csv", ",slide_id,HE,HER2,PGR,split\n0,s1,1,0,1,train\n1,s2,1,1.0,0,val\n")
-    data = bags({"he": tmp_path / "HE", "her2": tmp_path / "HER2"}, labels, labels="optional")
+    data = bags({"he": tmp_path / "HE", "her2": tmp_path / "HER2"}, labels)
     assert lengths(data) == {"s1": (3, 0), "s2": (5, 2)}
     assert [row.split for row in data.split_table()] == ["train", "val"]
 
@@ -66,7 +70,7 @@ def test_madeleine_table_says_which_stain_exists(tmp_path):
 def test_a_stain_that_the_madeleine_table_promises_and_no_file_holds_is_named(tmp_path):
     foreign.madeleine(tmp_path / "s1_HE.h5", foreign.features(3, 4))
     labels = write(tmp_path / "m.csv", "slide_id,HE\ns1,1\ns2,1\n")
-    notes = bags({"he": tmp_path}, labels, labels="optional").notes()
+    notes = bags({"he": tmp_path}, labels).notes()
     assert any("s2 (he)" in note for note in notes)
 
 
@@ -147,7 +151,7 @@ def test_what_ish_says_in_a_label_table_decides_the_merged_label(tmp_path):
     rows = "a,a-1,2+,pos,1\na,a-2,2+,pos,2\nb,b-1,2+,neg,1\n"
     table = write(tmp_path / "l.csv", "case_id,slide_id,label,ISH,block\n" + rows)  # a block is one of the slide
     data = bags({"he": tmp_path / "he"}, table, label_map="zero_low_high_ish")
-    assert [case.label for case in data.cohort.cases] == ["high", "low"]
+    assert [case.label for case in data.cohort] == ["high", "low"]
 
 
 def test_a_label_table_in_another_encoding_or_a_folder_without_features_is_one_line(tmp_path):
@@ -185,7 +189,7 @@ def test_a_wide_case_table_of_feature_files_is_read(tmp_path):
                 ["2", "2", "", "c.h5", "1"],
             ]
         )
-    assert lengths(PairedBags(root=str(tmp_path), num_workers=0)) == {"1": (6, 0), "2": (0, 3)}
+    assert lengths(PairedBags(Cohort(cases=str(tmp_path)))) == {"1": (6, 0), "2": (0, 3)}
 
 
 def test_a_recipe_can_name_every_option(tmp_path):
@@ -193,11 +197,12 @@ def test_a_recipe_can_name_every_option(tmp_path):
 
     from pathfuse.data.contract import CaseData
 
+    foreign.trident(tmp_path / "he" / "x.h5", foreign.features(3, 4), foreign.grid(3))
+    labels = write(tmp_path / "l.csv", "case_id,label\nx,0\n")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(CaseData, "data")
     options = {
-        "stores": {"he": str(tmp_path)},
-        "labels_table": "l.csv",
+        "cohort": {"cases": str(labels), "stores": {"he": str(tmp_path / "he")}, "mpp": 0.25},
         "require": ["coords", "mpp"],
         "patches_per_bag": 5,
     }
