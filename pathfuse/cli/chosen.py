@@ -1,4 +1,4 @@
-"""Which trained model a command means: a run folder, or a recipe with a checkpoint."""
+"""The trained model that a command means: a run folder, or a recipe with a checkpoint."""
 
 from __future__ import annotations
 

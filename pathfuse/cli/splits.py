@@ -69,8 +69,8 @@ def split(path: Path, line: Words) -> int:
 
 
 def _cohort(path: Path, groups: Path | None, label: str) -> CaseTable:
-    from pathfuse.cohort.read import read_cases
-    from pathfuse.cohort.sources import TABLE, kind_of, read_source
+    from pathfuse.cohort.sources.case_table import read_cases
+    from pathfuse.cohort.sources.source import TABLE, kind_of, read_source
 
     if kind_of(path) == "case table" and groups is None:
         # Folds are drawn by patient and label; the files may lie elsewhere.

@@ -179,7 +179,7 @@ def _refuse_filled(out: Path, overwrite: bool) -> None:
 
 def _written(cases: Path, written: dict[Path, Path]) -> list[WrittenSlide]:
     """What a case table says about the slides that were written."""
-    from pathfuse.cohort.read import read_cases
+    from pathfuse.cohort.sources.case_table import read_cases
 
     table = read_cases(cases)
     rows = []
@@ -199,8 +199,8 @@ def _written(cases: Path, written: dict[Path, Path]) -> list[WrittenSlide]:
 
 def _cohort(words: Sequence[str], labels: str | None) -> tuple[dict[str, list[SlideFeatures]], list[Finding]]:
     """The slides of every stain that can be opened, and a finding for each that cannot."""
-    from pathfuse.cohort.read import scan_cases
-    from pathfuse.cohort.stores import read_stores
+    from pathfuse.cohort.sources.case_table import scan_cases
+    from pathfuse.cohort.sources.stores import read_stores
 
     findings: list[Finding] = []
     folders = _folders(words)

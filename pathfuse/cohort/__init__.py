@@ -1,4 +1,4 @@
-"""Who is in a cohort: cases, patients, labels, parts and folds."""
+"""The cohort: cases, patients, labels, parts and folds."""
 
 from pathfuse.cohort.cohort import Cohort
 from pathfuse.cohort.table import Case, CaseFile, CaseTable, Positions

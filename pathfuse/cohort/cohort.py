@@ -14,10 +14,10 @@ from pathfuse.cohort.generated import GENERATED, draw, patients_of
 from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.cohort.new_cases import for_new_cases
 from pathfuse.cohort.presence import with_modalities
-from pathfuse.cohort.read import read_cases
-from pathfuse.cohort.sources import read_source
+from pathfuse.cohort.sources.case_table import read_cases
+from pathfuse.cohort.sources.source import read_source
+from pathfuse.cohort.sources.stores import read_unpaired
 from pathfuse.cohort.split_rows import Folds
-from pathfuse.cohort.stores import read_unpaired
 from pathfuse.cohort.table import Case, CaseTable
 from pathfuse.cohort.vectors import VectorTable, read_vectors
 from pathfuse.demo.cohort import Pictures

@@ -1,4 +1,4 @@
-"""How many cases and patients are left after every step from the table to the parts: the flow figure of a report."""
+"""The flow of a cohort: cases and patients left after every step from the table to the parts."""
 
 from __future__ import annotations
 

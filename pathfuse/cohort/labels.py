@@ -1,4 +1,4 @@
-"""Which label is which class index."""
+"""Order of the classes, and labels that are none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a component says of the weights that it begins with."""
+"""Notes on the weights that a component begins with."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathfuse.cohort.pairs import SUFFIXES, scan_folder, stain_folders
-from pathfuse.cohort.read import scan_cases
-from pathfuse.cohort.sources import TABLE
+from pathfuse.cohort.sources.case_table import scan_cases
+from pathfuse.cohort.sources.pairs import SUFFIXES, scan_folder, stain_folders
+from pathfuse.cohort.sources.source import TABLE
 from pathfuse.cohort.table import PARTS, Case, CaseTable
 from pathfuse.data.images.decode import check_same_size, decode
 from pathfuse.errors import ImageError

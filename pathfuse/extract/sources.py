@@ -77,7 +77,7 @@ def _meant(word: str, modality: str) -> Iterable[SlideSource]:
 
 
 def _of_table(path: Path, modality: str) -> list[SlideSource]:
-    from pathfuse.cohort.read import read_cases  # brings torch, which the reading processes do without
+    from pathfuse.cohort.sources.case_table import read_cases  # brings torch, which the reading processes do without
 
     cases = read_cases(path, check_files=False).cases
     files = [file for case in cases for file in case.files.get(modality, ())]

@@ -1,4 +1,4 @@
-"""What extracted the features of a folder: versions, and the plug-ins that had a part in it."""
+"""Versions that extracted the features of a folder, and the plug-ins that had a part in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where recipes are: a path, the folders of `$PATHFUSE_RECIPES`, then the packages of group `pathfuse.recipes`."""
+"""Finding recipes: a path, the folders of `$PATHFUSE_RECIPES`, then the packages of group `pathfuse.recipes`."""
 
 from __future__ import annotations
 

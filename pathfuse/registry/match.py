@@ -1,4 +1,4 @@
-"""Which of several registered components takes a file: each says how sure it is, and the surest is taken."""
+"""The registered component that takes a file: each says how sure it is, and the surest is taken."""
 
 from __future__ import annotations
 

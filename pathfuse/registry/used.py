@@ -1,4 +1,4 @@
-"""Which components a piece of work used, for `versions.json`: those that its recipe names, and those that were chosen.
+"""Components that a piece of work used: those that its recipe names, and those that were chosen.
 
 A reader or store is chosen by looking at a file, so no recipe names it; whoever chooses says so with `note_use`.
 """

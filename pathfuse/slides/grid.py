@@ -1,4 +1,4 @@
-"""Where patches are cut: a grid in level-0 pixels, thinned to the tissue."""
+"""Grids of patches in level-0 pixels, thinned to the tissue."""
 
 from __future__ import annotations
 

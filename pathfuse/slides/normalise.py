@@ -1,4 +1,4 @@
-"""What a stain normaliser is: it gives images the stain colours of a reference.
+"""The contract of a stain normaliser: it gives images the stain colours of a reference.
 
 Third parties subclass `Normaliser` and name the class in an entry point of the group `pathfuse.normaliser`.
 """

@@ -1,4 +1,4 @@
-"""What a reader of slide files is.
+"""The contract of a reader of slide files.
 
 Third parties subclass `SlideReader` and `Slide`, and name the reader in an entry point of the group `pathfuse.reader`.
 """

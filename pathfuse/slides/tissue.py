@@ -1,4 +1,4 @@
-"""What a tissue rule is: it says which pixels of an overview are tissue.
+"""The contract of a tissue rule: it says which pixels of an overview are tissue.
 
 Third parties subclass `Tissue` and name the class in an entry point of the group `pathfuse.tissue`.
 """

@@ -1,4 +1,4 @@
-"""What a store is: reader, and where it can be, writer of one format of feature files.
+"""The contract of a store: reader, and where it can be, writer of one format of feature files.
 
 Third parties subclass `Store` and name the class in an entry point of the group `pathfuse.store`.
 """

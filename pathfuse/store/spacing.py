@@ -1,4 +1,4 @@
-"""Whether coordinates are in the unit they claim: patches of a grid are as far apart as they are wide."""
+"""The unit of coordinates, checked: patches of a grid are as far apart as they are wide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes out of a component, laid out case by case so that answers can be compared."""
+"""Answers of a component, laid out case by case so that they can be compared."""
 
 from __future__ import annotations
 

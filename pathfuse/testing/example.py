@@ -1,4 +1,4 @@
-"""How a component is built for a check: the options it needs, and what stands around it."""
+"""Examples: a component with the options it is checked with, and the model around it."""
 
 from __future__ import annotations
 

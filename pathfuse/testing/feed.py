@@ -1,4 +1,4 @@
-"""What goes into a component, and the ways in which a check disturbs it."""
+"""Input of a component under check, and the ways in which a check disturbs it."""
 
 from __future__ import annotations
 

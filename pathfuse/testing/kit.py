@@ -1,4 +1,4 @@
-"""Which checks a component has to pass, and the runner behind `pathfuse plugins check NAME`."""
+"""The conformance kit: the checks of every slot, and the runner behind `pathfuse plugins check NAME`."""
 
 from __future__ import annotations
 

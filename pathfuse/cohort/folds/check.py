@@ -1,4 +1,4 @@
-"""What would make an evaluation worthless is refused, what would make it weak is said."""
+"""Checks of folds: what would make an evaluation worthless is refused, what would make it weak is said."""
 
 from __future__ import annotations
 

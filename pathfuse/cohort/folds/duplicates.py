@@ -21,7 +21,7 @@ from PIL import Image
 
 from pathfuse.cohort.folds.check import by_place
 from pathfuse.cohort.folds.file import FoldRow
-from pathfuse.cohort.pairs import SUFFIXES
+from pathfuse.cohort.sources.pairs import SUFFIXES
 from pathfuse.cohort.table import Case
 from pathfuse.system.progress import available_cores, progress_bar
 

@@ -1,4 +1,4 @@
-"""Which case trains, selects and is reported: the parts of the source, drawn ones, or one fold of a file."""
+"""Parts of a cohort: those of the source, drawn ones, or one fold of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the patches of a slide are: at the coordinates of a feature file, or on a grid over the tissue."""
+"""Places of the patches of a slide: the coordinates of a feature file, or a grid over the tissue."""
 
 from __future__ import annotations
 

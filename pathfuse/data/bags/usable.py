@@ -1,4 +1,4 @@
-"""Which cases of a table have a patch of any stain, and what is wrong with the others."""
+"""Cases with a patch of any stain, and what is wrong with the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the pixels of labelled patches are: a file each, or rows of HDF5 files; read when they are needed."""
+"""Pixels of labelled patches: a file each, or rows of HDF5 files; read when they are needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pathfuse.cohort import Case
-from pathfuse.cohort.patch_camelyon import dataset
+from pathfuse.cohort.sources.patch_camelyon import dataset
 from pathfuse.data.images.dataset import ImageRows
 from pathfuse.data.images.decode import Pixels, decode, image_size
 from pathfuse.data.images.prepare import fitted

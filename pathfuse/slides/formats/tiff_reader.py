@@ -1,4 +1,4 @@
-"""Which TIFF files are read by our own reader and which by OpenSlide."""
+"""The choice between our own TIFF reader and OpenSlide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file holds, read from its header alone: arrays with their attributes, before anybody says what they mean."""
+"""Contents of a file by its header alone: arrays with their attributes, before anybody says what they mean."""
 
 from __future__ import annotations
 

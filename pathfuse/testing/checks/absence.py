@@ -1,4 +1,4 @@
-"""What happens where a stain is missing."""
+"""Checks of absent stains."""
 
 from __future__ import annotations
 

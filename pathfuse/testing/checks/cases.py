@@ -1,4 +1,4 @@
-"""What one case, bag or patch may not do to another."""
+"""Checks that cases, bags and patches do not change one another."""
 
 from __future__ import annotations
 

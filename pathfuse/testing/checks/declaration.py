@@ -1,4 +1,4 @@
-"""What a class says about itself."""
+"""Checks of a class: its name, its options and their documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a number over predictions has to be: best for the truth, the same in any order, defined or said not to be."""
+"""Checks of metrics: best for the truth, the same in any order, defined or said not to be."""
 
 from __future__ import annotations
 

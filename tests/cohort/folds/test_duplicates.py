@@ -8,7 +8,7 @@ from pathfuse.cli.splits import split
 from pathfuse.cli.words import Words
 from pathfuse.cohort.folds.duplicates import across_sides, close_pairs, near_duplicates, perceptual_hash
 from pathfuse.cohort.folds.file import FoldRow
-from pathfuse.cohort.read import write_cases
+from pathfuse.cohort.sources.case_table import write_cases
 from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.demo import DemoCohort, PatchPictures, write_patches
 
@@ -46,7 +46,7 @@ def test_copies_that_were_scaled_compressed_or_recoloured_are_found(tmp_path):
 
 
 def test_unrelated_tissue_of_the_demo_cohort_is_not_a_pair(tmp_path):
-    from pathfuse.cohort.read import read_cases
+    from pathfuse.cohort.sources.case_table import read_cases
 
     write_patches(tmp_path / "demo", DemoCohort(patients=24), PatchPictures(size_px=64))
     assert pairs(read_cases(tmp_path / "demo" / "cases.csv").cases) == set()

@@ -13,7 +13,7 @@ from pathfuse.cohort.folds.columns import read_columns
 from pathfuse.cohort.folds.draw import draw_folds
 from pathfuse.cohort.folds.file import FoldRow, apply_folds, folds_sha256, folds_text, parts_of, read_folds, write_folds
 from pathfuse.cohort.folds.formats import read_clam, read_stamp, write_clam, write_stamp
-from pathfuse.cohort.read import read_cases
+from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.errors import CaseTableError, RecipeError
 

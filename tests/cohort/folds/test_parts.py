@@ -12,7 +12,7 @@ from pathfuse.cohort import Cohort
 from pathfuse.cohort.folds.draw import draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_sha256, parts_of, read_folds, write_folds
 from pathfuse.cohort.folds.parts import Parts
-from pathfuse.cohort.read import read_cases
+from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.cohort.split_rows import Folds
 from pathfuse.cohort.table import Case
 from pathfuse.data.labelled_patches import LabelledPatches

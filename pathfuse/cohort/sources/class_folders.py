@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pathfuse.cohort.labels import class_order, unknown_label
-from pathfuse.cohort.pairs import SUFFIXES
+from pathfuse.cohort.sources.pairs import SUFFIXES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 

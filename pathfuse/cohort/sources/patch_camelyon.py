@@ -11,7 +11,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
-from pathfuse.cohort.class_folders import NO_GROUPS, PART_NAMES
+from pathfuse.cohort.sources.class_folders import NO_GROUPS, PART_NAMES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, StoreError
 from pathfuse.store.rows import open_hdf5, unreadable

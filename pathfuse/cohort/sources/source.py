@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pathfuse.cohort.class_folders import PART_NAMES, read_class_folders
-from pathfuse.cohort.label_tables import read_labels
 from pathfuse.cohort.labels import class_order
-from pathfuse.cohort.pairs import SUFFIXES, read_folder, split_name, stain_folders
-from pathfuse.cohort.patch_camelyon import holds_hdf5, read_hdf5
-from pathfuse.cohort.read import read_cases
-from pathfuse.cohort.rows import KEYS, LONG, file_columns
-from pathfuse.cohort.stores import read_stores
+from pathfuse.cohort.sources.case_rows import KEYS, LONG, file_columns
+from pathfuse.cohort.sources.case_table import read_cases
+from pathfuse.cohort.sources.class_folders import PART_NAMES, read_class_folders
+from pathfuse.cohort.sources.label_tables import read_labels
+from pathfuse.cohort.sources.pairs import SUFFIXES, read_folder, split_name, stain_folders
+from pathfuse.cohort.sources.patch_camelyon import holds_hdf5, read_hdf5
+from pathfuse.cohort.sources.stores import read_stores
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pathfuse.cohort.label_tables import Labelled, read_labels
 from pathfuse.cohort.labels import class_order, unknown_label
+from pathfuse.cohort.sources.label_tables import Labelled, read_labels
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.store.folder import SlideFiles, find_files

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pathfuse.cohort.sources import kind_of, read_source
+from pathfuse.cohort.sources.source import kind_of, read_source
 from pathfuse.errors import CaseTableError
 from tests.data.pairs import bci_names, make_flat, make_pairs, save_image, write_table
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pathfuse.cohort import Cohort
-from pathfuse.cohort.label_tables import read_labels
+from pathfuse.cohort.sources.label_tables import read_labels
 from pathfuse.core import Batch
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags

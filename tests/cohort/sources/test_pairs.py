@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pathfuse.cohort.pairs import read_folder, stain_folders
+from pathfuse.cohort.sources.pairs import read_folder, stain_folders
 from pathfuse.errors import CaseTableError
 from tests.conftest import DATA, needs_data
 from tests.data.pairs import bci_names, make_flat, make_pairs, save_image

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pathfuse.cohort.labels import class_order
-from pathfuse.cohort.rows import scan
+from pathfuse.cohort.sources.case_rows import scan
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 from pathfuse.system.files import atomic_text

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pathfuse.cohort.read import read_cases, scan_cases, write_cases
+from pathfuse.cohort.sources.case_table import read_cases, scan_cases, write_cases
 from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.errors import CaseTableError
 
