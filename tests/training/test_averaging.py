@@ -36,7 +36,7 @@ class StopAt(Callback):
 
 def also(monkeypatch: pytest.MonkeyPatch, callback: Callback) -> None:
     whole = fit_module.checkpoints
-    monkeypatch.setattr(fit_module, "checkpoints", lambda *args: [*whole(*args), callback])
+    monkeypatch.setattr(fit_module, "checkpoints", lambda *args, **how: [*whole(*args, **how), callback])
 
 
 def test_checkpoints_and_predictions_are_those_of_the_averaged_weights(fit: Run, monkeypatch) -> None:
