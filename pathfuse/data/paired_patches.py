@@ -36,8 +36,9 @@ class PairedPatches(CaseData):
         cohort: the cases; their files are images.
         modalities: stains to read.
         size_px: edge in pixels of the images that the model sees.
-        normalise: stains that get Macenko normalisation.
+        normalise: stains whose colours are normalised.
         targets: per stain, an image whose stain colours are the reference; H&E has a usual one.
+        normaliser: the stain normaliser, as `pathfuse plugins` lists them.
         augment: random changes of training cases; null changes nothing.
         verify: recognise changed files by their contents instead of size and time, and check the cache's own.
         pictures: what is drawn of the demo cohort.
@@ -53,6 +54,7 @@ class PairedPatches(CaseData):
         size_px: int = 256,
         normalise: list[str] = _NORMALISED,
         targets: dict[str, str] | None = None,
+        normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,
         verify: bool = False,
         pictures: PatchPictures = _PICTURES,
@@ -62,6 +64,7 @@ class PairedPatches(CaseData):
         self.size_px = size_px
         self.normalise = tuple(normalise)
         self.targets = targets or {}
+        self.normaliser = normaliser
         self.augment = augment
         self.verify = verify
 
@@ -112,7 +115,7 @@ class PairedPatches(CaseData):
         return self.loading.num_workers if part == "train" and self.augment is not None else 0
 
     def _preparations(self) -> Mapping[str, Preparation]:
-        return preparations(self.modalities, self.size_px, self.normalise, self.targets)
+        return preparations(self.modalities, self.size_px, self.normalise, self.targets, self.normaliser)
 
     def _augmenter(self) -> Augmenter | None:
         return None if self.augment is None else Augmenter(self.augment, self.size_px, self.loading.seed)

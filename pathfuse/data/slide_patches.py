@@ -19,6 +19,7 @@ from pathfuse.data.option_checks import check_at_least, check_modalities, check_
 from pathfuse.demo.pictures import SlidePictures
 from pathfuse.errors import RecipeError
 from pathfuse.slides.grid import PatchGrid
+from pathfuse.slides.tissue import tissue_rules
 
 # Defaults of the types that a recipe has; never changed.
 _STAINS = ["he", "ihc"]
@@ -44,12 +45,14 @@ class SlidePatches(CaseData):
         size_px: edge in pixels of the images that the model sees.
         read_mpp: micrometres per pixel of these images on a grid; null takes 0.5, and of the demo its own.
         overlap_px: pixels that neighbours on a grid share.
+        tissue: per stain, the rule that tells tissue from glass; null takes `he` for H&E and `ihc` for others.
         min_tissue: share of a patch on a grid that must be tissue.
         patches_per_bag: in training, at most so many patches of each case and stain, drawn anew each epoch without
             replacement; null takes all. Memory and time of a step grow with it.
         eval_patches_per_bag: the same for validation, test and prediction, with one draw for all; null takes all.
-        normalise: stains that get Macenko normalisation, each patch by its own colours. On IHC it changes the signal.
+        normalise: stains whose colours are normalised, each patch by its own colours. On IHC it changes the signal.
         targets: per stain, an image whose stain colours are the reference; H&E has a usual one.
+        normaliser: the stain normaliser, as `pathfuse plugins` lists them.
         augment: random changes of training patches, each by a draw of its own; null changes nothing.
         pictures: what is drawn of the demo cohort.
     """
@@ -64,11 +67,13 @@ class SlidePatches(CaseData):
         size_px: int = 224,
         read_mpp: float | None = None,
         overlap_px: int = 0,
+        tissue: dict[str, str] | None = None,
         min_tissue: float = 0.5,
         patches_per_bag: int | None = 32,
         eval_patches_per_bag: int | None = 128,
         normalise: list[str] = _NOTHING,
         targets: dict[str, str] | None = None,
+        normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,
         pictures: SlidePictures = _PICTURES,
     ) -> None:
@@ -95,16 +100,19 @@ class SlidePatches(CaseData):
             modalities,
             stores={m: Path(folder) for m, folder in (cohort.stores or {}).items()},
             grid=self.grid,
+            rules=tissue_rules(modalities, tissue or {}, key="data.tissue"),
             cache=cohort.cache_folder / "places",
             missing=cohort.missing,
         )
         super().__init__(cohort.replaced(self._placed.table))
         self.modalities = tuple(modalities)
+        self.tissue = tissue
         self.size_px = size_px
         self.patches_per_bag = patches_per_bag
         self.eval_patches_per_bag = eval_patches_per_bag
         self.normalise = tuple(normalise)
         self.targets = targets or {}
+        self.normaliser = normaliser
         self.augment = augment
         self.pictures = pictures
 
@@ -134,5 +142,5 @@ class SlidePatches(CaseData):
 
     @cached_property
     def _look(self) -> TileLook:
-        ready = preparations(self.modalities, self.size_px, self.normalise, self.targets)
+        ready = preparations(self.modalities, self.size_px, self.normalise, self.targets, self.normaliser)
         return TileLook(self.size_px, {m: ready[m].stain for m in self.modalities})

@@ -13,6 +13,7 @@ from pathfuse.data.option_checks import check_at_least, check_positive
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.demo.pictures import SlidePictures
 from pathfuse.errors import RecipeError
+from pathfuse.slides.tissue import tissue_rules
 
 # Defaults of the types that a recipe has; never changed.
 _STAINS = ["he", "ihc"]
@@ -33,10 +34,12 @@ class SlideThumbnails(PairedPatches):
         modalities: stains to read.
         size_px: edge in pixels of the images that the model sees.
         read_mpp: micrometres per pixel that slides are read at.
+        tissue: per stain, the rule that tells tissue from glass; null takes `he` for H&E and `ihc` for others.
         crop: cut to the box around the tissue.
         margin: what is added to each side of that box, as a fraction of its longer edge.
-        normalise: stains that get Macenko normalisation. On IHC it changes the signal.
+        normalise: stains whose colours are normalised. On IHC it changes the signal.
         targets: per stain, an image whose stain colours are the reference; H&E has a usual one.
+        normaliser: the stain normaliser, as `pathfuse plugins` lists them.
         augment: random changes of training cases; null changes nothing.
         verify: recognise changed files by their contents instead of size and time, and check the cache's own.
         pictures: what is drawn of the demo cohort.
@@ -51,10 +54,12 @@ class SlideThumbnails(PairedPatches):
         modalities: list[str] = _STAINS,
         size_px: int = 1024,
         read_mpp: float = 8.0,
+        tissue: dict[str, str] | None = None,
         crop: bool = True,
         margin: float = 0.02,
         normalise: list[str] = _NOTHING,
         targets: dict[str, str] | None = None,
+        normaliser: str = "macenko",
         augment: ThumbnailAugment | None = _AUGMENT,
         verify: bool = False,
         pictures: SlidePictures = _PICTURES,
@@ -66,10 +71,13 @@ class SlideThumbnails(PairedPatches):
         self._of_cohort(cohort, modalities, pictures)
         self.size_px = size_px
         self.read_mpp = read_mpp
+        self.tissue = tissue
+        self.rules = tissue_rules(modalities, tissue or {}, key="data.tissue")
         self.crop = crop
         self.margin = margin
         self.normalise = tuple(normalise)
         self.targets = targets or {}
+        self.normaliser = normaliser
         self.augment = augment
         self.verify = verify
 
@@ -85,7 +93,7 @@ class SlideThumbnails(PairedPatches):
             mpp=self.read_mpp,
             crop=self.crop,
             margin=self.margin,
-            rule="he" if modality == "he" else "ihc",
+            rule=self.rules[modality],
             slide_mpp={str(file.path): file.mpp for file in files if file.mpp},
         )
 

@@ -6,14 +6,13 @@ Third parties subclass `Tissue` and name the class in an entry point of the grou
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pathfuse.errors import PluginError
+from pathfuse.errors import PluginError, RecipeError
 from pathfuse.registry import TISSUES, build, settings_of
 from pathfuse.slides.resample import Pixels
 
@@ -88,21 +87,19 @@ def tissue_mask(overview: Pixels, mpp: float, rule: Tissue) -> Mask:
     return mask
 
 
-Rule = Literal["he", "ihc"]
+def tissue_rules(modalities: Sequence[str], named: Mapping[str, str], *, key: str) -> dict[str, Tissue]:
+    """The rule of every stain: the named one, or else `he` for H&E and `ihc` for others.
 
+    Args:
+        modalities: the stains.
+        named: per stain, a registered rule.
+        key: where they were named, for messages.
 
-@dataclass(frozen=True)
-class TissueRule(Tissue):
-    """The rule of a stain, as data modules name it until they name a rule themselves.
-
-    Attributes:
-        stain: `he` or `ihc`.
-        drop_pen: leave out marker.
+    Raises:
+        RecipeError: if a rule is named for a stain that is not there.
+        PluginError: if nobody registered a name.
     """
-
-    stain: Rule = "he"
-    drop_pen: bool = True
-
-    def __call__(self, overview: Pixels, mpp: float) -> Mask:
-        """Which pixels are tissue, (H, W)."""
-        return tissue_rule(self.stain, {"drop_pen": self.drop_pen})(overview, mpp)
+    for name in named:
+        if name not in modalities:
+            raise RecipeError(f"{key} names {name!r}, but the stains are {', '.join(modalities)}. Correct it.")
+    return {m: tissue_rule(named.get(m, "he" if m == "he" else "ihc"), key=f"{key}.{m}") for m in modalities}

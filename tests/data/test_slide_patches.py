@@ -15,7 +15,7 @@ from pathfuse.demo import DemoCohort, SlidePictures
 from pathfuse.errors import CaseTableError, ImageError, PathfuseError, RecipeError, StoreError
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.macenko import Macenko
-from pathfuse.slides.tissue import TissueRule
+from pathfuse.slides.tissue import tissue_rule
 from tests.data.pairs import write_table
 from tests.slides.drawing import write_ome
 from tests.store import foreign
@@ -360,7 +360,7 @@ def test_the_demo_slides_are_drawn_when_there_is_no_source(tmp_path):
 
 def test_equal_slides_have_equal_places_and_the_cache_knows_grids_apart(tmp_path):
     path = slide(tmp_path / "s.png", 0)
-    grid, rule = PatchGrid(16, 8.0), TissueRule("he")
+    grid, rule = PatchGrid(16, 8.0), tissue_rule("he")
     made = [tiles_of_grid(path, mpp=MPP, grid=grid, rule=rule, cache=tmp_path / str(n)) for n in range(2)]
     assert np.array_equal(made[0].coords, made[1].coords) and len(made[0]) > 0
     other = tiles_of_grid(path, mpp=MPP, grid=PatchGrid(16, 8.0, overlap_px=8), rule=rule, cache=tmp_path / "0")

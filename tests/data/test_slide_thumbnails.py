@@ -13,6 +13,7 @@ from pathfuse.data.loading.options import Loading
 from pathfuse.data.slide_thumbnails import SlideThumbnails
 from pathfuse.demo import DemoCohort, SlidePictures
 from pathfuse.errors import ImageError, RecipeError
+from pathfuse.slides.tissue import tissue_rule
 
 GLASS, TISSUE = (240, 238, 242), (190, 90, 160)
 
@@ -80,7 +81,7 @@ def test_settings_name_what_the_pixels_depend_on(tmp_path):
         Thumbnail(64, slide_mpp={"a": 4.0}),
         Thumbnail(64, mpp=4.0, slide_mpp={"a": 2.0}),
         Thumbnail(64, crop=False, slide_mpp={"a": 2.0}),
-        Thumbnail(64, rule="ihc", slide_mpp={"a": 2.0}),
+        Thumbnail(64, rule=tissue_rule("ihc"), slide_mpp={"a": 2.0}),
         Thumbnail(64, slide_mpp={"a": 2.0, "b": 4.0}),
         Thumbnail(64, slide_mpp={"a": 4.0, "b": 2.0}),
     ]

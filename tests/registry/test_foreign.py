@@ -273,3 +273,24 @@ def test_a_class_in_the_wrong_slot_is_refused(install: Install) -> None:
 def test_short_words_are_nobody_s_privilege() -> None:
     assert [TISSUES.component(word).name for word in ("he", "HETissue", "IHC")] == ["HETissue", "HETissue", "IHCTissue"]
     assert NORMALISERS.component("macenko").name == "Macenko" and READERS.component("tiff").name == "TiffReader"
+
+
+def test_a_data_module_names_rule_and_normaliser_too(install: Install, slides: Path, tmp_path: Path) -> None:
+    from pathfuse import Cohort
+    from pathfuse.data.slide_thumbnails import SlideThumbnails
+
+    table = tmp_path / "cases.csv"
+    rows = [f"s{number},s{number},he,slides/s{number}.lab,{number},train" for number in range(2)]
+    table.write_text("\n".join(["case_id,patient_id,modality,path,label,split", *rows]) + "\n")
+    cohort = Cohort(cases=str(table), mpp=2.0, cache=str(tmp_path / "cache"))
+    options = {"modalities": ["he"], "size_px": 32, "read_mpp": 4.0}
+    with pytest.raises(PluginError, match=r"no tissue is called 'dark'"):
+        SlideThumbnails(cohort, tissue={"he": "dark"}, **options)
+    install()
+    named = SlideThumbnails(cohort, tissue={"he": "dark"}, normalise=["he"], normaliser="ShiftNormaliser", **options)
+    shown = named.picture("s0")["he"]
+    assert np.allclose(shown.mean((0, 1)), [200, 150, 190], atol=12), "the laboratory's mean colour"
+    plain = SlideThumbnails(cohort, **options).picture("s0")["he"]
+    assert not np.array_equal(shown, plain)
+    with pytest.raises(RecipeError, match=r"data\.tissue names 'ihc', but the stains are he"):
+        SlideThumbnails(cohort, tissue={"ihc": "dark"}, **options)

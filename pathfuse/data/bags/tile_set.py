@@ -18,7 +18,7 @@ from pathfuse.data.bags.tiles import SlideTiles
 from pathfuse.data.images.augment import Augmenter
 from pathfuse.data.images.dataset import SCALE
 from pathfuse.data.images.decode import Pixels, picture_of
-from pathfuse.slides.macenko import Macenko
+from pathfuse.slides.normalise import Normaliser, normalised
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.slide import Slide
 from pathfuse.store.handles import Handles
@@ -39,7 +39,7 @@ class TileLook:
     """
 
     size_px: int
-    stains: Mapping[str, Macenko | None]
+    stains: Mapping[str, Normaliser | None]
 
 
 class TileSet(PackedSet[SlideTiles]):
@@ -76,7 +76,7 @@ class TileSet(PackedSet[SlideTiles]):
         stain = self.look.stains[modality]
         for image, (x, y) in zip(out.numpy(), coords.tolist(), strict=True):
             pixels = read_tile(slide, x, y, self.look.size_px)  # (H, W, 3)
-            np.multiply((pixels if stain is None else stain(pixels)).transpose(2, 0, 1), SCALE, out=image)
+            np.multiply((pixels if stain is None else normalised(pixels, stain)).transpose(2, 0, 1), SCALE, out=image)
         return torch.from_numpy(coords)
 
     def _info(self, slide: SlideTiles) -> SlideInfo:
@@ -104,7 +104,7 @@ def mosaic(slides: Sequence[SlideTiles], modality: str, look: TileLook) -> Pixel
     shown = [places[row] for row in np.linspace(0, len(places) - 1, edge * edge).round().astype(int)]
     stain = look.stains[modality]
     tiles = [read_tile(slide, x, y, look.size_px) for slide, x, y in shown]
-    painted = np.stack([tile if stain is None else stain(tile) for tile in tiles])  # (N, h, w, 3)
+    painted = np.stack([tile if stain is None else normalised(tile, stain) for tile in tiles])  # (N, h, w, 3)
     grid = painted.reshape(edge, edge, look.size_px, look.size_px, 3).transpose(0, 2, 1, 3, 4)
     return picture_of(grid.reshape(edge * look.size_px, edge * look.size_px, 3).transpose(2, 0, 1))
 

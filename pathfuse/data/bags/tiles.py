@@ -14,7 +14,7 @@ from pathfuse.errors import ImageError, RunError, StoreError
 from pathfuse.slides.grid import MAX_ENLARGEMENT, Coords, PatchGrid
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.slide import Slide
-from pathfuse.slides.tissue import OVERVIEW_MPP, TissueRule, tissue_mask
+from pathfuse.slides.tissue import OVERVIEW_MPP, Tissue, tissue_mask
 from pathfuse.store import SlideFeatures
 from pathfuse.system.files import replacing
 
@@ -69,7 +69,7 @@ def tiles_of_store(path: Path, features: SlideFeatures, *, mpp: float | None, gr
         return SlideTiles(path, coords, float(edge), slide.spacing.mpp or features.mpp)
 
 
-def tiles_of_grid(path: Path, *, mpp: float | None, grid: PatchGrid, rule: TissueRule, cache: Path) -> SlideTiles:
+def tiles_of_grid(path: Path, *, mpp: float | None, grid: PatchGrid, rule: Tissue, cache: Path) -> SlideTiles:
     """The patches on a grid that have enough tissue; found once for a slide and a grid, then read from the cache.
 
     Args:
@@ -123,10 +123,10 @@ def _refuse_outside(slide: Slide, stored_in: Path, coords: Coords, edge: float) 
         )
 
 
-def _digest(path: Path, mpp: float, grid: PatchGrid, rule: TissueRule) -> str:
+def _digest(path: Path, mpp: float, grid: PatchGrid, rule: Tissue) -> str:
     state = path.stat()
     file = [str(path.absolute()), state.st_size, state.st_mtime_ns]
-    return hashlib.sha256(json.dumps([VERSION, file, mpp, asdict(grid), asdict(rule)]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([VERSION, file, mpp, asdict(grid), rule.settings()]).encode()).hexdigest()[:32]
 
 
 def _cached(path: Path) -> Coords | None:

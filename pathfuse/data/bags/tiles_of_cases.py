@@ -12,7 +12,7 @@ from pathfuse.data.bags.tiles import SlideTiles, tiles_of_grid, tiles_of_store
 from pathfuse.data.bags.usable import bagged_cases, listed
 from pathfuse.errors import CaseTableError
 from pathfuse.slides.grid import PatchGrid
-from pathfuse.slides.tissue import TissueRule
+from pathfuse.slides.tissue import Tissue
 from pathfuse.store import open_slide
 from pathfuse.store.folder import SlideFiles, find_files
 from pathfuse.system.progress import in_threads, progress_bar
@@ -46,6 +46,7 @@ def place_tiles(
     *,
     stores: Mapping[str, Path],
     grid: PatchGrid,
+    rules: Mapping[str, Tissue],
     cache: Path,
     missing: Literal["error", "allow"] | None,
 ) -> TileTable:
@@ -56,6 +57,7 @@ def place_tiles(
         modalities: stains to read.
         stores: per stain, a folder of feature files whose coordinates are taken; the others get a grid over tissue.
         grid: size and spacing of the patches.
+        rules: per stain, how tissue is told from glass.
         cache: folder of places that were found before.
         missing: see `bagged_cases`.
 
@@ -75,8 +77,7 @@ def place_tiles(
 
     def draw(place: Place) -> SlideTiles:
         modality, file = place
-        rule = TissueRule("he" if modality == "he" else "ihc")
-        return tiles_of_grid(file.path, mpp=file.mpp, grid=grid, rule=rule, cache=cache)
+        return tiles_of_grid(file.path, mpp=file.mpp, grid=grid, rule=rules[modality], cache=cache)
 
     with progress_bar() as bar:
         tiles = bar.track(in_threads(draw, drawn), len(drawn), description="Finding patches")

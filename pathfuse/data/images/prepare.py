@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 
 from pathfuse.data.images.decode import Pixels, decode
 from pathfuse.errors import ImageError, RecipeError
-from pathfuse.slides.macenko import Macenko
+from pathfuse.slides.normalise import Normaliser, normalised, normaliser, normaliser_of
 
 VERSION = 1
 """Raise it whenever the same file and settings would give other pixels: cached images are named by it."""
@@ -20,7 +20,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Preparation:
-    """Decode, Macenko, cut to the central square, resize.
+    """Decode, normalise the stain, cut to the central square, resize.
 
     Args:
         size_px: edge of the result.
@@ -28,7 +28,7 @@ class Preparation:
     """
 
     size_px: int
-    stain: Macenko | None = None
+    stain: Normaliser | None = None
 
     def __call__(self, path: Path) -> Pixels:
         """The prepared image, (3, size_px, size_px) uint8.
@@ -38,17 +38,21 @@ class Preparation:
         """
         pixels = decode(path)  # (H, W, 3)
         if self.stain is not None:
-            pixels = self.stain(pixels)
+            pixels = normalised(pixels, self.stain)
         return fitted(pixels, self.size_px)
 
     def settings(self) -> str:
         """All that the result depends on besides the file, as text."""
-        stain = None if self.stain is None else asdict(self.stain)
+        stain = None if self.stain is None else self.stain.settings()
         return json.dumps({"version": VERSION, "size_px": self.size_px, "stain": stain}, default=plain)
 
 
 def preparations(
-    modalities: Sequence[str], size_px: int, normalise: Sequence[str], targets: Mapping[str, str]
+    modalities: Sequence[str],
+    size_px: int,
+    normalise: Sequence[str],
+    targets: Mapping[str, str],
+    by: str = "macenko",
 ) -> dict[str, Preparation]:
     """The preparation of every stain.
 
@@ -57,8 +61,10 @@ def preparations(
         size_px: edge of the result.
         normalise: stains that are normalised; H&E to the usual reference or its target, others to their target.
         targets: per stain, an image whose colours are the reference.
+        by: the registered normaliser.
 
     Raises:
+        PluginError: if nobody registered the normaliser.
         RecipeError: if a name is no stain, or a stain other than H&E has no target.
         ImageError: if a target does not show two stains.
     """
@@ -66,21 +72,16 @@ def preparations(
         for name in names:
             if name not in modalities and name != "he":  # `he` is the default and means nothing without H&E
                 raise RecipeError(f"data.{key} names {name!r}, but the stains are {', '.join(modalities)}. Correct it.")
-    return {m: Preparation(size_px, _stain(m, targets.get(m)) if m in normalise else None) for m in modalities}
+    return {m: Preparation(size_px, _stain(m, targets.get(m), by) if m in normalise else None) for m in modalities}
 
 
-def _stain(modality: str, target: str | None) -> Macenko:
-    if target is not None:
-        found = Macenko().fit(decode(Path(target)))
-        if found is None:
-            raise ImageError(f"{target} does not show two stains and cannot be a target. Choose a field with tissue.")
-        return Macenko(target=found)
-    if modality != "he":
-        raise RecipeError(
-            f"data.normalise names {modality!r}: the usual reference is for H&E and would repaint it. Name an image "
-            f"with the wanted colours in data.targets.{modality}, or leave it out."
-        )
-    return Macenko()
+def _stain(modality: str, target: str | None, by: str) -> Normaliser:
+    made = normaliser(by, key="data.normaliser")
+    pixels = None if target is None else decode(Path(target))
+    try:
+        return normaliser_of(modality, made, pixels, key="data.normalise", target_key=f"data.targets.{modality}")
+    except ImageError as error:
+        raise ImageError(str(error).replace("the target", str(target), 1)) from error
 
 
 def fitted(pixels: Pixels, size_px: int) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ import numpy as np
 from pathfuse.data.images.decode import Pixels
 from pathfuse.data.images.prepare import VERSION, Preparation, plain
 from pathfuse.errors import ImageError
+from pathfuse.slides.normalise import normalised
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.resample import area_resample
 from pathfuse.slides.slide import Slide
-from pathfuse.slides.tissue import OVERVIEW_MPP, Mask, Rule, TissueRule, tissue_mask
+from pathfuse.slides.tissue import OVERVIEW_MPP, Mask, Tissue, tissue_mask, tissue_rule
 
 THUMBNAIL_VERSION = 1
 """Raise it whenever the same slide and settings would give other pixels: cached thumbnails are named by it."""
@@ -38,7 +39,7 @@ class Thumbnail(Preparation):
     mpp: float = OVERVIEW_MPP
     crop: bool = True
     margin: float = 0.02
-    rule: Rule = "he"
+    rule: Tissue = field(default_factory=lambda: tissue_rule("he"))
     slide_mpp: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, path: Path) -> Pixels:
@@ -55,7 +56,7 @@ class Thumbnail(Preparation):
             image = _cut(path, image, tissue, self.margin)
         square = _padded(image, background)
         if self.stain is not None:
-            square = self.stain(square)
+            square = normalised(square, self.stain)
         edge = len(square)
         made = square if edge == self.size_px else area_resample(square, (0, 0, edge, edge), self.size_px, self.size_px)
         return np.ascontiguousarray(made.transpose(2, 0, 1))
@@ -66,8 +67,8 @@ class Thumbnail(Preparation):
         return json.dumps(
             {
                 "version": [VERSION, THUMBNAIL_VERSION],
-                "thumbnail": [self.size_px, self.mpp, self.crop, self.margin, self.rule],
-                "stain": None if self.stain is None else asdict(self.stain),
+                "thumbnail": [self.size_px, self.mpp, self.crop, self.margin, self.rule.settings()],
+                "stain": None if self.stain is None else self.stain.settings(),
                 # One spacing for all slides, as usual, lets a cohort grow without making old thumbnails again.
                 "slide_mpp": given if len(given) < 2 else sorted(self.slide_mpp.items()),
             },
@@ -78,7 +79,7 @@ class Thumbnail(Preparation):
         """Where the tissue is, at the size of `image`; found at the resolution that the rules are made for."""
         overview = image if self.mpp == OVERVIEW_MPP else slide.overview(OVERVIEW_MPP)
         mpp = slide.size[0] * slide.mpp / overview.shape[1]
-        mask = tissue_mask(overview, mpp, TissueRule(self.rule))
+        mask = tissue_mask(overview, mpp, self.rule)
         rows, columns = (
             np.minimum((np.arange(size) + 0.5) * known / size, known - 1).astype(np.int64)
             for size, known in zip(image.shape[:2], mask.shape, strict=True)
