@@ -32,7 +32,9 @@ class StopAt(Callback):
 def interrupt(monkeypatch: pytest.MonkeyPatch):
     def at(stage: str, epoch: int) -> None:
         whole = fit_module.checkpoints
-        monkeypatch.setattr(fit_module, "checkpoints", lambda *args, **how: [*whole(*args, **how), StopAt(stage, epoch)])
+        monkeypatch.setattr(
+            fit_module, "checkpoints", lambda *args, **how: [*whole(*args, **how), StopAt(stage, epoch)]
+        )
 
     return at
 
