@@ -56,12 +56,14 @@ def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
 
     Args:
         word: what was written.
-        known: what could have been meant.
+        known: what could have been meant; of words that differ in capitals alone, the first is offered.
         before: what stands in front of the word in the sentence, for example the dashes of an option.
     """
     from difflib import get_close_matches  # most commands never misspell anything
 
-    by_lower = {name.lower(): name for name in known}
+    by_lower: dict[str, str] = {}
+    for name in known:
+        by_lower.setdefault(name.lower(), name)
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f" Did you mean {before}{by_lower[near[0]]}?" if near else ""
 

@@ -134,7 +134,9 @@ def test_each_stain_of_a_run_has_its_own_backbone(tmp_path: Path) -> None:
 
 
 TWO = """
-data: {class_path: PairedPatches, init_args: {cases: CASES, size_px: 32, num_workers: 0, normalise: []}}
+cohort: {cases: CASES}
+data: {class_path: PairedPatches, init_args: {size_px: 32, normalise: []}}
+loading: {num_workers: 0}
 model:
   encoder:
     class_path: PerStainImageEncoder
