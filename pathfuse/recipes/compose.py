@@ -168,7 +168,7 @@ def split_stages(config: Config, source: str) -> dict[str, Config]:
         stage = _mapping(stage, place)
         _refuse_keys(stage, STAGE_KEYS, place)
         result[name] = merge(config, stage)
-        for key in ("model", "trainer"):
+        for key in ("cohort", "loading", "model", "trainer"):
             # A word here would name another file, and a recipe is one file.
             _mapping(result[name].get(key), f"{place}: {key}")
     return result

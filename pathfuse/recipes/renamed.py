@@ -48,7 +48,8 @@ def new_names(config: Mapping[str, Any], words: Iterable[str], refused: str) -> 
         refused: what the parser found wrong.
     """
     said = [key for word in words if (key := word.removeprefix("--").partition("=")[0]).startswith("data.")]
-    options = (config.get("data") or {}).get("init_args") or {}
+    data = config.get("data")
+    options = data.get("init_args") if isinstance(data, Mapping) else None
     keys = [*_dotted("data", options), *(key.replace("init_args.", "") for key in said)]
     old = [key for key in dict.fromkeys(keys) if key in RENAMED or key in GONE]
     return "".join(

@@ -230,7 +230,9 @@ class TestRemote:
     def test_a_recipe_is_not_fetched(self, source: str, refuse: Refuse) -> None:
         assert "no recipe is called" in refuse("fit", "--recipe", source)
 
-    @pytest.mark.parametrize("key", ["data", "model", "trainer", "model.head", "optimizer", "trainer.callbacks"])
+    @pytest.mark.parametrize(
+        "key", ["data", "cohort", "loading", "model", "trainer", "model.head", "optimizer", "trainer.callbacks"]
+    )
     def test_a_part_of_a_recipe_is_not_fetched(
         self, source: str, key: str, plain: dict[str, Any], refuse_recipe: Refuse
     ) -> None:
@@ -238,7 +240,9 @@ class TestRemote:
         refuse_recipe(put(plain, key.replace(".", "/"), source))
 
 
-@pytest.mark.parametrize("key", ["data", "model", "trainer", "model/head", "model/encoder", "optimizer", "seed"])
+@pytest.mark.parametrize(
+    "key", ["data", "cohort", "loading", "model", "trainer", "model/head", "model/encoder", "optimizer", "seed"]
+)
 def test_a_recipe_is_one_file(
     key: str, plain: dict[str, Any], hostile: Any, tmp_path: Path, refuse_recipe: Refuse
 ) -> None:
