@@ -101,7 +101,7 @@ OTHERS = {
     "pip install '.[": "the extras of the package under test are installed",
     "python3 -m venv": "the test has an environment",
     "pytest": "pytest runs this",
-    "python -m benchmarks.structure --against": "it wants another checkout; tests/benchmarks runs it on two small trees",
+    "python -m benchmarks.structure --against": "wants another checkout; tests/benchmarks runs it on two",
     "ray start": "a cluster; the lines that use it get a Ray of their own",
     "sbatch ": "Slurm; the lines of its script are run",
 }
