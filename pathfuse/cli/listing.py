@@ -13,7 +13,7 @@ from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError, RunError
 from pathfuse.recipes import find_recipe, recipe_files
-from pathfuse.registry import REGISTRIES, Component, components, unknown
+from pathfuse.registry import REGISTRIES, Card, Component, card_of, cards, components, read_cards, unknown
 from pathfuse.registry.broken import trouble
 from pathfuse.system.files import write_text
 
@@ -49,28 +49,47 @@ def plugins(words: list[str]) -> int:
         return _usage("plugins")
     verb, *rest = line.positional or ["list"]
     if verb == "list" and not rest:
-        table = Table("slot", "component", "distribution", box=None)
-        for registry in REGISTRIES:
-            for component in sorted(registry.table().values(), key=lambda component: component.name):
-                table.add_row(registry.slot, component.name, component.distribution)
-        Console().print(table)
-        for line_of_trouble in filter(None, map(trouble, components())):
-            print(f"warning: {line_of_trouble}", file=sys.stderr)
+        _list_plugins()
         return 0
     if verb == "show" and len(rest) == 1:
-        return _show(_component(rest[0]))
+        card = card_of(rest[0])
+        return _show_missing(card) if card is not None and card.missing else _show(_component(rest[0]), card)
     if verb == "check" and len(rest) == 1:
         return _check(_component(rest[0]))
     raise RecipeError(f"`pathfuse plugins {' '.join(line.positional)}` is not understood.")
 
 
-def _show(component: Component) -> int:
-    """Prints what a component is for and its options, as its constructor documents them."""
+def _list_plugins() -> None:
+    """Every component, then what is named but not built, then what is broken."""
+    known, broken_tables = read_cards()
+    table = Table("slot", "component", "distribution", "note", box=None)
+    for registry in REGISTRIES:
+        for component in sorted(registry.table().values(), key=lambda component: component.name):
+            card = known.get(component.name)
+            table.add_row(registry.slot, component.name, component.distribution, card.note if card else "")
+    for card in known.values():
+        if card.missing:
+            table.add_row(card.kind, card.name, card.distribution, card.note)
+    Console().print(table)
+    for line_of_trouble in (*broken_tables, *filter(None, map(trouble, components()))):
+        print(f"warning: {line_of_trouble}", file=sys.stderr)
+
+
+def _show_missing(card: Card) -> int:
+    """Prints the card of a network that nobody can build here."""
+    print(card.text())
+    return 0
+
+
+def _show(component: Component, card: Card | None) -> int:
+    """Prints what a component is for, its options as its constructor documents them, and its card if it has one."""
     kind = component.load()
     print(f"{kind.__module__}.{kind.__qualname__}\n\n{inspect.getdoc(kind) or ''}\n\nOptions:")
     for parameter in inspect.signature(kind).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
             print(f"  {parameter}")
+    if card is not None:
+        print(f"\nCard:\n{card.text()}")
     return 0
 
 
@@ -87,7 +106,7 @@ def _check(component: Component) -> int:
 def _component(name: str) -> Component:
     known = {component.name: component for component in components()}
     if name not in known:
-        raise PluginError(unknown("no component", name, known))
+        raise PluginError(unknown("no component", name, [*known, *cards()]))
     return known[name]
 
 

@@ -13,11 +13,13 @@ class WeightsNote(NamedTuple):
         network: what the weights are of.
         weights: where they come from.
         licence: the terms of whoever published them; `not known` where nobody says.
+        commercial: whether they may be used commercially: `yes`, `no`, or empty where nobody says.
     """
 
     network: str
     weights: str
     licence: str
+    commercial: str = ""
 
 
 class Weighted:

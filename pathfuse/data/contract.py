@@ -82,6 +82,10 @@ class CaseData(LightningDataModule, ABC):
         """Lines to read before trusting a number, for example that patches of one slide may lie in two parts."""
         return [*self.cohort.notes, *(note for vectors in self._vectors for note in vectors.notes)]
 
+    def encoders(self) -> dict[str, str]:
+        """Per stain, the network whose features are read, as their files name it; empty where images are read."""
+        return {}
+
     def picture(self, case_id: str) -> dict[str, Pixels]:
         """Per stain that a case has, a picture (H, W, 3) of at most 512 px; empty where there are only features.
 

@@ -90,6 +90,11 @@ class PairedBags(CaseData):
         """Those of the cohort, and how large the largest bag is where that matters."""
         return [*super().notes(), *self._size_note()]
 
+    def encoders(self) -> dict[str, str]:
+        """Per stain, the network that its feature files name."""
+        slides = [(m, slide) for own in self._bags.slides.values() for m, several in own.items() for slide in several]
+        return {modality: slide.encoder for modality, slide in reversed(slides) if slide.encoder is not None}
+
     def setup(self, stage: str) -> None:
         """Refuses features of another width than the model was made for."""
         for modality in self.modalities:

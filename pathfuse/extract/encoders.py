@@ -15,7 +15,7 @@ from pathfuse.core import Backbone
 from pathfuse.errors import RecipeError, WeightsError
 from pathfuse.extract.trained import names_run, trained_backbone
 from pathfuse.nn.weights import backbone_state, read_state
-from pathfuse.registry import BACKBONES
+from pathfuse.registry import BACKBONES, cards
 
 SEED = 0  # random weights are the same in every run, or no run could be resumed
 OWN = "own"
@@ -70,7 +70,9 @@ def load_encoder(
         torch.manual_seed(SEED)
         net = _build(kind, name, arguments, weights).eval()
     _refuse_maps(net, name)
-    return LoadedEncoder(net, name, digest_of(net), weights == "random")
+    card = cards().get(type(net).__name__)
+    note = f"{card.name}: {card.terms}." if card is not None and weights != "random" else ""
+    return LoadedEncoder(net, card.name if card else name, digest_of(net), weights == "random", note)
 
 
 def _of_run(name: str, weights: str | None, options: Mapping[str, object] | None, modality: str) -> LoadedEncoder:

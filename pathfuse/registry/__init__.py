@@ -2,6 +2,7 @@
 
 from pathfuse.registry.api import API
 from pathfuse.registry.build import build, settings_of
+from pathfuse.registry.cards import Card, card_of, cards, read_cards
 from pathfuse.registry.match import Match, surest, working
 from pathfuse.registry.table import (
     BACKBONES,
@@ -42,15 +43,19 @@ __all__ = [
     "READERS",
     "REGISTRIES",
     "STORES",
+    "Card",
     "TISSUES",
     "Component",
     "Match",
     "Registry",
     "build",
+    "card_of",
+    "cards",
     "components",
     "forget_installed",
     "import_named_in",
     "note_use",
+    "read_cards",
     "recording",
     "settings_of",
     "software_of",

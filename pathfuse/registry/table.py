@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pathfuse.errors import PluginError, did_you_mean
 from pathfuse.registry.api import api_versions, misfit
+from pathfuse.registry.cards import card_of
 
 PREFIX = "pathfuse."
 T = TypeVar("T")
@@ -218,8 +219,13 @@ def import_named_in(text: str) -> None:
             component.load()
 
 
-def unknown(what: str, name: str, known: Iterator[str] | dict[str, Component] | list[str]) -> str:
-    """One line for a name that nobody registered, with a guess."""
+def unknown(what: str, name: str, known: dict[str, Component] | list[str]) -> str:
+    """One line for a name that nobody registered: why it is not built if there is a card of it, else a guess."""
+    card = card_of(name)
+    if card is not None and card.missing:
+        return card.refusal
+    if card is not None and card.name in known:
+        return f"{what} is called {name!r}. Here its name is {card.name}."
     return f"{what} is called {name!r}.{did_you_mean(name, known)} `pathfuse plugins` lists all of them."
 
 

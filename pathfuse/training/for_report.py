@@ -12,7 +12,8 @@ from rich.console import Console
 from pathfuse.core.subsets import as_trained
 from pathfuse.core.weights import Weighted, WeightsNote
 from pathfuse.data.images.decode import Pixels
-from pathfuse.registry import components
+from pathfuse.nn.weights import NOT_KNOWN
+from pathfuse.registry import card_of, components
 from pathfuse.runs.files import COHORT, EXAMPLES, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.system.files import replacing
@@ -39,7 +40,7 @@ def report_run(plan: Plan, run: RunFolder, console: Console) -> None:
 
     try:
         write_cohort(plan, run)
-        write_weights(run)
+        write_weights(plan, run)
         write_examples(plan, run)
         page = write_run_report(run)[0]
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without its report
@@ -61,14 +62,27 @@ def write_cohort(plan: Plan, run: RunFolder) -> None:
     run.write_json(COHORT, content)
 
 
-def write_weights(run: RunFolder) -> None:
-    """Writes what the components of a recipe say about the weights they begin with."""
+def write_weights(plan: Plan, run: RunFolder) -> None:
+    """Writes `weights.json`: what the components of a recipe begin with, and which networks made stored features."""
     found = [
         {"stage": stage, "component": name, **note._asdict()}
         for stage, own in (run.config.get("stages") or {}).items()
         for name, note in _weights_notes(own.get("model"))
     ]
+    data = plan.data_of(plan.last)
+    found += [
+        {"stage": "features", "component": type(data).__name__, **_features_note(modality, name)._asdict()}
+        for modality, name in data.encoders().items()
+    ]
     run.write_json(WEIGHTS, {"weights": found})
+
+
+def _features_note(modality: str, name: str) -> WeightsNote:
+    card = card_of(name)
+    origin = f"{modality} features of it"
+    if card is None:
+        return WeightsNote(name, origin, NOT_KNOWN)
+    return WeightsNote(card.name, origin, card.licence or NOT_KNOWN, card.commercial)
 
 
 def write_examples(plan: Plan, run: RunFolder) -> None:

@@ -8,7 +8,7 @@ import re
 from jsonargparse import ArgumentParser
 
 from pathfuse.errors import did_you_mean
-from pathfuse.registry import components
+from pathfuse.registry import card_of, components
 from pathfuse.training.trust import VARIABLE
 
 _KEY = re.compile(r"(?:[Kk]ey \"|class_path ')([\w.]+)")
@@ -59,15 +59,21 @@ def explain(message: str, parser: ArgumentParser) -> str:
         return f"{place}expected {found[1]}, got {found[2].strip()!r}."
     for pattern in _COMPONENT:
         if found := pattern.search(message):
-            names = [component.name for component in components()] + _optimisers()
-            guess = did_you_mean(found[1], names)
-            return f"{place}{found[1]} is not a known component.{guess} `pathfuse plugins` lists all."
+            return f"{place}{_no_component(found[1])}"
     if found := _MISSING.search(message):
         return f"{place}{found[1].strip()} is required; add it to the recipe or the command line."
     lines = [_PREFIX.sub("", line).strip(" -") for line in message.splitlines() if not _NOISE.search(line)]
     return place + (
         " ".join(line for line in lines if line) or "expected a class by name, or class_path and init_args."
     )
+
+
+def _no_component(word: str) -> str:
+    card = card_of(word)
+    if card is not None and card.missing:
+        return card.refusal
+    names = [component.name for component in components()] + _optimisers()
+    return f"{word} is not a known component.{did_you_mean(word, names)} `pathfuse plugins` lists all."
 
 
 def _guess_option(option: str, parser: ArgumentParser) -> str:

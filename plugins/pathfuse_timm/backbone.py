@@ -67,6 +67,11 @@ class TimmBackbone(Backbone):
         }
         net = _create(find_weights(name, weights), {k: v for k, v in options.items() if v is not None})
         self.net = cast(Any, net)  # timm's attributes are typed nowhere
+        if not global_pool and getattr(net, "global_pool", None) == "":
+            raise RecipeError(
+                f"TimmBackbone: {weights} leaves its tokens unpooled. Set global_pool: token, avg or none; or, if it "
+                "is an encoder that `pathfuse plugins` lists, name that and give this folder as its weights."
+            )
         self.net.pretrained_cfg.pop("state_dict", None)  # loaded; kept, it would double the memory of the network
         self.features = nn.Identity()  # a place for maps that every conv net has, whatever its layers are called
         self.in_chans = in_chans
@@ -177,7 +182,8 @@ def _create(source: Source, options: dict[str, Any]) -> nn.Module:
 
 
 def _create_dynamic(source: Source, options: dict[str, Any]) -> nn.Module:
-    arguments: dict[str, Any] = {"pretrained": source.pretrained, "pretrained_cfg_overlay": source.overlay, **options}
+    arguments: dict[str, Any] = {"pretrained": source.pretrained, "pretrained_cfg_overlay": source.overlay}
+    arguments |= source.layers | options
     try:
         # Transformers that can then take any multiple of their patch; the others do not know the word.
         net = timm.create_model(source.name, dynamic_img_size=True, **arguments)

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Thread
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import timm
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
-from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
-from torch import Tensor
+from timm.layers.mlp import SwiGLUPacked
+from torch import Tensor, nn
 
 from pathfuse.core import skips_pretrained
 from pathfuse.errors import WeightsError
+from pathfuse.nn.hub import ask, first_line
 
-T = TypeVar("T")
-
-# A name server that never answers blocks its caller for minutes, whatever timeout the request carries.
-PATIENCE_S = 5.0
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -36,11 +30,13 @@ class Source:
         name: the name that timm knows the network by.
         pretrained: whether weights are loaded at all.
         overlay: entries of timm's pretrained configuration to replace.
+        layers: arguments that are classes, which no config.json can carry.
     """
 
     name: str
     pretrained: bool
     overlay: dict[str, object] = field(default_factory=dict)
+    layers: dict[str, Callable[..., nn.Module]] = field(default_factory=dict)
 
 
 def find_weights(name: str, weights: str) -> Source:
@@ -61,7 +57,7 @@ def find_weights(name: str, weights: str) -> Source:
         return _without(name) if skips_pretrained() else _from_hub(name)
     path = Path(weights.removeprefix("local-dir:")).expanduser()
     if path.is_dir():
-        return Source(f"local-dir:{path}", False) if skips_pretrained() else _from_folder(path)
+        return _without_its_weights(path) if skips_pretrained() else _from_folder(path)
     if skips_pretrained():
         return Source(name, False)
     if path.is_file():
@@ -81,7 +77,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = timm.models.load_state_dict(str(path), weights_only=True)
     except Exception as error:  # a damaged file can raise anything
         raise WeightsError(
-            f"weights {path}: cannot be read as a state dict ({_first_line(error)}). "
+            f"weights {path}: cannot be read as a state dict ({first_line(error)}). "
             "Save it with torch.save(model.state_dict()) or as .safetensors, or use `hub` or `random`."
         ) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -89,10 +85,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _from_folder(folder: Path) -> Source:
-    config, candidates = folder / "config.json", [folder / name for name in HUB_FILES]
+def _file_in(folder: Path) -> Path | None:
+    candidates = [folder / name for name in HUB_FILES]
     candidates += sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
-    found = next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _from_folder(folder: Path) -> Source:
+    config, found = folder / "config.json", _file_in(folder)
     if found is None or not config.is_file():
         raise WeightsError(
             f"weights {folder}: a folder needs config.json and model.safetensors as timm writes them. "
@@ -102,7 +102,22 @@ def _from_folder(folder: Path) -> Source:
         architecture = str(json.loads(config.read_text(encoding="utf-8"))["architecture"])
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"weights {config}: names no architecture. Save the folder with timm again.") from error
-    return Source(f"local-dir:{folder}", True, {"source": "", **_strict(read_state(found), architecture)})
+    state = read_state(found)
+    return Source(f"local-dir:{folder}", True, {"source": "", **_strict(state, architecture)}, _layers(state))
+
+
+def _without_its_weights(folder: Path) -> Source:
+    # A checkpoint follows, and the weights may be gone; while they are there they tell what config.json cannot.
+    found = _file_in(folder)
+    return Source(f"local-dir:{folder}", False, layers=_layers(read_state(found)) if found else {})
+
+
+def _layers(state: Mapping[str, Tensor]) -> dict[str, Callable[..., nn.Module]]:
+    """The gated MLP of UNI2-h, Virchow and others: its first layer is twice as wide as its second."""
+    first, second = (state.get(f"blocks.0.mlp.{layer}.weight") for layer in ("fc1", "fc2"))
+    if first is None or second is None or first.shape[0] != 2 * second.shape[1]:
+        return {}
+    return {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
 
 
 def _strict(state: Mapping[str, Tensor], name: str) -> dict[str, object]:
@@ -154,46 +169,15 @@ def _downloaded(url: str) -> Path | None:
 
 
 def _need_network(name: str, url: str) -> None:
-    def ask() -> int:
-        return int(get_session().head(url, timeout=PATIENCE_S).status_code)
-
     try:
-        status = within(PATIENCE_S, ask)
+        ask(url)
     except Exception as error:  # every transport library has errors of its own
         raise offline(name, error) from error
-    if status in (403, 407) or status >= 500:
-        raise offline(name, ConnectionError(f"HTTP {status}"))
 
 
 def offline(name: str, error: Exception) -> WeightsError:
     """The one line for a hub that does not answer."""
     return WeightsError(
-        f"weights 'hub': {name} cannot be downloaded ({_first_line(error)}). Check the network, or set `weights` to "
+        f"weights 'hub': {name} cannot be downloaded ({first_line(error)}). Check the network, or set `weights` to "
         "the path of a .safetensors or .pth file, or to `random`."
     )
-
-
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """The result of a call that may hang where no timeout reaches it, as in a name lookup.
-
-    Raises:
-        TimeoutError: if it has not answered in time; its thread is left behind and does not hold up the exit.
-    """
-    answer: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(call())
-        except Exception as error:  # noqa: BLE001 - handed on to whoever waits
-            answer.set_exception(error)
-
-    Thread(target=work, daemon=True, name="pathfuse-hub").start()
-    try:
-        return answer.result(seconds)
-    except TimeoutError as error:
-        raise TimeoutError(str(error) or f"no answer in {seconds:g} s") from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__

@@ -13,6 +13,7 @@ from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.demo import BagPictures, DemoCohort, write_bags
 from tests.conftest import PROJECT_ROOT
+from tests.store import foreign
 
 TINY = ["--cohort.demo.patients=12", "--trainer.max_epochs=1"]
 # What makes each recipe's demo cohort smaller still.
@@ -81,3 +82,25 @@ def test_one_model_says_the_same_of_a_case_alone_and_among_others(tmp_path):
 def test_wsmcl_on_different_patients_of_one_class_trains(tmp_path):
     run = fit("wsmcl", tmp_path / "run", "--layer", "same_class", "--layer", "demo", "--cohort.demo.missing={}")
     assert "pairing: class" in (run / "config.yaml").read_text()
+
+
+def test_a_run_on_stored_features_says_whose_they_are_and_under_which_licence(tmp_path):
+    store, rows = tmp_path / "uni", []
+    for number in range(24):
+        case = f"A{number}"
+        foreign.trident(store / f"{case}.h5", foreign.features(6, 8, number), foreign.grid(6), encoder="uni_v1")
+        rows.append(f"{case},{case},{number % 2}")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["case_id,slide_id,label", *rows]))
+    source = [f"--data.labels_table={labels}", f"--data.stores={{he: {store}}}", "--trainer.max_epochs=1"]
+    out = tmp_path / "run"
+    recipe = PROJECT_ROOT / "recipes" / "attention_mil.yaml"
+    assert main(["fit", "--recipe", str(recipe), "--out", str(out), "--data.num_workers=0", *source]) == 0
+    weights = json.loads((out / "weights.json").read_text())["weights"]
+    assert weights[-1] == {
+        "stage": "features", "component": "PairedBags", "network": "uni", "weights": "he features of it",
+        "licence": "CC-BY-NC-ND-4.0", "commercial": "no",
+    }  # fmt: skip
+    warning = "NOT FOR COMMERCIAL USE: the run builds on weights whose licence does not allow it (uni)."
+    assert warning in (out / "report.html").read_text()
+    assert warning in (out / "methods.md").read_text()

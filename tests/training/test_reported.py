@@ -35,7 +35,7 @@ def test_a_run_ends_with_its_report_and_all_that_it_needs(fit: Run, capsys: pyte
     (weights,) = json.loads((run / "weights.json").read_text())["weights"]
     assert weights == {
         "stage": "predict", "component": "TimmBackbone", "network": "test_resnet", "weights": "random numbers",
-        "licence": "needs none",
+        "licence": "needs none", "commercial": "",
     }  # fmt: skip
     examples = rows_of(run / "examples.csv")
     tested = {row["case_id"]: row for row in rows_of(run / "predictions.csv")}
@@ -105,9 +105,9 @@ def test_without_a_learned_confidence_the_highest_probability_counts() -> None:
 
 
 def test_weights_are_told_with_the_licence_of_their_publisher() -> None:
-    assert weights_note("net", "random", "mit") == ("net", "random numbers", "needs none")
-    assert weights_note("net", "hub", "") == ("net", "those published under this name", "not known")
-    assert weights_note("net", "/secret/place/w.pth", "mit")[1:] == (
+    assert weights_note("net", "random", "mit")[:3] == ("net", "random numbers", "needs none")
+    assert weights_note("net", "hub", "")[:3] == ("net", "those published under this name", "not known")
+    assert weights_note("net", "/secret/place/w.pth", "mit")[1:3] == (
         "the file w.pth",
         "that of the file, which does not say",
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pathfuse.errors import PluginError
 from pathfuse.registry import components
 from pathfuse.report.run.scores import DRAWS
+from pathfuse.report.run.terms import terms_of_use
 from pathfuse.runs.files import CALIBRATION, COHORT, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 
@@ -125,6 +126,7 @@ def _model(run: RunFolder) -> str:
             f"{one.get('component')} ({one.get('network')}) began with {one.get('weights')} weights, licence: "
             f"{one.get('licence')}."
         )
+    said += terms_of_use(run.json(WEIGHTS).get("weights") or [])
     return " ".join(said)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathfuse.report.page import Block, Column, Facts, Raw, Record, Section, Source, Table, Text, missing
 from pathfuse.report.run.methods import Paper, papers
+from pathfuse.report.run.terms import terms_of_use
 from pathfuse.runs.files import CONFIG, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 
@@ -30,9 +31,9 @@ def weights_section(run: RunFolder) -> Section:
         )
     columns = [Column("component", "Component"), Column("stage", "Stage"), Column("network", "Network")]
     columns += [Column("weights", "Began with"), Column("licence", "Licence")]
-    return Section("weights", "Weights and licences", [
-        Table("weights", "Weights that training began with", columns, records),
-    ])  # fmt: skip
+    blocks: list[Block] = [Table("weights", "Weights that training began with", columns, records)]
+    blocks += [Text([line]) for line in terms_of_use(found)]
+    return Section("weights", "Weights and licences", blocks)
 
 
 def provenance_section(run: RunFolder) -> Section:

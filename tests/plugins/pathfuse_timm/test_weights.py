@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from pathfuse.core import weights_follow
 from pathfuse.errors import WeightsError
+from pathfuse.nn import hub
 from pathfuse_timm import weights
 from pathfuse_timm.backbone import TimmBackbone
 
@@ -142,7 +143,7 @@ def test_without_network_the_hub_is_one_line_that_names_the_other_sources(monkey
 
 def test_a_name_server_that_hangs_does_not_hang_the_hub(monkeypatch, no_cache):
     # The bound in seconds is PATIENCE_S; the limit here only keeps a broken bound from hanging the tests.
-    monkeypatch.setattr(weights, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(hub, "PATIENCE_S", 0.2)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
     started = time.monotonic()
     with pytest.raises(WeightsError, match=r"TimeoutError: no answer in 0.2 s.*`random`"):
@@ -151,7 +152,7 @@ def test_a_name_server_that_hangs_does_not_hang_the_hub(monkeypatch, no_cache):
 
 
 def test_the_wait_for_the_hub_stays_below_ten_seconds():
-    assert weights.PATIENCE_S < 8
+    assert hub.PATIENCE_S < 8
 
 
 def test_a_cached_download_needs_no_network(monkeypatch, trained, tmp_path, forbidden_network):
@@ -174,7 +175,7 @@ def test_a_proxy_that_answers_instead_of_the_hub_is_no_network(monkeypatch, no_c
         def head(self, url, timeout):
             return type("Answer", (), {"status_code": status})()
 
-    monkeypatch.setattr(weights, "get_session", Session)
+    monkeypatch.setattr(hub, "get_session", Session)
     with pytest.raises(WeightsError, match=f"HTTP {status}"):
         TimmBackbone(3, name=NAME, weights="hub")
 
