@@ -92,10 +92,9 @@ def test_a_run_on_stored_features_says_whose_they_are_and_under_which_licence(tm
         rows.append(f"{case},{case},{number % 2}")
     labels = tmp_path / "labels.csv"
     labels.write_text("\n".join(["case_id,slide_id,label", *rows]))
-    source = [f"--data.labels_table={labels}", f"--data.stores={{he: {store}}}", "--trainer.max_epochs=1"]
-    out = tmp_path / "run"
-    recipe = PROJECT_ROOT / "recipes" / "attention_mil.yaml"
-    assert main(["fit", "--recipe", str(recipe), "--out", str(out), "--data.num_workers=0", *source]) == 0
+    out, recipe = tmp_path / "run", PROJECT_ROOT / "recipes" / "attention_mil.yaml"
+    source = ["--cases", str(labels), "--stores", f"{{he: {store}}}", "--trainer.max_epochs=1"]
+    assert main(["fit", "--recipe", str(recipe), "--out", str(out), *source]) == 0
     weights = json.loads((out / "weights.json").read_text())["weights"]
     assert weights[-1] == {
         "stage": "features", "component": "PairedBags", "network": "uni", "weights": "he features of it",
