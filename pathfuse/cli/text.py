@@ -91,6 +91,15 @@ COMMANDS = {
         "pathfuse plugins [list | show NAME | check NAME]",
         "the components that a recipe can name",
     ),
+    "doctor": Command(
+        "pathfuse.cli.listing:doctor",
+        "pathfuse doctor [--json]",
+        "versions, extras, GPU, folders and plug-ins of this installation",
+        """
+--json              the same for programs
+
+Nothing is installed, downloaded or changed. The exit status is 1 if there is a problem.""",
+    ),
     "compare": Command(
         "pathfuse.cli.compare:compare",
         "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pathfuse.errors import RecipeError
 
-FLAGS = ("help", "print_config", "overwrite", "dry-run")
+FLAGS = ("help", "print_config", "overwrite", "dry-run", "json")
 SHORT = {"-r": "--recipe", "-h": "--help", "-c": "--recipe", "--config": "--recipe"}
 COHORT = {"cases": "cohort.cases", "stores": "cohort.stores", "folds": "cohort.folds"}
 
