@@ -1,4 +1,4 @@
-"""`pathfuse recipes`, `plugins` and `doctor`: lists from files and metadata, one component, the installation."""
+"""`pathfuse recipes` and `pathfuse plugins`: lists from files and package metadata, and one component, imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
@@ -58,30 +57,6 @@ def plugins(words: list[str]) -> int:
     if verb == "check" and len(rest) == 1:
         return _check(_component(rest[0]))
     raise RecipeError(f"`pathfuse plugins {' '.join(line.positional)}` is not understood.")
-
-
-def doctor(words: list[str]) -> int:
-    """Says what of this installation is as it should be; the exit status is 1 if something is not."""
-    line = Words.split(words)
-    if line.has("help"):
-        return _usage("doctor")
-    wants_json = line.take("json") is not None
-    line.finish()
-    from pathfuse.system.doctor import as_json, examine
-
-    findings = examine()
-    if wants_json:
-        print(as_json(findings))
-    else:
-        table = Table("", "", "what", "", box=None)
-        before = ""
-        for finding in findings:
-            about = "" if finding.about == before else finding.about
-            state = "" if finding.state == "ok" else finding.state
-            table.add_row(about, state, finding.what, Text(finding.said))  # brackets of an extra are no markup
-            before = finding.about
-        Console().print(table)
-    return 1 if any(finding.state == "problem" for finding in findings) else 0
 
 
 def _list_plugins() -> None:

@@ -92,7 +92,7 @@ COMMANDS = {
         "the components that a recipe can name",
     ),
     "doctor": Command(
-        "pathfuse.cli.listing:doctor",
+        "pathfuse.cli.doctor.command:doctor",
         "pathfuse doctor [--json]",
         "versions, extras, GPU, folders and plug-ins of this installation",
         """

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pathfuse.cli import main
+from pathfuse.cli.doctor import examine as doctor
+from pathfuse.cli.doctor.examine import BRINGS, Finding, examine
 from pathfuse.registry import table as registry
-from pathfuse.system import doctor
-from pathfuse.system.doctor import BRINGS, Finding, examine
 
 DEVELOPERS = {"test", "lint", "hooks", "bench", "docs"}
 
