@@ -9,7 +9,8 @@
 - **Frozen parts** (`frozen`): `PartlyFrozen` is an encoder that keeps a network as it was loaded.
 - **Products** (`products`): matrix products and linear layers at the speed that the processor allows.
 - **Options** (`options`): one line for a wrong option or modality instead of a library's own error.
-- **Weights** (`weights`): reading state dicts safely, and the note that says where weights come from.
+- **Weights** (`weights`): reading state dicts safely, and the note that says where weights come from; `pathfuse.nn.hub`
+  fetches a file of the Hugging Face hub at a pinned revision.
 
 Bags in half precision stay in half precision; what is reduced from them is in float32 or better.
 """

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pathfuse.errors import PluginError, did_you_mean
 from pathfuse.registry.api import api_versions, misfit
-from pathfuse.registry.cards import card_of
+from pathfuse.registry.cards import card_of, read_cards
 
 PREFIX = "pathfuse."
 T = TypeVar("T")
@@ -245,3 +245,4 @@ def forget_installed() -> None:
     """Reads the metadata of distributions again when it is next asked for, as after an installation in a notebook."""
     _installed.cache_clear()
     api_versions.cache_clear()
+    read_cards.cache_clear()

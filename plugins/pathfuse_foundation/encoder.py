@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pathfuse.core import Backbone, CamLayer, skips_pretrained
 from pathfuse.errors import RecipeError
-from pathfuse.nn.weights import NOT_KNOWN, WeightsNote
+from pathfuse.nn import NOT_KNOWN, WeightsNote
 from pathfuse_foundation.networks import build
 from pathfuse_foundation.table import Row
 from pathfuse_foundation.transform import resize_and_crop, statistics

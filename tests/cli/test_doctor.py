@@ -12,7 +12,7 @@ import pytest
 from pathfuse.cli import main
 from pathfuse.cli.doctor import examine as doctor
 from pathfuse.cli.doctor.examine import BRINGS, Finding, examine
-from pathfuse.registry import table as registry
+from pathfuse.registry import forget_installed
 
 DEVELOPERS = {"test", "lint", "hooks", "bench", "docs"}
 
@@ -95,12 +95,12 @@ def test_a_broken_plug_in_is_named_and_the_exit_status_says_so(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pathfuse.fusion]\nBroken = nowhere_at_all:Broken\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry._installed.cache_clear()
+    forget_installed()
     try:
         assert main(["doctor", "--json"]) == 1
     finally:
         monkeypatch.undo()
-        registry._installed.cache_clear()
+        forget_installed()
     findings = [Finding(**line) for line in json.loads(capsys.readouterr().out)]
     (own,) = [finding for finding in findings if finding.what == "broken"]
     assert own.state == "problem" and "no module named 'nowhere_at_all'" in own.said

@@ -9,7 +9,7 @@ import pytest
 
 from pathfuse.cli import main
 from pathfuse.errors import PluginError
-from pathfuse.registry import BACKBONES, card_of, cards, read_cards, unknown
+from pathfuse.registry import BACKBONES, card_of, cards, forget_installed, read_cards, unknown
 from pathfuse.registry.cards import NEEDED, read_table
 
 Install = Callable[..., Path]
@@ -32,11 +32,11 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Install
         (site / name).mkdir()
         (site / name / "__init__.py").write_text("raise OSError('it was imported')\n")
         (site / name / "cards.csv").write_text("\n".join(lines) + "\n")
-        read_cards.cache_clear()
+        forget_installed()
         return site / name
 
     yield add
-    read_cards.cache_clear()
+    forget_installed()
 
 
 def test_cards_are_known_without_importing_the_package(install: Install) -> None:
@@ -96,7 +96,7 @@ def test_a_package_that_is_not_there_and_a_table_that_is_not_there_are_named(ins
     install("acme", HEAD, package="nowhere")
     install("other", HEAD, package="not.a.package")
     (install("third", HEAD) / "cards.csv").unlink()
-    read_cards.cache_clear()
+    forget_installed()
     said = "\n".join(read_cards().troubles)
     assert "there is no package 'nowhere'" in said and "'not.a.package'" in said and "third" in said
 
