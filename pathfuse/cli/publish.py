@@ -1,4 +1,4 @@
-"""`pathfuse report` and `pathfuse export`: results as a page, and as the files of another tool."""
+"""`pathfuse report` and `pathfuse export`: results as a page, as the files of another tool, and a model to hand on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathfuse.cli.values import one_of
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
-TOOLS = ("stamp",)
+TARGETS = ("stamp", "folder")
 
 
 def report(words: list[str]) -> int:
@@ -30,11 +30,11 @@ def report(words: list[str]) -> int:
 
 
 def export(words: list[str]) -> int:
-    """Writes the test predictions of a run as another tool writes its own."""
+    """Writes the test predictions of a run as another tool writes its own, or the trained model as a folder."""
     line = Words.split(words)
     if line.has("help") or not words:
         return _usage("export")
-    one_of("to", line.take("to") or "nothing", TOOLS)
+    to = one_of("to", line.take("to") or "nothing", TARGETS)
     out, given = line.take("out"), line.take("given")
     label = line.take("label")
     if len(line.positional) != 1:
@@ -43,6 +43,8 @@ def export(words: list[str]) -> int:
         raise RecipeError("say with --out DIR where the files go.")
     folder = Path(line.positional.pop())
     line.finish()
+    if to == "folder":
+        return _export_model(folder, Path(out))
     from pathfuse.evaluate.compare.run import read_runs
     from pathfuse.evaluate.stamp.write import export_stamp
 
@@ -52,6 +54,15 @@ def export(words: list[str]) -> int:
         print(f"{path}: {patients} patients tested by {fold}")
     if unlabelled:
         print(f"{unlabelled} predictions without a label are left out.")
+    return 0
+
+
+def _export_model(folder: Path, out: Path) -> int:
+    from pathfuse.report.model_folder import export_model
+    from pathfuse.runs.folder import RunFolder
+
+    for path in export_model(RunFolder.open(folder), out):
+        print(path)
     return 0
 
 

@@ -115,10 +115,11 @@ RUN                 the folder of a run, of a study, or of a comparison
     ),
     "export": Command(
         "pathfuse.cli.publish:export",
-        "pathfuse export RUN --to stamp --out DIR [--label NAME] [--given STAINS]",
-        "test predictions as other tools write them",
+        "pathfuse export RUN --to stamp|folder --out DIR [--label NAME] [--given STAINS]",
+        "test predictions as other tools write them; a model to hand on",
         """
 RUN                 a run folder, or a folder of the runs of all folds with one seed
+--to folder         the trained model: safetensors, recipe, preprocessing, labels, metrics, model card; no pickle
 --to stamp          patient-preds.csv, in split-<i>/ for each fold; cases of a patient are averaged
 --out DIR           where it goes, without a result already
 --label NAME        name of the label column (label)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+TENSORS = "best.safetensors"
+"""The weights of a run that was exported to a folder: tensors alone, no state of training."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class RunFolder(TextFiles):
         Raises:
             RunError: if the stage has none yet.
         """
-        for name in (BEST, LAST):
+        for name in (BEST, LAST, TENSORS):
             if (self.checkpoints(stage) / name).is_file():
                 return self.checkpoints(stage) / name
         raise RunError(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from pathfuse.core import DataSpec, Model
 from pathfuse.data.contract import CaseData
@@ -137,6 +139,14 @@ class Plan:
         return name
 
 
+def read_tensors(checkpoint: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, or of the safetensors file of an exported run."""
+    if checkpoint.suffix == ".safetensors":
+        return load_file(checkpoint)
+    state: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return state
+
+
 def load_weights(task: Task, checkpoint: Path) -> None:
     """Puts a checkpoint's weights into a task; nothing in the file is executed.
 
@@ -147,8 +157,7 @@ def load_weights(task: Task, checkpoint: Path) -> None:
         with warnings.catch_warnings():
             # A file that torch half recognises also costs a warning; the line below says what matters.
             warnings.simplefilter("ignore")
-            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        task.load_state_dict(content["state_dict"])
+            task.load_state_dict(read_tensors(checkpoint))
     except FileNotFoundError as error:
         raise RunError(f"{checkpoint} does not exist. Train the stage first.") from error
     except Exception as error:
