@@ -15,7 +15,13 @@ KNOWN = packages_distributions()  # module to those who bring it
 TEXT = (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
 CONSTRAINTS = (PROJECT_ROOT / "constraints.txt").read_text(encoding="utf-8")
-EXTRAS = ("ray", "test", "torchmil", "wsi")  # of which the framework imports something, where it is there
+EXTRAS = (
+    "ray",
+    "test",
+    "torchmil",
+    "transformers",
+    "wsi",
+)  # of which the framework imports something, where it is there
 # Distributions that bring what is used without an import of their name.
 WITHOUT_IMPORT = {
     "openslide-bin": "the library behind openslide",
