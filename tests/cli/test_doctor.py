@@ -52,11 +52,11 @@ def test_a_package_that_is_missing_or_too_old_is_a_problem_with_the_line_that_me
 ) -> None:
     without(monkeypatch, "timm")
     assert found("timm") == Finding(
-        "packages", "problem", "timm", "is not installed. pip install 'timm>=1.0.3' brings it."
+        "packages", "problem", "timm", "is not installed. pip install 'timm>=1.0.10' brings it."
     )
     monkeypatch.setattr(doctor, "version", lambda name: "0.0.1")
     assert found("timm").state == "problem"
-    assert found("timm").said == "0.0.1 is not in >=1.0.3. pip install 'timm>=1.0.3' changes it."
+    assert found("timm").said == "0.0.1 is not in >=1.0.10. pip install 'timm>=1.0.10' changes it."
 
 
 def test_an_extra_that_is_missing_is_no_problem_and_half_of_one_is(

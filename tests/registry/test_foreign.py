@@ -163,7 +163,7 @@ def test_other_options_are_other_features(install: Install, slides: Path, tmp_pa
             r"--tissue dark takes no option 'limmit'\. Did you mean limit\?",
         ),
         (["--tissue", "dark", "--drop-pen", "true"], r"--tissue dark takes no option 'drop_pen'"),
-        (["--normaliser", "macenco"], r"no normaliser is called 'macenco'\. Did you mean macenko\?"),
+        (["--normaliser", "macenco"], r"no normaliser is called 'macenco'\. Did you mean Macenko\?"),
         (["--normaliser", "macenko", "--modality", "ihc"], r"the usual reference is for H&E .* in --normaliser-target"),
         (["--normaliser-target", "a.png"], r"--normaliser-target is of no use without --normaliser"),
         (["--reader", "lap"], r"no reader is called 'lap'\. Did you mean lab\?"),

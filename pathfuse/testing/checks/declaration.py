@@ -49,7 +49,8 @@ def weights_are_named(trial: Trial) -> None:
     assert torch.equal(before, torch.get_rng_state()), "weights_note draws random numbers: it builds what it describes"
     if note is not None:
         assert isinstance(note, WeightsNote), f"weights_note returns a {type(note).__name__}, not a WeightsNote"
-        assert all(isinstance(part, str) and part for part in note), f"a part of {note} is empty or no text"
+        said = (note.network, note.weights, note.licence)
+        assert all(isinstance(part, str) and part for part in said), f"a part of {note} is empty or no text"
 
 
 def _described(docstring: str) -> set[str]:
