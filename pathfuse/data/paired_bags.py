@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from pathfuse.cohort import Cohort, Positions
+from pathfuse.cohort import CaseTable, Cohort, Positions
+from pathfuse.cohort.sources.stores import with_features
 from pathfuse.core import ModalitySpec
 from pathfuse.data.bags.dataset import BagSet
 from pathfuse.data.bags.features import Fact, open_bags
@@ -19,6 +21,7 @@ from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.data.option_checks import check_at_least, check_modalities, check_positive
 from pathfuse.demo.pictures import BagPictures
 from pathfuse.errors import RecipeError, StoreError
+from pathfuse.store.read import suffixes
 
 _PICTURES = BagPictures()
 BIG = 2 << 30  # bytes of one bag in memory from which a note says so
@@ -32,8 +35,8 @@ class PairedBags(CaseData):
     Every stain may come from another store and encoder. Which patches are drawn depends on seed, epoch and case alone.
 
     Args:
-        cohort: the cases; their files are feature files. A case without any patch is left out and named, or an error
-            with `missing: error`.
+        cohort: the cases; their files are feature files, or slides whose features lie in `stores`. A case without any
+            patch is left out and named, or an error with `missing: error`.
         modalities: stains to read; null takes those of `cohort.stores`, else he and ihc.
         patches_per_bag: in training, at most so many patches of each case and stain, drawn anew each epoch without
             replacement; null takes all.
@@ -68,9 +71,12 @@ class PairedBags(CaseData):
         stains = tuple(modalities) if modalities is not None else tuple(cohort.stores or ("he", "ihc"))
         check_modalities(stains)
         cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(stains, checked=False)
-        _refuse_unread_stores(cohort, stains)
         self._bags = open_bags(
-            cohort.unparted, stains, missing=cohort.missing, require=require, patch_size_level0=patch_size_level0
+            _named_features(cohort, stains),
+            stains,
+            missing=cohort.missing,
+            require=require,
+            patch_size_level0=patch_size_level0,
         )
         super().__init__(cohort.replaced(self._bags.table))
         self.modalities = stains
@@ -152,15 +158,24 @@ class PairedBags(CaseData):
         )
 
 
-def _refuse_unread_stores(cohort: Cohort, modalities: Sequence[str]) -> None:
-    """Refuses stores that nobody would read: of a stain that is not asked for, or beside a table of files."""
-    unread = [name for name in cohort.stores or () if name not in modalities]
+def _named_features(cohort: Cohort, modalities: Sequence[str]) -> CaseTable:
+    """The cases with their feature files, which a table of slides leaves to `cohort.stores`.
+
+    Raises:
+        RecipeError: if a store would not be read: of a stain that is not asked for, or beside a table of features.
+    """
+    table, stores = cohort.unparted, cohort.stores or {}
+    unread = [name for name in stores if name not in modalities]
     if unread:
         raise RecipeError(
             f"cohort.stores names {unread[0]!r}, but data.modalities is {', '.join(modalities)}. Add it there, or "
             "remove the store."
         )
-    if cohort.stores and cohort.unparted.kind == "case table":
+    if not stores or table.kind != "case table":
+        return table
+    endings = suffixes()
+    if any(file.path.suffix.lower() in endings for case in table.cases for own in case.files.values() for file in own):
         raise RecipeError(
-            f"cohort.stores is not read beside {cohort.origin.name}, which names the feature files itself. Remove one."
+            f"cohort.stores is not read beside {table.origin.name}, which names the feature files itself. Remove one."
         )
+    return with_features(table, {modality: Path(folder) for modality, folder in stores.items()})

@@ -421,3 +421,21 @@ def test_a_balanced_epoch_of_bags_shows_every_class_equally_often(tmp_path):
         shares.append(torch.bincount(next(iter(loader)).target).tolist())
     assert sorted(map(tuple, shares)) == [(3, 4), (4, 3)]  # the classes take turns at the odd one
     assert sorted(everything(data).case_ids) == [f"c{number}" for number in range(7)]  # only training is balanced
+
+
+def test_a_table_of_slides_finds_its_features_in_the_stores(tmp_path):
+    rows = ["case_id,patient_id,modality,path,label,split"]
+    for number in range(4):
+        for slide in ("a", "b") if number == 0 else ("a",):
+            name = f"s{number}{slide}"
+            (tmp_path / f"{name}.svs").write_bytes(b"slide")
+            rows.append(f"c{number},p{number},he,{name}.svs,{number % 2},train")
+            if number < 3:
+                foreign.trident(tmp_path / "features" / f"{name}.h5", foreign.features(3, 4, number), foreign.grid(3))
+    (tmp_path / "slides.csv").write_text("\n".join(rows) + "\n")
+    cohort = Cohort(cases=str(tmp_path / "slides.csv"), stores={"he": str(tmp_path / "features")})
+    data = PairedBags(cohort)
+    assert [case.case_id for case in data.cohort] == ["c0", "c1", "c2"]
+    batch = next(iter(data.predict_dataloader()))
+    assert batch.x["he"].lengths.tolist() == [6, 3, 3]
+    assert any("1 slides of slides.csv have no features: s3a.svs (he)" in note for note in data.notes())

@@ -91,6 +91,40 @@ def read_stores(
     return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
 
 
+def with_features(table: CaseTable, folders: Mapping[str, Path]) -> CaseTable:
+    """The cases of a table of slides with the feature files that are named after the slides, or after the case.
+
+    Args:
+        table: the cases; their files are slides.
+        folders: per stain, the folder of its feature files; other stains keep none.
+
+    Raises:
+        CaseTableError: if no slide has a feature file.
+        StoreError: if a folder has no feature file.
+    """
+    found = {modality: find_files(folder) for modality, folder in folders.items()}
+    lost: list[str] = []
+
+    def features(case: Case, modality: str) -> tuple[CaseFile, ...]:
+        files = []
+        for slide in case.files.get(modality, ()):
+            # Of SLIDE.ome.tif some tools leave the name with .ome, and `pathfuse extract` without.
+            names = (slide.path.stem, slide.path.stem.removesuffix(".ome"), case.case_id)
+            paths = next((own for name in names if (own := found[modality].get(name, modality))), ())
+            files += [CaseFile(path, slide.mpp) for path in paths]
+            lost.extend([] if paths else [f"{slide.path.name} ({modality})"])
+        return tuple(dict.fromkeys(files))
+
+    cases = [replace(case, files={m: own for m in folders if (own := features(case, m))}) for case in table.cases]
+    if not any(case.files for case in cases):
+        raise CaseTableError(
+            f"{table.origin.name}: no slide has a file in {', '.join(map(str, folders.values()))}, first "
+            f"{lost[0] if lost else table.cases[0].case_id}. Feature files are named after their slides."
+        )
+    notes = (f"{len(lost)} slides of {table.origin.name} have no features: {_listed(lost)}.",) if lost else ()
+    return replace(table, cases=tuple(cases), notes=(*table.notes, *notes))
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
