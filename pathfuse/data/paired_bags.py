@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ class PairedBags(CaseData):
     """
 
     reads_stores = True
+    example_options: ClassVar[Mapping[str, object]] = {"pictures": BagPictures(slides=1, grid=2, patch_px=8)}
 
     def __init__(
         self,

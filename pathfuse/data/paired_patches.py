@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort, Positions
 from pathfuse.cohort.presence import refuse_several
@@ -45,6 +46,10 @@ class PairedPatches(CaseData):
     """
 
     drops_lone_case = True
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 16,
+        "pictures": PatchPictures(cases_per_patient=1, size_px=16),
+    }
 
     def __init__(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort, Positions
 from pathfuse.core import ModalitySpec
@@ -58,6 +59,10 @@ class SlidePatches(CaseData):
     """
 
     reads_stores = True
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 32,
+        "pictures": SlidePictures(slide_px=64),
+    }
 
     def __init__(
         self,

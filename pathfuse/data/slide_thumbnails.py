@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort
 from pathfuse.data.images.augment import Augmenter
@@ -46,6 +47,11 @@ class SlideThumbnails(PairedPatches):
 
     Source: Chauhan et al., arXiv:2503.22069, whole slides of IHC at low resolution; the paper gives no numbers.
     """
+
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 32,
+        "pictures": SlidePictures(slide_px=64),
+    }
 
     def __init__(
         self,

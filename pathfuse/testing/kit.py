@@ -11,6 +11,7 @@ from pathfuse.errors import PathfuseError, PluginError
 from pathfuse.testing.checks import (
     absence,
     cases,
+    data_modules,
     declaration,
     feature_files,
     learning,
@@ -54,6 +55,18 @@ _OF_PICTURES: tuple[Check, ...] = (
 )
 
 BY_SLOT: dict[str, tuple[Check, ...]] = {
+    "data": (
+        data_modules.the_cohort_comes_first,
+        data_modules.batches_hold_what_spec_says,
+        data_modules.absent_modalities_are_masked,
+        data_modules.every_case_comes_once_in_table_order,
+        data_modules.targets_and_ids_are_those_of_the_cohort,
+        data_modules.the_same_epoch_repeats,
+        data_modules.the_number_of_workers_changes_nothing,
+        data_modules.parts_follow_the_cohort,
+        data_modules.a_restricted_cohort_leaves_cases_out,
+        data_modules.the_cohort_is_left_alone,
+    ),
     "backbone": (*_ALWAYS, *_TRAINED, cases.cases_are_independent),
     "input": (*_ALWAYS, *_JOINT, absence.three_stains_work),
     "encoder": (*_ALWAYS, *_TRAINED, *_JOINT, absence.three_stains_work),

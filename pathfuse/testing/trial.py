@@ -26,6 +26,7 @@ from pathfuse.core import (
 from pathfuse.core.spec import Kind
 from pathfuse.core.tokens import Layout
 from pathfuse.testing.answer import Answer, of_fused, of_outcome, of_prediction, of_tokens
+from pathfuse.testing.cohorts import given
 from pathfuse.testing.example import Example
 from pathfuse.testing.feed import Feed
 from pathfuse.testing.specs import stains, with_vector
@@ -38,8 +39,8 @@ _KINDS: dict[Kind, str] = {
     "features": "bags of features",
     "vector": "vectors",
 }
-FILES = {"reader": "slide files", "tissue": "overviews", "normaliser": "images", "store": "feature files"}
-"""Slots whose components are no modules and get pictures or files, and what these are."""
+FILES = {"data": "a small cohort", "reader": "slide files", "tissue": "overviews", "normaliser": "images", "store": "feature files"}
+"""Slots whose components are no modules and get cases, pictures or files, and what these are."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ class Trial:
 
     def build(self, seed: int = 0, *, training: bool = False) -> Subject:
         """The component with seeded weights; the caller's random state stays as it is."""
+        if self.slot == "data":
+            with given(self.example) as who:
+                return Subject(who.build())
         spec = self.setting.spec
         with torch.random.fork_rng(devices=[]), stage_loader(lambda _: self.example.surroundings(spec)):
             torch.manual_seed(seed)

@@ -83,6 +83,8 @@ SMALLER = {
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
     "averaged": SMALL_DATA,
+    "expression": [],
+    "he_ihc_clinical": SMALL_BAGS,
 }
 SMALL_LAYOUTS = {
     "cases": ["--patients=8", "--size_px=32"],
