@@ -2,8 +2,8 @@
 
     python -m benchmarks.clinical_columns --seeds 5
 
-Recipe `he_ihc_clinical` with its layer `demo` and its usual settings, given bags of H&E and no table, the planted column
-`her2_copies`, or the column `age`, which has nothing to do with the score. A seed makes new patients, parts and
+Recipe `he_ihc_clinical` with its layer `demo` and its usual settings, given bags of H&E and no table, the planted
+column `her2_copies`, or the column `age`, which has nothing to do with the score. A seed makes new patients, parts and
 weights; differences are taken within a seed. Intervals are Student's at 95 % over seeds.
 """
 

@@ -21,8 +21,8 @@ from pathfuse.demo.pictures import PatchPictures
 from pathfuse.system.progress import available_cores
 
 # Defaults of the types that a recipe has; never changed.
-_STAINS = ["he", "ihc"]
-_NORMALISED = ["he"]
+_STAINS = ("he", "ihc")
+_NORMALISED = ("he",)
 _AUGMENT = Augment()
 _PICTURES = PatchPictures()
 
@@ -55,9 +55,9 @@ class PairedPatches(CaseData):
         self,
         cohort: Cohort,
         *,
-        modalities: list[str] = _STAINS,
+        modalities: Sequence[str] = _STAINS,
         size_px: int = 256,
-        normalise: list[str] = _NORMALISED,
+        normalise: Sequence[str] = _NORMALISED,
         targets: dict[str, str] | None = None,
         normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,
@@ -73,7 +73,7 @@ class PairedPatches(CaseData):
         self.augment = augment
         self.verify = verify
 
-    def _of_cohort(self, cohort: Cohort, modalities: list[str], pictures: Pictures) -> None:
+    def _of_cohort(self, cohort: Cohort, modalities: Sequence[str], pictures: Pictures) -> None:
         check_modalities(modalities)
         cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(modalities)
         refuse_several(cohort.unparted, type(self).__name__)

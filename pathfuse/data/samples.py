@@ -118,8 +118,8 @@ def _check_shape(spec: ModalitySpec, value: Tensor, case_id: str) -> None:
         found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
         wanted = f"(T, {', '.join(map(str, one))})" if spec.in_bags else one
         raise CaseTableError(
-            f"case {case_id} has a sample of {spec.name!r} of {found}, and modality_specs says {spec.kind} of {wanted}. "
-            "Correct one."
+            f"case {case_id} has a sample of {spec.name!r} of {found}, and modality_specs says {spec.kind} of "
+            f"{wanted}. Correct one."
         )
 
 

@@ -23,8 +23,7 @@ from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import tissue_rules
 
 # Defaults of the types that a recipe has; never changed.
-_STAINS = ["he", "ihc"]
-_NOTHING: list[str] = []
+_STAINS = ("he", "ihc")
 _AUGMENT = Augment(rotation=0.0, quarter_turns=True)
 _PICTURES = SlidePictures(slide_px=672)
 READ_MPP = 0.5  # usual for patches, and the spacing of a 20x scan
@@ -68,7 +67,7 @@ class SlidePatches(CaseData):
         self,
         cohort: Cohort,
         *,
-        modalities: list[str] = _STAINS,
+        modalities: Sequence[str] = _STAINS,
         size_px: int = 224,
         read_mpp: float | None = None,
         overlap_px: int = 0,
@@ -76,7 +75,7 @@ class SlidePatches(CaseData):
         min_tissue: float = 0.5,
         patches_per_bag: int | None = 32,
         eval_patches_per_bag: int | None = 128,
-        normalise: list[str] = _NOTHING,
+        normalise: Sequence[str] = (),
         targets: dict[str, str] | None = None,
         normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,

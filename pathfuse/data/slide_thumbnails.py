@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pathfuse.cohort import Cohort
@@ -17,8 +17,7 @@ from pathfuse.errors import RecipeError
 from pathfuse.slides.tissue import tissue_rules
 
 # Defaults of the types that a recipe has; never changed.
-_STAINS = ["he", "ihc"]
-_NOTHING: list[str] = []
+_STAINS = ("he", "ihc")
 _AUGMENT = ThumbnailAugment()
 _PICTURES = SlidePictures()
 
@@ -57,13 +56,13 @@ class SlideThumbnails(PairedPatches):
         self,
         cohort: Cohort,
         *,
-        modalities: list[str] = _STAINS,
+        modalities: Sequence[str] = _STAINS,
         size_px: int = 1024,
         read_mpp: float = 8.0,
         tissue: dict[str, str] | None = None,
         crop: bool = True,
         margin: float = 0.02,
-        normalise: list[str] = _NOTHING,
+        normalise: Sequence[str] = (),
         targets: dict[str, str] | None = None,
         normaliser: str = "macenko",
         augment: ThumbnailAugment | None = _AUGMENT,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import cast
 
 from torch.utils.data import DataLoader
@@ -63,9 +66,17 @@ def cohort_of(example: Example, folder: Path) -> Cohort:
     if made is None:
         made = getattr(example.component, "example_cohort", None)
     if made is None:
-        made = Cohort(demo=DEMO)
+        return Cohort(demo=DEMO, cache=_drawn())
     cohort = made if isinstance(made, Cohort) else made(folder)
     return replace(cohort, cache=str(folder / "cache"))
+
+
+@cache
+def _drawn() -> str:
+    """Where the demo cohort is drawn, once for all checks."""
+    folder = mkdtemp(prefix="pathfuse-kit-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def batches(data: CaseData, part: Part, epoch: int = 0) -> list[Batch]:

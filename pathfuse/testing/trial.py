@@ -39,7 +39,13 @@ _KINDS: dict[Kind, str] = {
     "features": "bags of features",
     "vector": "vectors",
 }
-FILES = {"data": "a small cohort", "reader": "slide files", "tissue": "overviews", "normaliser": "images", "store": "feature files"}
+FILES = {
+    "data": "a small cohort",
+    "reader": "slide files",
+    "tissue": "overviews",
+    "normaliser": "images",
+    "store": "feature files",
+}
 """Slots whose components are no modules and get cases, pictures or files, and what these are."""
 
 

@@ -33,7 +33,9 @@ def encoded(table, columns=None, cases=CASES):
 @given(st.dictionaries(WORDS, st.tuples(CELLS, CELLS), min_size=1, max_size=6))
 def test_what_is_written_is_read_with_unknown_cells_empty(tmp_path_factory, rows):
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["patient_id", "a", "b"], *([key, *row] for key, row in rows.items())])
+    csv.writer(text, lineterminator="\n").writerows(
+        [["patient_id", "a", "b"], *([key, *row] for key, row in rows.items())]
+    )
     path = tmp_path_factory.mktemp("vectors") / "t.csv"
     path.write_text(text.getvalue(), encoding="utf-8")
     table = read_vectors(path)
@@ -75,7 +77,7 @@ def test_a_table_that_cannot_be_used_says_where_and_why(text, said, tmp_path):
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(CaseTableError, match="nowhere.csv"):
+    with pytest.raises(CaseTableError, match=r"nowhere\.csv"):
         read_vectors(tmp_path / "nowhere.csv")
 
 

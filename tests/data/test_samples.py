@@ -245,7 +245,11 @@ def test_images_of_another_format_read_the_usual_case_table(tmp_path):
 @pytest.mark.parametrize(
     ("module", "wrong", "said"),
     [
-        ("vectors", torch.zeros(2), r"case c0 has a sample of 'genes' of \(2,\), and modality_specs says vector of \(3,\)"),
+        (
+            "vectors",
+            torch.zeros(2),
+            r"case c0 has a sample of 'genes' of \(2,\), and modality_specs says vector of \(3,\)",
+        ),
         ("vectors", torch.zeros(1, 3), r"of \(1, 3\), and modality_specs says vector of \(3,\)"),
         ("vectors", [1.0, 2.0, 3.0], "of a list, and modality_specs says vector"),
         ("images", torch.zeros(3, 4, 5), r"of \(3, 4, 5\), and modality_specs says image of \(3, 4, 4\)"),

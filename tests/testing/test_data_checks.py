@@ -25,7 +25,9 @@ class Sound(SampleData):
     @staticmethod
     def example_cohort(folder):
         """Labels in a table, some of them unknown, and two cases of each patient."""
-        rows = [f"c{n},p{n // 2},{['a', 'b', ''][n % 3]},{('train', 'test', 'val', 'train')[n % 8 // 2]}" for n in range(32)]
+        rows = [
+            f"c{n},p{n // 2},{['a', 'b', ''][n % 3]},{('train', 'test', 'val', 'train')[n % 8 // 2]}" for n in range(32)
+        ]
         table = folder / "labels.csv"
         table.write_text("\n".join(["case_id,patient_id,label,split", *rows]) + "\n")
         return Cohort(cases=str(table), classes=["a", "b"])

@@ -65,7 +65,7 @@ def absent_modalities_are_masked(trial: Trial) -> None:
 
 
 def every_case_comes_once_in_table_order(trial: Trial) -> None:
-    """Validation, test and prediction give each of their cases once, in the order of the table; training only its own."""
+    """Validation, test and prediction give each case once, in the order of the table; training only its own."""
     with given(trial.example) as who:
         data = who.build()
         parts = {row.case_id: row.split for row in data.split_table()}
@@ -154,7 +154,7 @@ def the_cohort_is_left_alone(trial: Trial) -> None:
         for part in PARTS:
             batches(data, part)
         changed = [name for name, value in _facts(who.cohort).items() if value != before[name]]
-        assert not changed, f"{changed[0]} of the cohort it was given is changed: make another by cohort.restricted(...)"
+        assert not changed, f"{changed[0]} of the cohort it was given is changed; make another by cohort.restricted"
 
 
 def _has_its_sizes(batch: Batch, modality: ModalitySpec, part: str) -> None:
@@ -182,7 +182,7 @@ def _is_real(batch: Batch, name: str, part: str) -> None:
     value, present = batch.x[name], batch.present[name]
     if isinstance(value, Bags):
         bare = present & (value.lengths == 0)
-        assert not bare.any(), f"{name} of {batch.case_ids[int(bare.nonzero()[0])]} is present without a patch in {part}"
+        assert not bare.any(), f"{name} of {batch.case_ids[int(bare.nonzero()[0])]} is present, without a patch"
         values = value.values[present[value.owner]]
     else:
         values = value[present]
