@@ -55,7 +55,7 @@ def fit(table, out, clinical="clinical.csv"):
 
 
 def weights(run):
-    (path,) = Path(run).rglob("last.ckpt")
+    (path,) = Path(run).rglob("best.ckpt")
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -93,6 +93,7 @@ def test_numbers_are_standardised_on_the_training_part_of_the_fold(tmp_path):
     write_clinical(table)
     for seed in (0, 1):
         data = patches(table, split="drawn", seed=seed)
+        data.loading = Loading(batch_size=16, num_workers=0)  # else a batch of one case is left out
         train = Batch.cat(list(data.train_dataloader())).vector("clinical").double()
         copies = train[:, 2]  # age and whether it is known come first
         assert abs(float(copies.mean())) < 1e-5 and abs(float(copies.std(correction=0)) - 1) < 1e-5
@@ -167,5 +168,5 @@ def test_the_run_says_how_the_columns_are_encoded(tmp_path):
 @pytest.mark.parametrize("name", ["nowhere.csv"])
 def test_a_table_that_is_not_there_is_one_line_before_anything_trains(name, tmp_path, capsys):
     table = write_bag_table(tmp_path / "bags")
-    assert fit(table, tmp_path / "run", name) == 2
+    assert fit(table, tmp_path / "run", name) != 0
     assert name in capsys.readouterr().err

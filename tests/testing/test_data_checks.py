@@ -140,7 +140,8 @@ class BringsCasesBack(Sound):
 
 class ChangesTheCohort(Sound):
     def __init__(self, cohort):
-        cohort.classes.append("c")
+        if "c" not in cohort.classes:
+            cohort.classes.append("c")
         super().__init__(cohort)
 
 
