@@ -78,14 +78,14 @@ def main() -> None:
     """Prints what each variant reaches and what the columns add."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--patients", type=int, default=120)
+    parser.add_argument("--patients", type=int, default=64)
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     arguments = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     for seed in range(1, arguments.seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
             who = DemoCohort(patients=arguments.patients, seed=seed)
-            cohort = write_bags(Path(folder) / "cohort", who, BagPictures(slides=1, grid=4)).parent
+            cohort = write_bags(Path(folder) / "cohort", who, BagPictures(slides=1, grid=3)).parent
             for variant, column in VARIANTS.items():
                 found[variant].append(one(column, seed, cohort, arguments.epochs))
                 print(f"{variant}, seed {seed}: {found[variant][-1]}", file=sys.stderr, flush=True)
