@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ def table_of(*columns, key="case_id"):
     """A table of these columns, a cell per case or patient."""
     names = tuple(f"x{place}" for place in range(len(columns)))
     letter = key[0]
-    return VectorTable("t.csv", key, names, {f"{letter}{n}": row for n, row in enumerate(zip(*columns, strict=True))})
+    return VectorTable(
+        Path("t.csv"), key, names, {f"{letter}{n}": row for n, row in enumerate(zip(*columns, strict=True))}
+    )
 
 
 def encoded(table, columns=None, cases=CASES):
@@ -121,7 +124,7 @@ def test_categories_are_one_entry_each_and_unseen_or_missing_ones_none():
 
 
 def test_a_case_without_a_row_is_absent():
-    table = VectorTable("t.csv", "case_id", ("age",), {"c0": ("1",), "c6": ("3",)})
+    table = VectorTable(Path("t.csv"), "case_id", ("age",), {"c0": ("1",), "c6": ("3",)})
     values, present = encode(table, fit_columns(table, TRAINING), CASES)
     assert present.tolist() == [True, False, False, False, False, False, True, False]
     assert not values[~present].any() and values.dtype == np.float32
@@ -129,7 +132,7 @@ def test_a_case_without_a_row_is_absent():
 
 def test_other_cases_are_encoded_as_training_was_whatever_their_own_values():
     columns = fit_columns(table_of(["0", "10"] * 4, ["a", "b"] * 4), TRAINING)
-    new = VectorTable("new.csv", "case_id", ("x1", "other", "x0"), {"n": ("b", "?", "15")})
+    new = VectorTable(Path("new.csv"), "case_id", ("x1", "other", "x0"), {"n": ("b", "?", "15")})
     values, present = encode(new, columns, [Case("n", "n"), Case("m", "m")])
     assert values.tolist() == [[2, 1, 0, 1], [0, 0, 0, 0]] and present.tolist() == [True, False]
 
@@ -144,7 +147,7 @@ def test_other_cases_are_encoded_as_training_was_whatever_their_own_values():
 def test_a_table_of_other_cases_that_does_not_fit_is_one_line(names, row, said):
     columns = fit_columns(table_of(["0", "10"] * 4, ["a", "b"] * 4), TRAINING)
     with pytest.raises(CaseTableError, match=said):
-        encode(VectorTable("new.csv", "case_id", names, {"n": row}), columns, [Case("n", "n")])
+        encode(VectorTable(Path("new.csv"), "case_id", names, {"n": row}), columns, [Case("n", "n")])
 
 
 def test_a_column_of_names_is_refused():
@@ -155,7 +158,7 @@ def test_a_column_of_names_is_refused():
 
 def test_a_table_of_nobody_in_training_is_refused():
     with pytest.raises(CaseTableError, match=r"has no row for a training case; its first case_id is z"):
-        fit_columns(VectorTable("t.csv", "case_id", ("age",), {"z": ("1",)}), TRAINING)
+        fit_columns(VectorTable(Path("t.csv"), "case_id", ("age",), {"z": ("1",)}), TRAINING)
 
 
 def test_a_relative_path_is_looked_for_here_and_else_beside_the_cases(tmp_path, monkeypatch):
