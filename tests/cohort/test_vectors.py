@@ -23,10 +23,8 @@ CELLS = st.one_of(WORDS, st.integers(-999, 999).map(str), st.sampled_from(UNKNOW
 def table_of(*columns, key="case_id"):
     """A table of these columns, a cell per case or patient."""
     names = tuple(f"x{place}" for place in range(len(columns)))
-    letter = key[0]
-    return VectorTable(
-        Path("t.csv"), key, names, {f"{letter}{n}": row for n, row in enumerate(zip(*columns, strict=True))}
-    )
+    cells = {f"{key[0]}{n}": row for n, row in enumerate(zip(*columns, strict=True))}
+    return VectorTable(Path("t.csv"), key, names, cells)
 
 
 def encoded(table, columns=None, cases=CASES):
