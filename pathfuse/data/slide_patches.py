@@ -60,6 +60,7 @@ class SlidePatches(CaseData):
     reads_stores = True
     example_options: ClassVar[Mapping[str, object]] = {
         "size_px": 32,
+        "read_mpp": 4.0,
         "pictures": SlidePictures(slide_px=64),
     }
 
