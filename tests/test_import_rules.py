@@ -39,7 +39,7 @@ MAY = {
     "runs": {"core", "recipes"},
     "evaluate": {"core", "cohort", "registry", "runs"},
     "data": {"core", "nn", "registry", "slides", "store", "demo", "cohort"},
-    "testing": {"core", "nn", "registry", "slides", "store", "cohort", "data", "evaluate"},
+    "testing": {"core", "nn", "registry", "slides", "store", "demo", "cohort", "data", "evaluate"},
     "explain": {"core", "charts", "demo"},
     "report": {"core", "charts", "cohort", "evaluate", "recipes", "registry", "runs"},
     "training": {"core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"},

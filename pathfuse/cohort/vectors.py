@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from pathfuse.cohort.table import Case
 from pathfuse.core import Column
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_table import read_csv
 
 KEYS = ("case_id", "patient_id")
 UNKNOWN = ("", "na", "n/a", "#n/a", "nan", "null", "none", "unknown", "?", "-")
@@ -48,26 +47,16 @@ def read_vectors(path: Path) -> VectorTable:
     Raises:
         CaseTableError: naming the file and the line, if it cannot be read or a row does not fit.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except OSError as error:
-        raise CaseTableError(f"{path} cannot be read ({error.strerror}). Name an existing table.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CaseTableError(f"{path} is no CSV in UTF-8 ({error}). Save it as 'CSV UTF-8'.") from error
-    header = rows[0][1] if rows else []
-    keys = [name for name in KEYS if name in header]
-    names = tuple(name for name in header if name not in KEYS)
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if not keys or not names or twice:
-        what = f"column {twice[0]!r} twice" if twice else f"the columns {', '.join(header) or 'of nothing'}"
-        raise CaseTableError(f"{path} line 1 has {what}. It needs case_id or patient_id, and one column per value.")
+    table = read_csv(path, strip=True, error=CaseTableError, advice="It needs a row per case or patient.")
+    keys = [name for name in KEYS if name in table.header]
+    names = tuple(name for name in table.header if name not in KEYS)
+    if not keys or not names:
+        raise CaseTableError(
+            f"{path} line 1 has the columns {', '.join(table.header)}. It needs case_id or patient_id, and one column "
+            "per value."
+        )
     cells: dict[str, tuple[str, ...]] = {}
-    for line, row in rows[1:]:
-        if len(row) != len(header):
-            raise CaseTableError(f"{path} line {line}: {len(row)} cells, but the header has {len(header)}.")
-        said = dict(zip(header, row, strict=True))
+    for line, said in table.numbered():
         if not said[keys[0]] or said[keys[0]] in cells:
             gap = "is empty" if not said[keys[0]] else f"{said[keys[0]]} has a row already"
             raise CaseTableError(f"{path} line {line}: {keys[0]} {gap}. Keep one row for each.")

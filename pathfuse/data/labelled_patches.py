@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort, Positions
 from pathfuse.cohort.presence import refuse_several
@@ -41,6 +42,10 @@ class LabelledPatches(CaseData):
     """
 
     drops_lone_case = True
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 16,
+        "pictures": PatchPictures(cases_per_patient=1, size_px=16),
+    }
 
     def __init__(
         self,

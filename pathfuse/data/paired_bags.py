@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ class PairedBags(CaseData):
     """
 
     reads_stores = True
+    example_options: ClassVar[Mapping[str, object]] = {"pictures": BagPictures(slides=1, grid=2, patch_px=8)}
 
     def __init__(
         self,

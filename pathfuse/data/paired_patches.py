@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort, Positions
 from pathfuse.cohort.presence import refuse_several
@@ -20,8 +21,8 @@ from pathfuse.demo.pictures import PatchPictures
 from pathfuse.system.progress import available_cores
 
 # Defaults of the types that a recipe has; never changed.
-_STAINS = ["he", "ihc"]
-_NORMALISED = ["he"]
+_STAINS = ("he", "ihc")
+_NORMALISED = ("he",)
 _AUGMENT = Augment()
 _PICTURES = PatchPictures()
 
@@ -45,14 +46,18 @@ class PairedPatches(CaseData):
     """
 
     drops_lone_case = True
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 16,
+        "pictures": PatchPictures(cases_per_patient=1, size_px=16),
+    }
 
     def __init__(
         self,
         cohort: Cohort,
         *,
-        modalities: list[str] = _STAINS,
+        modalities: Sequence[str] = _STAINS,
         size_px: int = 256,
-        normalise: list[str] = _NORMALISED,
+        normalise: Sequence[str] = _NORMALISED,
         targets: dict[str, str] | None = None,
         normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,
@@ -68,7 +73,7 @@ class PairedPatches(CaseData):
         self.augment = augment
         self.verify = verify
 
-    def _of_cohort(self, cohort: Cohort, modalities: list[str], pictures: Pictures) -> None:
+    def _of_cohort(self, cohort: Cohort, modalities: Sequence[str], pictures: Pictures) -> None:
         check_modalities(modalities)
         cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(modalities)
         refuse_several(cohort.unparted, type(self).__name__)

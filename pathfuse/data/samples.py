@@ -104,14 +104,29 @@ class SampleSet(Dataset[Batch | PathfuseError]):
             raise CaseTableError(
                 f"case {case.case_id} has a sample of {min(unknown)!r}, which modality_specs does not name."
             )
+        for spec in self.specs:
+            if spec.name in sample:
+                _check_shape(spec, sample[spec.name], case.case_id)
         return sample
+
+
+def _check_shape(spec: ModalitySpec, value: Tensor, case_id: str) -> None:
+    """Refuses what cannot be collated with other cases, or is not what the model is built for."""
+    one = _shape(spec)
+    fits = isinstance(value, Tensor) and value.shape[1 if spec.in_bags else 0 :] == one
+    if not fits or value.dim() != len(one) + spec.in_bags:
+        found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        wanted = f"(T, {', '.join(map(str, one))})" if spec.in_bags else one
+        raise CaseTableError(
+            f"case {case_id} has a sample of {spec.name!r} of {found}, and modality_specs says {spec.kind} of "
+            f"{wanted}. Correct one."
+        )
 
 
 def _collate(spec: ModalitySpec, samples: Sequence[Tensor | None]) -> Tensor | Bags:
     there = [sample for sample in samples if sample is not None]
-    if spec.kind in ("features", "patches"):
-        shape = (spec.width,) if spec.kind == "features" else (spec.width, spec.size_px or 0, spec.size_px or 0)
-        values = torch.cat(there) if there else torch.empty(0, *shape)  # (T, ...)
+    if spec.in_bags:
+        values = torch.cat(there) if there else torch.empty(0, *_shape(spec))  # (T, ...)
         lengths = torch.tensor([0 if sample is None else len(sample) for sample in samples])
         return Bags(values, lengths)
     empty = torch.zeros(_shape(spec)) if not there else torch.zeros_like(there[0])
@@ -119,4 +134,5 @@ def _collate(spec: ModalitySpec, samples: Sequence[Tensor | None]) -> Tensor | B
 
 
 def _shape(spec: ModalitySpec) -> tuple[int, ...]:
-    return (spec.width, spec.size_px or 1, spec.size_px or 1) if spec.kind == "image" else (spec.width,)
+    """Of one image, vector or patch."""
+    return (spec.width, spec.size_px or 1, spec.size_px or 1) if spec.kind in ("image", "patches") else (spec.width,)

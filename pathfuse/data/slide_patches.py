@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort, Positions
 from pathfuse.core import ModalitySpec
@@ -22,8 +23,7 @@ from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import tissue_rules
 
 # Defaults of the types that a recipe has; never changed.
-_STAINS = ["he", "ihc"]
-_NOTHING: list[str] = []
+_STAINS = ("he", "ihc")
 _AUGMENT = Augment(rotation=0.0, quarter_turns=True)
 _PICTURES = SlidePictures(slide_px=672)
 READ_MPP = 0.5  # usual for patches, and the spacing of a 20x scan
@@ -58,12 +58,17 @@ class SlidePatches(CaseData):
     """
 
     reads_stores = True
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 32,
+        "read_mpp": 4.0,
+        "pictures": SlidePictures(slide_px=64),
+    }
 
     def __init__(
         self,
         cohort: Cohort,
         *,
-        modalities: list[str] = _STAINS,
+        modalities: Sequence[str] = _STAINS,
         size_px: int = 224,
         read_mpp: float | None = None,
         overlap_px: int = 0,
@@ -71,7 +76,7 @@ class SlidePatches(CaseData):
         min_tissue: float = 0.5,
         patches_per_bag: int | None = 32,
         eval_patches_per_bag: int | None = 128,
-        normalise: list[str] = _NOTHING,
+        normalise: Sequence[str] = (),
         targets: dict[str, str] | None = None,
         normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,

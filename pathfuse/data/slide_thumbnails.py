@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pathfuse.cohort import Cohort
 from pathfuse.data.images.augment import Augmenter
@@ -16,8 +17,7 @@ from pathfuse.errors import RecipeError
 from pathfuse.slides.tissue import tissue_rules
 
 # Defaults of the types that a recipe has; never changed.
-_STAINS = ["he", "ihc"]
-_NOTHING: list[str] = []
+_STAINS = ("he", "ihc")
 _AUGMENT = ThumbnailAugment()
 _PICTURES = SlidePictures()
 
@@ -47,17 +47,22 @@ class SlideThumbnails(PairedPatches):
     Source: Chauhan et al., arXiv:2503.22069, whole slides of IHC at low resolution; the paper gives no numbers.
     """
 
+    example_options: ClassVar[Mapping[str, object]] = {
+        "size_px": 32,
+        "pictures": SlidePictures(slide_px=64),
+    }
+
     def __init__(
         self,
         cohort: Cohort,
         *,
-        modalities: list[str] = _STAINS,
+        modalities: Sequence[str] = _STAINS,
         size_px: int = 1024,
         read_mpp: float = 8.0,
         tissue: dict[str, str] | None = None,
         crop: bool = True,
         margin: float = 0.02,
-        normalise: list[str] = _NOTHING,
+        normalise: Sequence[str] = (),
         targets: dict[str, str] | None = None,
         normaliser: str = "macenko",
         augment: ThumbnailAugment | None = _AUGMENT,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
 from torch import nn
 
+from pathfuse.cohort import Cohort
 from pathfuse.core import Backbone, DataSpec, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Model, Objective
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import PluginError
 from pathfuse.slides.normalise import Normaliser
 from pathfuse.slides.reader import SlideReader
@@ -25,6 +28,7 @@ from pathfuse.testing.reference import (
 )
 
 SLOTS: dict[str, type] = {
+    "data": CaseData,
     "backbone": Backbone,
     "input": ImageInput,
     "encoder": Encoder,
@@ -38,7 +42,7 @@ SLOTS: dict[str, type] = {
     "normaliser": Normaliser,
     "store": Store,
 }
-SIZES = dict.fromkeys(SLOTS, 0) | {"backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2}
+SIZES = dict.fromkeys(SLOTS, 0) | {"data": 1, "backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2}
 """Leading positional arguments of a constructor; everything after them is an option."""
 
 _TINY: dict[type, Callable[..., object]] = {
@@ -63,9 +67,12 @@ class Example:
             component become.
         expected_failures: name of a check to the reason why the component fails it. A check that passes all the
             same is reported.
+        cohort: of a data module, the cohort that it is built on, or what makes one from a folder that it may put files
+            in; None takes a few patients of the demo cohort.
 
-    A class may carry defaults for the last four as attributes `example_options`, `example_size_px`, `example_model`
-    (a static method) and `known_failures`, so that `pathfuse plugins check NAME` can build it.
+    A class may carry defaults for all but the first as attributes `example_options`, `example_size_px`,
+    `example_model` and `example_cohort` (static methods) and `known_failures`, so that `pathfuse plugins check NAME`
+    can build it.
     """
 
     component: type
@@ -73,6 +80,7 @@ class Example:
     size_px: int | None = None
     model: Callable[[DataSpec], Model] | None = None
     expected_failures: Mapping[str, str] | None = None
+    cohort: Cohort | Callable[[Path], Cohort] | None = None
 
     @property
     def name(self) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from pathfuse.errors import PluginError
+from pathfuse.testing.by_slot import DECLARATIONS, Check, bag_checks_of, checks_of
 from pathfuse.testing.example import Example, as_example
-from pathfuse.testing.kit import DECLARATIONS, Check, accepted_settings, bag_checks_of, checks_of
-from pathfuse.testing.trial import Setting, Trial, settings_of
+from pathfuse.testing.kit import accepted_settings
+from pathfuse.testing.settings import Setting, settings_of
+from pathfuse.testing.trial import Trial
 
 
 class BoundCheck:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -11,7 +10,6 @@ from torch import nn
 
 from pathfuse.core import (
     Backbone,
-    DataSpec,
     Encoder,
     Explainer,
     FusedSpec,
@@ -23,38 +21,14 @@ from pathfuse.core import (
     TokenSpec,
     stage_loader,
 )
-from pathfuse.core.spec import Kind
-from pathfuse.core.tokens import Layout
 from pathfuse.testing.answer import Answer, of_fused, of_outcome, of_prediction, of_tokens
+from pathfuse.testing.cohorts import given
 from pathfuse.testing.example import Example
 from pathfuse.testing.feed import Feed
-from pathfuse.testing.specs import stains, with_vector
+from pathfuse.testing.settings import Setting
 from pathfuse.testing.synthetic import BAG, synthetic_batch, synthetic_fused, synthetic_tokens
 
 DIM = 16
-_KINDS: dict[Kind, str] = {
-    "image": "images",
-    "patches": "bags of patches",
-    "features": "bags of features",
-    "vector": "vectors",
-}
-FILES = {"reader": "slide files", "tissue": "overviews", "normaliser": "images", "store": "feature files"}
-"""Slots whose components are no modules and get pictures or files, and what these are."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the component is built for.
-
-    Attributes:
-        name: what a message calls it.
-        spec: the data.
-        layout: layout of the tokens of a fusion block, or of the embedding of a head.
-    """
-
-    name: str
-    spec: DataSpec
-    layout: Layout = "vector"
 
 
 class Subject(nn.Module):
@@ -90,6 +64,9 @@ class Trial:
 
     def build(self, seed: int = 0, *, training: bool = False) -> Subject:
         """The component with seeded weights; the caller's random state stays as it is."""
+        if self.slot == "data":
+            with given(self.example) as who:
+                return Subject(who.build())
         spec = self.setting.spec
         with torch.random.fork_rng(devices=[]), stage_loader(lambda _: self.example.surroundings(spec)):
             torch.manual_seed(seed)
@@ -155,42 +132,6 @@ class Trial:
 
     def _fused_spec(self) -> FusedSpec:
         return FusedSpec(DIM, self.setting.layout, self._token_specs())
-
-
-def settings_of(example: Example, count: int | None = None) -> list[Setting]:
-    """Every setting that a component of this slot may be built for.
-
-    Args:
-        example: the component.
-        count: number of stains; None takes two, or as many as a fusion block declares.
-    """
-    slot, edge = example.slot, example.edge
-    number = count or getattr(example.component, "exactly", None) or 2
-    if slot == "backbone":
-        return [Setting(f"{width} channels", stains(1, size_px=edge, width=width)) for width in (3, 6)]
-    if slot == "metric":
-        return [Setting("predictions", stains(1))]
-    if slot in FILES:
-        return [Setting(FILES[slot], stains(1, size_px=edge))]
-    if slot in ("objective", "explainer"):
-        images = stains(number, size_px=edge)
-        return [Setting("images", images), Setting("images and a vector", with_vector(images))]
-    if slot in ("input", "encoder"):
-        plain = [Setting(label, stains(number, kind=kind, size_px=edge)) for kind, label in _KINDS.items()]
-        return [*plain, *(Setting(f"{one.name} and a vector", with_vector(one.spec)) for one in plain[:-1])]
-    layouts: list[Layout] = ["vector", "map"] if slot == "head" else ["vector", "map", "packed"]
-    settings = [
-        Setting(
-            f"{layout} {'embedding' if slot == 'head' else 'tokens'}",
-            # A decoder's views are as large as the maps it starts from.
-            stains(number, kind="features" if layout == "packed" else "image", size_px=edge // 2),
-            layout,
-        )
-        for layout in layouts
-    ]
-    if slot == "fusion" and getattr(example.component, "exactly", None) is None:
-        settings.append(Setting("packed tokens and a vector", with_vector(settings[-1].spec), "packed"))
-    return settings
 
 
 def _backbone(subject: Subject, feed: Feed) -> Answer:

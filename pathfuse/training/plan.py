@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,17 +22,25 @@ from pathfuse.recipes.compose import SHARED, Config
 from pathfuse.registry import import_named_in
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.stage import StageCLI
-from pathfuse.training.task import RandomState, Task, random_state, set_random_state
+from pathfuse.training.task import Task
 from pathfuse.training.trust import trusted_imports
 
 STAGE = "stage:"
+
+
+class _RandomState(NamedTuple):
+    """Every generator that a step may draw from."""
+
+    python: tuple[Any, ...]
+    numpy: Any
+    torch: Tensor
 
 
 class _Built(NamedTuple):
     """A task, and the generators right after it was built."""
 
     task: Task
-    state: RandomState
+    state: _RandomState
 
 
 @dataclass
@@ -94,7 +104,7 @@ class Plan:
                 self.data_of(stage)
             self._lent[stage] = []
             task = self.stages[stage].make_task(self.specs[stage], lambda name: self._lend(name, stage))
-            self._built[stage] = _Built(task, random_state())
+            self._built[stage] = _Built(task, _random_state())
         return self._built[stage].task
 
     def fill(self, stage: str, run: RunFolder) -> Task:
@@ -114,7 +124,7 @@ class Plan:
 
         def again(name: str) -> Model:
             earlier, copy = next(trained)
-            set_random_state(self._built[earlier].state)
+            _set_random_state(self._built[earlier].state)
             return copy.model
 
         self._built[stage] = _Built(self.stages[stage].make_task(spec, again), seed_state)
@@ -126,7 +136,7 @@ class Plan:
         copy = deepcopy(self.task_of(name))
         self._lent[before].append((name, copy))
         # The weights of what is built next do not depend on whether the earlier stage was built just now or before.
-        set_random_state(self._built[name].state)
+        _set_random_state(self._built[name].state)
         return copy.model
 
     def _earlier(self, reference: str, before: str) -> str:
@@ -165,3 +175,15 @@ def load_weights(task: Task, checkpoint: Path) -> None:
         raise RunError(
             f"{checkpoint} cannot be loaded ({reason}). It is damaged or belongs to another recipe."
         ) from error
+
+
+def _random_state() -> _RandomState:
+    """Where the generators stand."""
+    return _RandomState(random.getstate(), np.random.get_state(), torch.get_rng_state())
+
+
+def _set_random_state(state: _RandomState) -> None:
+    """Puts the generators back to where they stood."""
+    random.setstate(state.python)
+    np.random.set_state(state.numpy)
+    torch.set_rng_state(state.torch)

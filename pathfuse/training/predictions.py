@@ -173,3 +173,19 @@ def _promised(rows: Predictions, calibrator: Calibrator, classes: Sequence[str])
     names = np.where(broken, SEPARATOR.join(classes), made.set_names(classes))
     cells = zip(made.prob, names, made.abstain | broken, strict=True)
     return [[*(repr(p) for p in own.tolist()), str(name), str(int(abstain))] for own, name, abstain in cells]
+
+
+def rows_of(prediction: Prediction, rows: Tensor) -> Prediction:
+    """The prediction of some rows of a batch, `rows` (N,) long."""
+    index = rows.to(prediction.present.device)
+    logits, confidence = prediction.logits, prediction.confidence
+    return Prediction(
+        prediction.present[index],
+        None if logits is None else logits[index],
+        None if confidence is None else confidence[index],
+    )
+
+
+def any_labelled(rows: Predictions | None) -> bool:
+    """Whether there are predictions of cases whose label is known."""
+    return rows is not None and len(rows.labelled()) > 0

@@ -1,17 +1,79 @@
-"""Learning rates that differ by depth and in the first epochs."""
+"""Optimisers of a task, with learning rates that differ by depth and in the first epochs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
+from torch.optim import Optimizer
 
 from pathfuse.core import Backbone
+from pathfuse.errors import RecipeError
 
 Group = dict[str, Any]
 SCALE = "lr_scale"
+
+
+class Optimised(LightningModule):
+    """A module that is trained with the optimiser and schedule of a recipe.
+
+    Args:
+        layer_decay: factor of the learning rate from one group of backbone layers to the one before it; None trains
+            all layers alike.
+        warmup_epochs: epochs in which the learning rate rises from zero.
+
+    Raises:
+        RecipeError: if one of them is out of range.
+    """
+
+    def __init__(self, layer_decay: float | None, warmup_epochs: int) -> None:
+        super().__init__()
+        if layer_decay is not None and not 0 < layer_decay <= 1:
+            raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
+        if warmup_epochs < 0:
+            raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
+        self.layer_decay = layer_decay
+        self.warmup_epochs = warmup_epochs
+        self.optimizer_factory: OptimizerCallable | None = None
+        self.scheduler_factory: LRSchedulerCallable | None = None
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The recipe's optimiser over every parameter that is not frozen."""
+        if self.optimizer_factory is None:
+            raise RuntimeError("no optimiser was given to the task")
+        if self.layer_decay is None:
+            optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
+        else:
+            optimizer = self.optimizer_factory(decayed_groups(self, self.layer_decay))
+            apply_scales(optimizer.param_groups)
+        if self.scheduler_factory is None:
+            return optimizer
+        scheduler = self.scheduler_factory(optimizer)
+        monitor = getattr(scheduler, "monitor", None)
+        if monitor is None:
+            return [optimizer], [scheduler]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """A step, smaller in the epochs of the warm-up; the factor depends on epoch and batch alone."""
+        factor = 1.0
+        if epoch < self.warmup_epochs:
+            done = (batch_idx + 1) / self.trainer.num_training_batches
+            factor = (epoch + done) / self.warmup_epochs
+        with multiplied(optimizer.param_groups, factor):
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
 
 def decayed_groups(module: nn.Module, decay: float) -> list[Group]:

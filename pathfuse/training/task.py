@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import Optimizer
 
 from pathfuse.core import (
     Batch,
@@ -35,11 +30,11 @@ from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_n
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics.measures import Measures
 from pathfuse.training.in_bags import predict_in_bags
-from pathfuse.training.predictions import Predictions, gathered
-from pathfuse.training.rates import apply_scales, decayed_groups, multiplied
+from pathfuse.training.predictions import Predictions, any_labelled, gathered, rows_of
+from pathfuse.training.rates import Optimised
 
 
-class Task(LightningModule):
+class Task(Optimised):
     """The fixed task of every recipe; what differs between recipes are its slots.
 
     Args:
@@ -91,11 +86,7 @@ class Task(LightningModule):
         set_coverage: float = 0.9,
         abstain_by: Literal["softmax", "learned", "combined"] = "softmax",
     ) -> None:
-        super().__init__()
-        if layer_decay is not None and not 0 < layer_decay <= 1:
-            raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
-        if warmup_epochs < 0:
-            raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
+        super().__init__(layer_decay, warmup_epochs)
         if eval_bag_size is not None and eval_bag_size < 1:
             raise RecipeError(f"model.eval_bag_size is {eval_bag_size}; give 1 or more, or null for one bag.")
         if not 0 <= target_risk < 1:
@@ -107,8 +98,6 @@ class Task(LightningModule):
         self.objective = objective or SupervisedObjective()
         self.given = given
         self.modality_dropout = modality_dropout or {}
-        self.layer_decay = layer_decay
-        self.warmup_epochs = warmup_epochs
         self.select_on = select_on
         self.metrics = metrics or []
         self.select_by = select_by
@@ -116,8 +105,6 @@ class Task(LightningModule):
         self.target_risk = target_risk
         self.set_coverage = set_coverage
         self.abstain_by = abstain_by
-        self.optimizer_factory: OptimizerCallable | None = None
-        self.scheduler_factory: LRSchedulerCallable | None = None
         self.seed = 0
         self.collected: dict[str, Predictions] = {}
 
@@ -137,14 +124,7 @@ class Task(LightningModule):
         self.seed = seed
         if self.eval_bag_size and not any(modality.in_bags for modality in spec.modalities):
             raise RecipeError("model.eval_bag_size cuts bags, and these cases have none. Set it to null.")
-        stains = tuple(self.select_on.split("+")) if self.select_on else ()
-        lists = (("given", self.given or ()), ("modality_dropout", self.modality_dropout), ("select_on", stains))
-        for key, named in lists:
-            for modality in named:
-                if modality not in self.model.reads:
-                    raise RecipeError(
-                        f"model.{key} names {modality!r}, but this model reads {', '.join(self.model.reads)}."
-                    )
+        self._refuse_unread()
         return self
 
     @property
@@ -158,38 +138,6 @@ class Task(LightningModule):
         if self.model.spec is None:
             raise RuntimeError("the model of a task is always built with its spec")
         return self.model.spec
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The recipe's optimiser over every parameter that is not frozen."""
-        if self.optimizer_factory is None:
-            raise RuntimeError("no optimiser was given to the task")
-        if self.layer_decay is None:
-            optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
-        else:
-            optimizer = self.optimizer_factory(decayed_groups(self, self.layer_decay))
-            apply_scales(optimizer.param_groups)
-        if self.scheduler_factory is None:
-            return optimizer
-        scheduler = self.scheduler_factory(optimizer)
-        monitor = getattr(scheduler, "monitor", None)
-        if monitor is None:
-            return [optimizer], [scheduler]
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
-
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Optimizer | LightningOptimizer,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        """A step, smaller in the epochs of the warm-up; the factor depends on epoch and batch alone."""
-        factor = 1.0
-        if epoch < self.warmup_epochs:
-            done = (batch_idx + 1) / self.trainer.num_training_batches
-            factor = (epoch + done) / self.warmup_epochs
-        with multiplied(optimizer.param_groups, factor):
-            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def on_train_epoch_start(self) -> None:
         """Draws of an epoch depend on the seed and the epoch alone, so a resumed run repeats them."""
@@ -227,7 +175,7 @@ class Task(LightningModule):
             if key == self.selected_by.removesuffix(f"/{self.select_by}") and self._begins():
                 self.measures.refuse_undefined(metrics)
             self.log_dict({f"{key}/{name}": value for name, value in metrics.items()}, sync_dist=True)
-        if self.select_on and "val" in found and not _labelled(found.get(f"val/{self.select_on}")):
+        if self.select_on and "val" in found and not any_labelled(found.get(f"val/{self.select_on}")):
             raise RecipeError(
                 f"model.select_on is {self.select_on}, but no labelled case of the validation part has all of these "
                 "stains. Choose other stains, or null."
@@ -258,8 +206,19 @@ class Task(LightningModule):
         for name in dict.fromkeys(names):
             rows = torch.tensor([row for row, own in enumerate(names) if own == name])
             if name:
-                self._collect(name, shown.select(rows), _rows_of(prediction, rows))
+                self._collect(name, shown.select(rows), rows_of(prediction, rows))
         return prediction
+
+    def _refuse_unread(self) -> None:
+        """Refuses a modality in an option that the model does not read."""
+        stains = tuple(self.select_on.split("+")) if self.select_on else ()
+        lists = (("given", self.given or ()), ("modality_dropout", self.modality_dropout), ("select_on", stains))
+        for key, named in lists:
+            for modality in named:
+                if modality not in self.model.reads:
+                    raise RecipeError(
+                        f"model.{key} names {modality!r}, but this model reads {', '.join(self.model.reads)}."
+                    )
 
     def _begins(self) -> bool:
         return self.current_epoch == 0 and self.trainer.state.fn == TrainerFn.FITTING
@@ -298,42 +257,8 @@ class Task(LightningModule):
         self.collected[key] = self.collected[key] + rows if key in self.collected else rows
 
 
-def _labelled(rows: Predictions | None) -> bool:
-    return rows is not None and len(rows.labelled()) > 0
-
-
 def reseed(seed: int) -> None:
     """Fixes every generator that a step may draw from."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-class RandomState(NamedTuple):
-    """Every generator that a step may draw from."""
-
-    python: tuple[Any, ...]
-    numpy: Any
-    torch: Tensor
-
-
-def random_state() -> RandomState:
-    """Where the generators stand."""
-    return RandomState(random.getstate(), np.random.get_state(), torch.get_rng_state())
-
-
-def set_random_state(state: RandomState) -> None:
-    """Puts the generators back to where they stood."""
-    random.setstate(state.python)
-    np.random.set_state(state.numpy)
-    torch.set_rng_state(state.torch)
-
-
-def _rows_of(prediction: Prediction, rows: Tensor) -> Prediction:
-    index = rows.to(prediction.present.device)
-    logits, confidence = prediction.logits, prediction.confidence
-    return Prediction(
-        prediction.present[index],
-        None if logits is None else logits[index],
-        None if confidence is None else confidence[index],
-    )

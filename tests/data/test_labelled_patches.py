@@ -209,7 +209,7 @@ def test_files_of_one_name_need_their_path_in_the_groups(tmp_path):
     for text, reason in [
         ("file,group\n0.png,p1\n", "no row for normal/0.png"),
         ("file,group\nnormal/0.png,p1\nnormal/0.png,p2\n", "line 3"),
-        ("file\nnormal/0.png\n", "no file or no group"),
+        ("file\nnormal/0.png\n", "column group is missing"),
     ]:
         (tmp_path / "groups.csv").write_text(text)
         with pytest.raises(CaseTableError, match=reason):

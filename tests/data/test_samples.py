@@ -240,3 +240,31 @@ def test_a_balanced_sampler_label_maps_and_folds_come_for_free(who, tmp_path):
 def test_images_of_another_format_read_the_usual_case_table(tmp_path):
     cohort = Cohort(cases=str(write_cases(tmp_path)))
     assert len(RawImages(cohort).cohort) == 16
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong", "said"),
+    [
+        (
+            "vectors",
+            torch.zeros(2),
+            r"case c0 has a sample of 'genes' of \(2,\), and modality_specs says vector of \(3,\)",
+        ),
+        ("vectors", torch.zeros(1, 3), r"of \(1, 3\), and modality_specs says vector of \(3,\)"),
+        ("vectors", [1.0, 2.0, 3.0], "of a list, and modality_specs says vector"),
+        ("images", torch.zeros(3, 4, 5), r"of \(3, 4, 5\), and modality_specs says image of \(3, 4, 4\)"),
+        ("bags", torch.zeros(2), r"of \(2,\), and modality_specs says features of \(T, 2\)"),
+        ("bags", torch.zeros(5, 3), r"of \(5, 3\), and modality_specs says features of \(T, 2\)"),
+    ],
+)
+def test_a_sample_of_the_wrong_shape_is_one_line(module, wrong, said, who, expression, images):
+    data = {
+        "vectors": lambda: Expression(who, table=expression),
+        "images": lambda: RawImages(images),
+        "bags": lambda: Cells(who),
+    }[module]()
+    name = data.modality_specs()[0].name
+    data.sample = lambda case, draw: {name: wrong}
+    with pytest.raises(CaseTableError, match=said) as caught:
+        whole(loaded(data).predict_dataloader())
+    assert "\n" not in str(caught.value)

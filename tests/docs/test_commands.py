@@ -83,6 +83,8 @@ SMALLER = {
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
     "averaged": SMALL_DATA,
+    "expression": [],
+    "he_ihc_clinical": SMALL_BAGS,
 }
 SMALL_LAYOUTS = {
     "cases": ["--patients=8", "--size_px=32"],
@@ -156,7 +158,7 @@ def bring(folder: Path, page: Path) -> None:
 
 
 def bring_features(folder: Path) -> None:
-    """H&E as TRIDENT writes it, IHC as CLAM does, with labels, and CLAM's splits of them."""
+    """H&E as TRIDENT writes it, IHC as CLAM does, with labels and a clinical table, and CLAM's splits of them."""
     he = folder / FEATURES / "20x_256px_0px_overlap" / "features_uni_v1"
     cases = [f"A{number}" for number in range(24)]
     for number, case in enumerate(cases):
@@ -164,6 +166,8 @@ def bring_features(folder: Path) -> None:
         clam(folder / "clam_features", case, features(9, 8, number), grid(9))
     rows = [f"{case},{case},{number % 2}" for number, case in enumerate(cases)]
     (folder / "labels.csv").write_text("\n".join(["case_id,slide_id,label", *rows]))
+    ages = [f"{case},{50 + number},{number % 3}" for number, case in enumerate(cases)]
+    (folder / "clinical.csv").write_text("\n".join(["case_id,age,copies", *ages]))
     (folder / "clam_splits").mkdir()
     for fold in range(2):
         parts = (

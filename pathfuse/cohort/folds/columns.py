@@ -13,6 +13,7 @@ from pathfuse.cohort.folds.draw import Splits, with_validation
 from pathfuse.cohort.folds.file import FoldRow
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import write_text
 
 _COLUMN = re.compile(r"split_(\d+)_(\d+)")
@@ -69,14 +70,12 @@ def write_columns(path: Path, rows: Sequence[FoldRow], table: Path) -> list[Path
     places = by_place(rows)
     parts = {place: {row.case_id: row.part for row in own} for place, own in places.items()}
     names = {place: "split" if len(places) == 1 else f"split_{place[0]}_{place[1]}" for place in places}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        lines, header = list(reader), list(reader.fieldnames or [])
-    kept = [name for name in header if name != "split" and not _COLUMN.fullmatch(name)]
+    given = read_csv(table, ("case_id",), error=CaseTableError, advice="Correct the case table.")
+    kept = [name for name in given.header if name != "split" and not _COLUMN.fullmatch(name)]
     text = io.StringIO()
     out = csv.DictWriter(text, [*kept, *names.values()], lineterminator="\n", extrasaction="ignore")
     out.writeheader()
-    for line in lines:
+    for line in given:
         out.writerow({**line, **{names[place]: parts[place].get(line["case_id"].strip(), "") for place in places}})
     write_text(path, text.getvalue())
     return [path]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_table import read_csv_lines
 from pathfuse.system.files import write_text
 
 COLUMNS = ("repeat", "fold", "case_id", "patient_id", "part")
@@ -78,13 +79,8 @@ def read_folds(path: Path) -> list[FoldRow]:
     Raises:
         CaseTableError: naming the line and what is wrong there.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = tuple(next(reader, []))
-            lines = [(reader.line_num, cells) for cells in reader if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseTableError(f"{path} cannot be read ({error}). Make it with `pathfuse data split`.") from error
+    rows = read_csv_lines(path, error=CaseTableError, advice="Make it with `pathfuse data split`.")
+    header, lines = tuple(rows[0][1]) if rows else (), rows[1:]
     if header not in (COLUMNS, NESTED):
         raise CaseTableError(
             f"{path.name} line 1: expected the columns {', '.join(COLUMNS)}. Make it with `pathfuse data split`."

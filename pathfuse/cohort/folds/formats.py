@@ -16,6 +16,7 @@ from pathfuse.cohort.folds.draw import Splits, with_validation
 from pathfuse.cohort.folds.file import FoldRow
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import write_text
 
 Ids = Literal["case", "slide"]
@@ -139,15 +140,9 @@ def write_stamp(path: Path, rows: Sequence[FoldRow]) -> list[Path]:
 
 
 def _clam_columns(path: Path) -> dict[str, list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, strict=True)
-            lines, header = list(table), table.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseTableError(f"{path.name} cannot be read ({error}). Write the splits again.") from error
-    if "train" not in header or "val" not in header:
-        raise CaseTableError(f"{path.name} line 1: expected columns train, val and test. Is it a file of CLAM?")
-    return {part: [cell for line in lines if (cell := (line.get(part) or "").strip())] for part in PARTS}
+    advice = "A file of CLAM has the columns train, val and test; write the splits again."
+    table = read_csv(path, ("train", "val"), strip=True, error=CaseTableError, advice=advice)
+    return {part: [cell for line in table if (cell := line.get(part, ""))] for part in PARTS}
 
 
 def _fold_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathfuse.cohort.labels import class_order, unknown_label
 from pathfuse.cohort.sources.pairs import SUFFIXES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_table import read_csv
 
 PART_NAMES = {
     "train": "train",
@@ -106,14 +106,11 @@ def _images(folder: Path) -> list[Path]:
 
 def _owners(names: Sequence[str], path: Path) -> Mapping[str, str]:
     """The group of every patch; a file is named by its path below the root, or by its name where that is enough."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(reader.line_num, row) for reader in [csv.DictReader(file)] for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseTableError(f"{path} cannot be read ({error}). Give a UTF-8 CSV with columns file, group.") from error
+    advice = "Give a CSV in UTF-8 with columns file, group."
+    table = read_csv(path, ("file", "group"), strip=True, error=CaseTableError, advice=advice)
     given: dict[str, str] = {}
-    for line, row in rows:
-        name, group = (row.get("file") or "").strip(), (row.get("group") or "").strip()
+    for line, row in table.numbered():
+        name, group = row["file"], row["group"]
         if not name or not group:
             raise CaseTableError(f"{path.name} line {line} has no file or no group. It needs columns file, group.")
         if given.setdefault(name, group) != group:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Literal
 from pathfuse.cohort.labels import class_order, unknown_label
 from pathfuse.cohort.table import PARTS, Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_table import read_csv
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 _NAME = re.compile(r"(?P<case>.+_(?:train|val|test))_(?P<label>[^_]+)")
@@ -102,14 +102,11 @@ def read_groups(path: Path) -> dict[str, str]:
     Raises:
         CaseTableError: if a column or cell is missing, or one file has two groups.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(reader.line_num, row) for reader in [csv.DictReader(file)] for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseTableError(f"{path} cannot be read ({error}). Give a UTF-8 CSV with columns file, group.") from error
+    advice = "Give a CSV in UTF-8 with columns file, group."
+    table = read_csv(path, ("file", "group"), strip=True, error=CaseTableError, advice=advice)
     groups: dict[str, str] = {}
-    for line, row in rows:
-        name, group = (row.get("file") or "").strip(), (row.get("group") or "").strip()
+    for line, row in table.numbered():
+        name, group = row["file"], row["group"]
         if not name or not group:
             raise CaseTableError(f"{path.name} line {line} has no file or no group. It needs columns file, group.")
         stem = Path(name).name

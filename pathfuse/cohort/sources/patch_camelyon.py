@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathfuse.cohort.sources.class_folders import NO_GROUPS, PART_NAMES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, StoreError
 from pathfuse.store.rows import open_hdf5, unreadable
+from pathfuse.system.csv_table import read_csv
 
 _PATCHES = re.compile(r"(?P<stem>(?:.*_)?(?P<part>train|valid|val|test))_x\.h5")
 _PACKED = re.compile(r".*_[xy]\.h5\.gz")
@@ -137,11 +137,8 @@ def _slides(patches: Path, count: int) -> list[str]:
     path = _meta(patches)
     if not path.is_file():
         return []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            slides = [(row.get("wsi") or "").strip() for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseTableError(f"{path} cannot be read ({error}). Restore it, or move it away.") from error
+    table = read_csv(path, ("wsi",), strip=True, error=CaseTableError, advice="Restore it, or move it away.")
+    slides = [row["wsi"] for row in table]
     if len(slides) != count or not all(slides):
         raise CaseTableError(
             f"{path.name} names {sum(map(bool, slides))} slides in column wsi for {count} patches. Restore it, or move "

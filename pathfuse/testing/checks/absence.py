@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from pathfuse.testing.answer import assert_finite, assert_same
-from pathfuse.testing.trial import Trial, settings_of
+from pathfuse.testing.settings import settings_of
+from pathfuse.testing.trial import Trial
 
 LARGE = 1e3
 
