@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HELP = """
 split CASES       cross-validation folds by patient, each with its own validation part
-  --label_column C  column of the labels, where CASES is a label table (label)
+  --label COLUMN    the column of labels, where it has no usual name
   --groups FILE     CSV file,group: the slide or patient behind each file of a folder
   --folds N         test folds (5)
   --repeats N       how often the folds are drawn anew (1)
@@ -44,8 +44,8 @@ LISTED = 10  # pairs that are printed; more would bury the folds
 
 def split(path: Path, line: Words) -> int:
     """Draws or converts splits, checks them, writes them and prints their hash."""
-    label, groups = line.take("label_column") or "label", line.take("groups")
-    table = _cohort(path, Path(groups) if groups else None, label)
+    label, groups = line.take("label"), line.take("groups")
+    table = _cohort(path, Path(groups) if groups else None, {"label": label} if label else {})
     kind, ids = (
         one_of("format", line.take("format") or "pathfuse", tuple(FORMATS)),
         one_of("ids", line.take("ids") or "case", IDS),
@@ -68,14 +68,16 @@ def split(path: Path, line: Words) -> int:
     return 0
 
 
-def _cohort(path: Path, groups: Path | None, label: str) -> CaseTable:
+def _cohort(path: Path, groups: Path | None, named: Mapping[str, str]) -> CaseTable:
     from pathfuse.cohort.sources.case_table import read_cases
+    from pathfuse.cohort.sources.columns import Columns
     from pathfuse.cohort.sources.source import TABLE, kind_of, read_source
 
-    if kind_of(path) == "case table" and groups is None:
+    columns = Columns(named)
+    if kind_of(path, columns=columns) == "case table" and groups is None:
         # Folds are drawn by patient and label; the files may lie elsewhere.
-        return read_cases(path / TABLE if path.is_dir() else path, check_files=False)
-    kind, table = read_source(path, groups=groups, label_column=label)
+        return read_cases(path / TABLE if path.is_dir() else path, check_files=False, columns=columns)
+    kind, table = read_source(path, groups=groups, columns=columns)
     return replace(table, notes=(f"{path} was taken for a {kind}.", *table.notes))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -49,6 +50,11 @@ class Words:
 
     def lengthen(self) -> Words:
         """The same line with the short words for the cohort written out, `--cases` as `--cohort.cases`."""
+        labels = self.take_all("label")
+        if labels:
+            said = self.take("cohort.columns")
+            named = _mapping("cohort.columns", said) if said else {}
+            self.options.append(("cohort.columns", json.dumps({**named, "label": labels[-1]})))
         self.options = [(COHORT.get(key, key), value) for key, value in self.options]
         return self
 
@@ -76,3 +82,15 @@ class Words:
         left = [*self.positional, *(f"--{key}" for key, _ in self.options)]
         if left:
             raise RecipeError(f"{left[0]!r} is not understood here.")
+
+
+def _mapping(key: str, text: str) -> dict[str, object]:
+    import yaml  # only where a mapping is on the line
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict):
+        raise RecipeError(f"--{key} {text}: expected columns by what they are, as '{{case: ID, label: HER2}}'.")
+    return value

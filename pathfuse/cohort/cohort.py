@@ -14,7 +14,9 @@ from pathfuse.cohort.generated import GENERATED, draw, patients_of
 from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.cohort.new_cases import for_new_cases
 from pathfuse.cohort.presence import with_modalities
+from pathfuse.cohort.same import TABLES, check_same
 from pathfuse.cohort.sources.case_table import read_cases
+from pathfuse.cohort.sources.columns import Columns, Header
 from pathfuse.cohort.sources.source import read_source
 from pathfuse.cohort.sources.stores import read_unpaired
 from pathfuse.cohort.split_rows import Folds
@@ -23,6 +25,8 @@ from pathfuse.cohort.vectors import VectorTable, read_vectors
 from pathfuse.demo.cohort import Pictures
 from pathfuse.demo.options import DemoCohort
 from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.store.folder import Match
+from pathfuse.system.spacing import MAX_MPP, MIN_MPP
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +45,11 @@ class Cohort:
             clinical columns. Numbers are standardised and categories encoded on the training part; what is unknown or
             missing is masked. A relative path is looked for here, and else beside the cases.
         groups: CSV `file,group` that names the slide or patient behind each file of a folder.
-        label_column: column of the labels in a label table.
+        columns: which column of a table is the `case`, `patient`, `slide`, `label`, `modality`, `site`, `path`, `split`
+            or `mpp`, by its name or its number from 1, where the name is no usual one. What was taken for what is said.
+        header: `none` for a table whose first row is a case and no names of columns.
+        match: `prefix` lets a case of a label table take every file that begins like it and goes on after a sign, as
+            `P1_a.h5` for `P1`.
         label_map: merges labels: `zero_low_high` or `positive`, with `_ish` by the column `ish` where a 2+ needs it, or
             what each label becomes ("" leaves its cases out). `classes` then names the merged ones.
         classes: label names in the order of the class index; null takes 0, 1+, 2+, 3+ for HER2 and else the alphabet.
@@ -64,7 +72,9 @@ class Cohort:
     stores: dict[str, str] | None = None
     vectors: dict[str, str] | None = None
     groups: str | None = None
-    label_column: str = "label"
+    columns: dict[str, str | int] | None = None
+    header: Header = "first"
+    match: Match = "name"
     label_map: NamedMap | dict[str, str] | None = None
     classes: list[str] | None = None
     missing: Literal["error", "allow"] | None = None
@@ -83,13 +93,14 @@ class Cohort:
     _needs_labels: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.mpp is not None and not self.mpp > 0:
-            raise RecipeError(f"cohort.mpp is {self.mpp}; give more than 0.")
+        if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
+            raise RecipeError(f"cohort.mpp is {self.mpp}; give {MIN_MPP:g} to {MAX_MPP:g} micrometres per pixel.")
         if self.stores is not None and self.cases is None:
             raise RecipeError("cohort.stores needs the labels of its cases; name their table with cohort.cases.")
         if isinstance(self.cases, dict) and self.stores is None:
             raise RecipeError("cohort.cases names a label table per stain; name their features with cohort.stores.")
         label_map_of(self.label_map, self.classes)
+        self._columns  # noqa: B018  # refuses what is no kind of column
         self.parts  # noqa: B018  # refuses options that exclude each other
 
     # --- the cases ---
@@ -103,7 +114,8 @@ class Cohort:
         """
         read = self.unparted
         cases, notes = self.parts.apply(read.cases)
-        divided = replace(read, cases=tuple(cases), notes=(*read.notes, *notes))
+        same = check_same(cases, read.origin, ids=read.kind in TABLES) if not self.generated else []
+        divided = replace(read, cases=tuple(cases), notes=(*read.notes, *notes, *same))
         return _labelled_training(divided) if self._needs_labels else divided
 
     def __iter__(self) -> Iterator[Case]:
@@ -243,13 +255,30 @@ class Cohort:
         """Class names of the source; those of merged labels say nothing about it."""
         return self.classes if self.label_map is None else None
 
+    @property
+    def _columns(self) -> Columns:
+        return Columns(self.columns or {}, self.header)
+
+    @property
+    def _kept_labels(self) -> tuple[str, ...]:
+        """Labels that a map names, which it finds as they are written."""
+        return tuple(label_map_of(self.label_map, None) or ())
+
     def _merged(self, table: CaseTable) -> CaseTable:
         return merge_labels(table, label_map_of(self.label_map, self.classes), self.classes)
 
     def _source(self, modalities: Sequence[str] | None) -> CaseTable:
         if isinstance(self.cases, dict):
             stores = {m: Path(f) for m, f in (self.stores or {}).items() if modalities is None or m in modalities}
-            return read_unpaired(stores, self.cases, label=self.label_column, classes=self._own_classes, mpp=self.mpp)
+            return read_unpaired(
+                stores,
+                self.cases,
+                columns=self._columns,
+                match=self.match,
+                classes=self._own_classes,
+                keep=self._kept_labels,
+                mpp=self.mpp,
+            )
         if self.cases is None:
             return patients_of(self.demo)
         kind, table = read_source(
@@ -257,8 +286,10 @@ class Cohort:
             modalities=modalities,
             stores=self.stores,
             groups=Path(self.groups) if self.groups else None,
-            label_column=self.label_column,
+            columns=self._columns,
+            match=self.match,
             classes=self._own_classes,
+            keep=self._kept_labels,
             mpp=self.mpp,
         )
         return replace(table, kind=kind, notes=(f"{self.cases} was taken for a {kind}.", *table.notes))
@@ -277,10 +308,11 @@ def _labelled_training(table: CaseTable) -> CaseTable:
     if not bare:
         return table
     if len(bare) == len(training):
+        others = ", ".join(list(dict.fromkeys(name for case in training for name in case.labels))[:8])
         how = (
             "Name files NNNNN_split_SCORE.png."
             if table.kind == "folder of pairs"
-            else "Fill in the column of labels, or name it with cohort.label_column."
+            else f"Fill in the column of labels, or name it with --label{f' ({others})' if others else ''}."
         )
         raise CaseTableError(
             f"{table.origin.name}: no training case has a label, and this model learns from labels. {how}"

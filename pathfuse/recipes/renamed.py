@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _COHORT = (
-    "stores", "groups", "label_column", "label_map", "classes", "missing", "mpp", "split", "repeat", "fold",
+    "stores", "groups", "label_map", "classes", "missing", "mpp", "split", "repeat", "fold",
     "val_fraction", "test_fraction", "test_on", "cache",
 )  # fmt: skip
 _WHO = ("patients", "extra_stains", "missing", "val_fraction", "test_fraction", "sites", "site_effect", "seed")
@@ -22,6 +22,8 @@ RENAMED = {
     "data.labels_table": "cohort.cases",
     "data.splits": "cohort.folds",
     **{f"data.{name}": f"cohort.{name}" for name in _COHORT},
+    "data.label_column": "--label COLUMN, or cohort.columns '{label: COLUMN}'",
+    "cohort.label_column": "--label COLUMN, or cohort.columns '{label: COLUMN}'",
     "data.batch_size": "loading.batch_size",
     "data.num_workers": "loading.num_workers",
     "data.sampler": "loading.sampler",
@@ -38,7 +40,7 @@ GONE = {
 
 
 def new_names(config: Mapping[str, Any], words: Iterable[str], refused: str) -> str:
-    """A sentence for each old key of `data` that a stage says and its data module does not have.
+    """A sentence for each old key of `data` or `cohort` that a stage says and that is not there any more.
 
     Another data module may have an option of that name, so only what was refused is looked up.
 
@@ -47,10 +49,16 @@ def new_names(config: Mapping[str, Any], words: Iterable[str], refused: str) -> 
         words: command-line words on top of it.
         refused: what the parser found wrong.
     """
-    said = [key for word in words if (key := word.removeprefix("--").partition("=")[0]).startswith("data.")]
+    said = [
+        key for word in words if (key := word.removeprefix("--").partition("=")[0]).startswith(("data.", "cohort."))
+    ]
     data = config.get("data")
     options = data.get("init_args") if isinstance(data, Mapping) else None
-    keys = [*_dotted("data", options), *(key.replace("init_args.", "") for key in said)]
+    keys = [
+        *_dotted("data", options),
+        *_dotted("cohort", config.get("cohort")),
+        *(key.replace("init_args.", "") for key in said),
+    ]
     old = [key for key in dict.fromkeys(keys) if key in RENAMED or key in GONE]
     return "".join(
         f" {key} is now {RENAMED[key]}." if key in RENAMED else f" {key} is gone: {GONE[key]}."

@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pathfuse.errors import ImageError
+from pathfuse.system.spacing import MAX_MPP, MIN_MPP
 
-# Many writers leave a print resolution in the header: 72 dpi reads as 352.8 um per px, 300 dpi as 84.7. An objective
-# of 1x gives about 10, and no slide is scanned with less.
-MAX_STATED_MPP = 10.0
-MIN_STATED_MPP = 0.02  # a quarter of what light resolves
-MAX_GIVEN_MPP = 100.0
 MAX_ASPECT = 1.01  # of a pixel; more is no square, and one number would be wrong for one side
 
 
@@ -29,7 +25,7 @@ def stated_spacing(mpp_x: float | None, mpp_y: float | None) -> Spacing:
     if not known:
         return Spacing(None, "its header states none")
     for mpp in known:
-        if not math.isfinite(mpp) or not MIN_STATED_MPP <= mpp <= MAX_STATED_MPP:
+        if not math.isfinite(mpp) or not MIN_MPP <= mpp <= MAX_MPP:
             return Spacing(None, f"its header says {mpp:.4g} um per pixel, which no scanner has")
     if max(known) > min(known) * MAX_ASPECT:
         return Spacing(None, f"its header says {known[0]:.4g} um across, but {known[-1]:.4g} down")
@@ -42,6 +38,8 @@ def given_spacing(path: Path, mpp: float) -> Spacing:
     Raises:
         ImageError: if it is no spacing at all.
     """
-    if not (math.isfinite(mpp) and 0 < mpp <= MAX_GIVEN_MPP):
-        raise ImageError(f"{path.name}: mpp {mpp:g} is no spacing in micrometres per pixel. Give one below 100.")
+    if not (math.isfinite(mpp) and MIN_MPP <= mpp <= MAX_MPP):
+        raise ImageError(
+            f"{path.name}: mpp {mpp:g} is no spacing in micrometres per pixel. Give {MIN_MPP:g} to {MAX_MPP:g}."
+        )
     return Spacing(mpp)

@@ -84,15 +84,17 @@ def read_csv_lines(
     *,
     strip: bool = False,
     content: bytes | None = None,
+    separator: str = ",",
     error: type[PathfuseError] = RunError,
     advice: str = "Restore the file.",
 ) -> list[Line]:
     """The rows of a file as they are, the header among them, without those that are blank; for tables of other tools.
 
     Args:
-        path: the file; UTF-8 with or without a byte order mark, separated by commas.
+        path: the file; UTF-8 with or without a byte order mark.
         strip: whether blanks around a cell are dropped.
         content: its bytes, where they have been read; None reads them.
+        separator: what stands between cells.
         error: the class of errors.
         advice: the next step that errors end in.
 
@@ -100,7 +102,7 @@ def read_csv_lines(
         PathfuseError: of that class, if the file is no CSV in UTF-8.
     """
     text = _text(path, content, error, advice)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     lines: list[Line] = []
     begins = 1
     try:

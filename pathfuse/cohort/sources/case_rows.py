@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from pathfuse.cohort.label_map import ISH
 from pathfuse.cohort.labels import class_order, unknown_label
+from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
+from pathfuse.cohort.sources.file_cells import file_columns
+from pathfuse.cohort.sources.label_values import clean_labels
+from pathfuse.cohort.sources.modality_words import modality_names, modality_note
+from pathfuse.cohort.sources.named_table import NamedTable, read_named_table
 from pathfuse.errors import CaseTableError
+from pathfuse.system.spacing import MAX_MPP, MIN_MPP
 
 KEYS = ("case_id", "patient_id")
 FACTS = ("patient_id", "label", "split", "site")
 LONG = ("modality", "path")
 RESERVED = {*KEYS, *FACTS, *LONG, "mpp"}
 SPLITS = ("train", "val", "test")
-MAX_MPP = 100.0  # 72 dpi, the default of many image writers, reads as 352.8 µm per pixel: no microscope has it
-_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+JOINT = "; "  # between what the rows of a case say in a column about its files
 
 
 @dataclass
@@ -35,86 +38,80 @@ class Entry:
 
 
 def scan(
-    path: Path, modalities: Sequence[str] | None, classes: Sequence[str] | None, check_files: bool
-) -> tuple[list[Entry], list[str]]:
-    """The cases of a table, and one line per problem.
+    path: Path,
+    modalities: Sequence[str] | None,
+    classes: Sequence[str] | None,
+    check_files: bool,
+    columns: Columns = USUAL_COLUMNS,
+    keep: Collection[str] = (),
+) -> tuple[list[Entry], list[str], list[str]]:
+    """The cases of a table, one line per problem, and what to know about how it was read.
 
     Raises:
         CaseTableError: if the file cannot be read as a table at all.
     """
-    header, rows = _rows(path)
-    problems: list[str] = []
-    good = [(line, cells) for line, cells in rows if _fits(path, header, line, cells, problems)]
-    table = [(line, dict(zip(header, (cell.strip() for cell in cells), strict=True))) for line, cells in good]
-    reader = _Reader(path, problems, check_files)
+    table = read_named_table(path, columns)
+    header = table.header
+    _check_header(path, header)
+    problems, notes = list(table.ragged), list(table.notes)
+    rows = _cleaned(table, modalities, (*(classes or ()), *keep), notes)
+    reader = _Reader(path, problems, notes, check_files)
     if set(LONG) <= set(header):
-        reader.read_long(header, table)
+        reader.read_long(header, rows)
     else:
-        reader.read_wide(header, table, modalities)
-    if not rows:
+        reader.read_wide(header, rows, modalities)
+    if not rows and not table.ragged:
         problems.append(f"{path.name} has a header but no rows. Write one row per file or case.")
     reader.check_labels(classes)
     reader.check_patients()
-    return list(reader.entries.values()), problems
+    return list(reader.entries.values()), problems, notes
 
 
-def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise CaseTableError(f"{path.name} line {line} is not UTF-8. Save the table as 'CSV UTF-8'.") from error
-    except OSError as error:
-        raise CaseTableError(f"{path} cannot be read ({error.strerror}). Name an existing case table.") from error
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise CaseTableError(f"{path.name} line {reader.line_num}: {error}. Check the quotes of that row.") from error
-    if not rows:
-        raise CaseTableError(f"{path.name} is empty. It needs a header with case_id, patient_id, modality, path.")
-    header = [cell.strip() for cell in rows[0][1]]
-    _check_header(path, header)
-    return header, rows[1:]
+def _cleaned(
+    table: NamedTable, modalities: Sequence[str] | None, keep: Collection[str], notes: list[str]
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows with labels and modalities by their names."""
+    rows = [(line, dict(row)) for line, row in table.rows]
+    if "label" in table.header:
+        labels, said = clean_labels(
+            [row["label"] for _, row in rows], column=table.roles.get("label", "label"), keep=keep
+        )
+        notes += said
+        for (_, row), label in zip(rows, labels, strict=True):
+            row["label"] = label
+    if "modality" in table.header:
+        names = modality_names(dict.fromkeys(row["modality"] for _, row in rows if row["modality"]), modalities or ())
+        notes += modality_note(names)
+        for _, row in rows:
+            row["modality"] = names.get(row["modality"], "")
+    return rows
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    if len(header) == 1 and re.search(r"[;\t]", header[0]):
-        raise CaseTableError(f"{path.name} line 1: columns are separated by {header[0][7:8]!r}. Save it with commas.")
+def _check_header(path: Path, header: Sequence[str]) -> None:
     for name in KEYS:
         if name not in header:
             near = get_close_matches(name, header, n=1)
             guess = f" Is it {near[0]!r}?" if near else ""
             hint = " Repeat case_id where every case is its own patient." if name == "patient_id" else ""
             raise CaseTableError(f"{path.name} line 1: column {name} is missing.{guess} Add it.{hint}")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise CaseTableError(f"{path.name} line 1: column {twice[0]!r} occurs twice. Rename one.")
     half = [name for name in LONG if name in header]
     if len(half) == 1:
         other = LONG[1 - LONG.index(half[0])]
         raise CaseTableError(f"{path.name} line 1: column {other} is missing beside {half[0]}. Add it.")
 
 
-def _fits(path: Path, header: list[str], line: int, cells: list[str], problems: list[str]) -> bool:
-    if len(cells) == len(header):
-        return True
-    problems.append(
-        f"{path.name} line {line}: {len(cells)} cells, but the header has {len(header)}. Quote cells with a comma."
-    )
-    return False
-
-
 class _Reader:
     """Collects entries and problems; one method per form of table."""
 
-    def __init__(self, path: Path, problems: list[str], check_files: bool) -> None:
+    def __init__(self, path: Path, problems: list[str], notes: list[str], check_files: bool) -> None:
         self.path = path
         self.problems = problems
+        self.notes = notes
+        self.per_file: set[str] = set()
         self.check_files = check_files
         self.entries: dict[str, Entry] = {}
 
-    def read_long(self, header: list[str], table: list[tuple[int, dict[str, str]]]) -> None:
+    def read_long(self, header: Sequence[str], table: list[tuple[int, dict[str, str]]]) -> None:
         extra = [name for name in header if name not in RESERVED]
         for line, row in table:
             entry = self._entry(line, row, extra)
@@ -127,7 +124,7 @@ class _Reader:
             self._add_file(entry, line, row["modality"], row["path"], row.get("mpp", ""))
 
     def read_wide(
-        self, header: list[str], table: list[tuple[int, dict[str, str]]], modalities: Sequence[str] | None
+        self, header: Sequence[str], table: list[tuple[int, dict[str, str]]], modalities: Sequence[str] | None
     ) -> None:
         free = [name for name in header if name not in RESERVED]
         stains = [n for n in free if n in (modalities or ())] or file_columns(free, table)
@@ -182,15 +179,24 @@ class _Reader:
             said["split"] = ""
         labels = {name: row[name] for name in extra}
         entry = self.entries.setdefault(row["case_id"], Entry(row["case_id"], line, said, labels))
-        for name, value in {**said, **labels}.items():
-            before = {**entry.said, **entry.labels}[name]
-            if value != before:
-                self._say(
-                    line,
-                    f"case {entry.case_id} has {name} {value!r}, but {before!r} in line {entry.line}. "
-                    "Give all rows of a case the same.",
-                )
+        for name, value in said.items():
+            if value != entry.said[name]:
+                self._differs(line, entry, name, value, entry.said[name])
+        for name, value in labels.items():
+            before = entry.labels[name]
+            if name.lower() == ISH and value != before:  # this one decides the label
+                self._differs(line, entry, name, value, before)
+            elif value not in before.split(JOINT):
+                entry.labels[name] = f"{before}{JOINT}{value}"
+                self.per_file.add(name)
         return entry
+
+    def _differs(self, line: int, entry: Entry, name: str, value: str, before: str) -> None:
+        self._say(
+            line,
+            f"case {entry.case_id} has {name} {value!r}, but {before!r} in line {entry.line}. "
+            "Give all rows of a case the same.",
+        )
 
     def _add_file(self, entry: Entry, line: int, modality: str, cell: str, mpp: str) -> None:
         file = self.path.parent / cell
@@ -206,25 +212,15 @@ class _Reader:
         if not text:
             return None
         try:
-            value = float(text)
+            value = float(text.replace(",", "."))
         except ValueError:
             value = float("nan")
-        if 0 < value < MAX_MPP:
+        if MIN_MPP <= value <= MAX_MPP:
             return value
-        self._say(line, f"mpp {text!r} is no number between 0 and {MAX_MPP:g} µm per pixel. Correct or clear it.")
+        self._say(
+            line, f"mpp {text!r} is no number between {MIN_MPP:g} and {MAX_MPP:g} µm per pixel. Correct or clear it."
+        )
         return None
 
     def _say(self, line: int, text: str) -> None:
         self.problems.append(f"{self.path.name} line {line}: {' '.join(text.splitlines())}")
-
-
-def file_columns(names: Sequence[str], table: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
-    """The columns in which a cell looks like a file.
-
-    Args:
-        names: of the columns to look at.
-        table: rows with their line.
-    """
-    return [
-        name for name in names if any(_FILE.search(part.strip()) for _, row in table for part in row[name].split(";"))
-    ]

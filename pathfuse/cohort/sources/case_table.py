@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pathfuse.cohort.labels import class_order
 from pathfuse.cohort.sources.case_rows import scan
+from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 from pathfuse.system.files import atomic_text
@@ -19,8 +20,10 @@ def read_cases(
     modalities: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     check_files: bool = True,
+    columns: Columns = USUAL_COLUMNS,
+    keep: Collection[str] = (),
 ) -> CaseTable:
-    """Reads a case table (CSV, UTF-8), long or wide.
+    """Reads a case table, long or wide: any text table or sheet of `read_any_table`.
 
     Long: a row per file with `case_id, patient_id, modality, path` and optionally `label, split, site, mpp`. Wide: a
     row per case with `case_id, patient_id` and a column per stain whose cells hold 0 to n paths separated by `;`, and
@@ -31,11 +34,15 @@ def read_cases(
         modalities: stains that a wide table has as columns; None takes each column in which a cell looks like a file.
         classes: class names; None derives them from the labels.
         check_files: whether a path that does not exist is an error.
+        columns: what the columns are, where they have no usual names.
+        keep: further labels that stay as they are written.
 
     Raises:
         CaseTableError: for the first thing that is wrong; says how many more there are.
     """
-    table, problems = scan_cases(path, modalities=modalities, classes=classes, check_files=check_files)
+    table, problems = scan_cases(
+        path, modalities=modalities, classes=classes, check_files=check_files, columns=columns, keep=keep
+    )
     if problems:
         more = f" ({len(problems) - 1} more; `pathfuse data check` lists all.)" if len(problems) > 1 else ""
         raise CaseTableError(problems[0] + more)
@@ -48,10 +55,12 @@ def scan_cases(
     modalities: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     check_files: bool = True,
+    columns: Columns = USUAL_COLUMNS,
+    keep: Collection[str] = (),
 ) -> tuple[CaseTable, list[str]]:
     """As `read_cases`, but returns what could be read and one line for everything that is wrong."""
     path = Path(path)
-    entries, problems = scan(path, modalities, classes, check_files)
+    entries, problems, notes = scan(path, modalities, classes, check_files, columns, keep)
     cases = tuple(
         Case(
             entry.case_id,
@@ -66,7 +75,7 @@ def scan_cases(
     )
     stains = tuple(dict.fromkeys(modality for case in cases for modality in case.files))
     known = tuple(classes) if classes else class_order(case.label for case in cases)
-    return CaseTable(path, cases, stains, known), problems
+    return CaseTable(path, cases, stains, known, tuple(notes)), problems
 
 
 def write_cases(path: Path, cases: Sequence[Case]) -> None:

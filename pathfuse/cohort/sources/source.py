@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pathfuse.cohort.labels import class_order
-from pathfuse.cohort.sources.case_rows import KEYS, LONG, file_columns
+from pathfuse.cohort.sources.case_rows import KEYS, LONG
 from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.cohort.sources.class_folders import PART_NAMES, read_class_folders
+from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
+from pathfuse.cohort.sources.file_cells import file_columns
 from pathfuse.cohort.sources.label_tables import read_labels
+from pathfuse.cohort.sources.named_table import read_named_table
 from pathfuse.cohort.sources.pairs import SUFFIXES, read_folder, split_name, stain_folders
 from pathfuse.cohort.sources.patch_camelyon import holds_hdf5, read_hdf5
 from pathfuse.cohort.sources.stores import read_stores
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
+from pathfuse.store.folder import Match
 
 Kind = Literal["case table", "label table", "folder of pairs", "folder of classes", "PatchCamelyon folder"]
 
 TABLE = "cases.csv"
-SLIDES = ("slide_id", "filename", "slide")  # columns of label tables whose cells may look like files
 
 
-def kind_of(path: Path, modalities: Sequence[str] | None = None) -> Kind:
+def kind_of(
+    path: Path,
+    modalities: Sequence[str] | None = None,
+    *,
+    columns: Columns = USUAL_COLUMNS,
+    stores: Collection[str] = (),
+) -> Kind:
     """What a path is taken for, by what it holds.
 
     A folder with `cases.csv` is that case table. A folder with a sub-folder called HE, IHC or a stain that is wanted,
     or whose sub-folders share names that end in the part and the score, is one of pairs: equal numbers alone do not
     make one, for classes are often numbered from 0 each. With `..._x.h5` it is PatchCamelyon's; any other is one of
     classes. A table with columns `modality` and `path`, or with `case_id`, `patient_id` and columns of paths, is a case
-    table; any other is one of labels.
+    table; any other is one of labels, and so is one beside stores unless it has `modality` and `path`.
 
     Args:
         path: file or folder.
         modalities: stains that are wanted; None where nobody says.
+        columns: what the columns of a table are, where they have no usual names.
+        stores: stains whose feature files lie in folders that somebody named.
 
     Raises:
         CaseTableError: if it does not exist or cannot be read.
@@ -47,12 +57,12 @@ def kind_of(path: Path, modalities: Sequence[str] | None = None) -> Kind:
         return _kind_of_folder(path, {"he", "ihc", *(name.lower() for name in modalities or ())})
     if not path.exists():
         raise CaseTableError(f"{path} does not exist. Name a case table, a label table or a folder of images.")
-    header, rows = _first_rows(path)
-    if set(LONG) <= set(header):
+    table = read_named_table(path, columns, stains=tuple(stores))
+    if set(LONG) <= set(table.header):
         return "case table"
-    slides = [name for name in header if name.lower() in SLIDES]
-    paths = [name for name in file_columns(header, rows) if name not in slides]
-    return "case table" if set(KEYS) <= set(header) and paths and not slides else "label table"
+    if stores or not set(KEYS) <= set(table.header) or "slide_id" in table.header:
+        return "label table"
+    return "case table" if file_columns(table.header, table.rows) else "label table"
 
 
 def read_source(
@@ -61,8 +71,10 @@ def read_source(
     modalities: Sequence[str] | None = None,
     stores: Mapping[str, str] | None = None,
     groups: Path | None = None,
-    label_column: str = "label",
+    columns: Columns = USUAL_COLUMNS,
+    match: Match = "name",
     classes: Sequence[str] | None = None,
+    keep: Collection[str] = (),
     mpp: float | None = None,
 ) -> tuple[Kind, CaseTable]:
     """What a path was taken for, and its cases; labels may be unknown and stains may lack.
@@ -72,22 +84,29 @@ def read_source(
         modalities: stains that are wanted; None takes all.
         stores: per stain, the folder of feature files that go with a label table.
         groups: CSV `file,group` for folders of images.
-        label_column: column of the labels in a label table.
+        columns: what the columns of a table are, where they have no usual names.
+        match: how the names of a label table meet those of the feature files.
         classes: class names; None derives them.
+        keep: further labels that stay as they are written.
         mpp: micrometres per pixel where the source does not say.
 
     Raises:
         CaseTableError: if the source is wrong in itself.
     """
     path = path.absolute()  # `.` has no name to show
-    kind = kind_of(path, modalities)
+    kind = kind_of(path, modalities, columns=columns, stores=tuple(stores or ()))
     if groups is not None and kind in ("case table", "label table"):
         raise CaseTableError(f"{groups} is not read beside {path.name}: its patient_id says what belongs together.")
     if kind == "case table":
         table = path / TABLE if path.is_dir() else path
-        return kind, _with_mpp(read_cases(table, modalities=modalities, classes=classes), mpp)
+        return kind, _with_mpp(
+            read_cases(table, modalities=modalities, classes=classes, columns=columns, keep=keep), mpp
+        )
     if kind == "label table":
-        return kind, _labelled(path, modalities, stores, label_column, classes, mpp)
+        wanted = {m: Path(folder) for m, folder in (stores or {}).items() if modalities is None or m in modalities}
+        if not wanted:
+            return kind, _labelled(path, columns, classes, keep)
+        return kind, read_stores(wanted, path, columns=columns, match=match, classes=classes, keep=keep, mpp=mpp)
     if kind == "PatchCamelyon folder":
         if groups is not None:
             raise CaseTableError(f"{groups} is for image files; of HDF5 the slides are in ..._meta.csv. Remove it.")
@@ -99,19 +118,9 @@ def read_source(
     return kind, found
 
 
-def _labelled(
-    path: Path,
-    modalities: Sequence[str] | None,
-    stores: Mapping[str, str] | None,
-    label: str,
-    classes: Sequence[str] | None,
-    mpp: float | None,
-) -> CaseTable:
-    if stores:
-        wanted = {m: Path(folder) for m, folder in stores.items() if modalities is None or m in modalities}
-        return read_stores(wanted, path, label=label, classes=classes, mpp=mpp)
-    rows, notes = read_labels(path, label=label)
-    cases = tuple(Case(row.case_id, row.patient_id, row.label, row.split, labels=row.more) for row in rows)
+def _labelled(path: Path, columns: Columns, classes: Sequence[str] | None, keep: Collection[str]) -> CaseTable:
+    rows, notes = read_labels(path, columns=columns, keep=(*(classes or ()), *keep))
+    cases = tuple(Case(row.case_id, row.patient_id, row.label, row.split, row.site, labels=row.more) for row in rows)
     return CaseTable(path, cases, (), tuple(classes or class_order(case.label for case in cases)), tuple(notes))
 
 
@@ -130,18 +139,6 @@ def _kind_of_folder(path: Path, stains: Collection[str]) -> Kind:
     scored = [{stem for stem in stems if split_name(stem)[1]} for stems in images]
     shared = sum(map(len, scored)) > len(set().union(*scored))
     return "folder of pairs" if shared else "folder of classes"
-
-
-def _first_rows(path: Path, most: int = 200) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header, and the first rows as far as they fit it; whoever reads the table says what is wrong with it."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row, _ in zip(csv.reader(file), range(most), strict=False)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no CSV in UTF-8"
-        raise CaseTableError(f"{path} cannot be read ({reason}). Give a table saved as 'CSV UTF-8'.") from error
-    header = rows[0] if rows else []
-    return header, [(0, dict(zip(header, row, strict=True))) for row in rows[1:] if len(row) == len(header)]
 
 
 def _only(modalities: Sequence[str] | None) -> str:

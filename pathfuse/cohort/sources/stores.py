@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pathfuse.cohort.labels import class_order, unknown_label
+from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.sources.label_tables import Labelled, read_labels
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, RecipeError
-from pathfuse.store.folder import SlideFiles, find_files
+from pathfuse.store.folder import Match, SlideFiles, find_files, near_miss
 
 _NAMED = 5  # lost slides in a note; more would bury it
 
@@ -19,8 +20,10 @@ def read_unpaired(
     folders: Mapping[str, Path],
     labels: Mapping[str, str],
     *,
-    label: str,
+    columns: Columns,
+    match: Match,
     classes: Sequence[str] | None,
+    keep: Collection[str],
     mpp: float | None,
 ) -> CaseTable:
     """Cohorts that have one stain each. Their cases get the stain's name in front: 17 of one is not 17 of another."""
@@ -30,7 +33,7 @@ def read_unpaired(
             f"cohort.cases names no label table for {lost[0]}. Name one for every stain of cohort.stores."
         )
     tables = {
-        m: read_stores({m: folder}, Path(labels[m]), label=label, classes=classes, mpp=mpp)
+        m: read_stores({m: folder}, Path(labels[m]), columns=columns, match=match, classes=classes, keep=keep, mpp=mpp)
         for m, folder in folders.items()
     }
     cases = tuple(
@@ -47,21 +50,25 @@ def read_stores(
     folders: Mapping[str, Path],
     labels: Path,
     *,
-    label: str = "label",
+    columns: Columns = USUAL_COLUMNS,
+    match: Match = "name",
     classes: Sequence[str] | None = None,
+    keep: Collection[str] = (),
     mpp: float | None = None,
 ) -> CaseTable:
     """The cases of a label table with the feature files of their slides; a case without any file is left out.
 
-    A slide is looked up by the names the table gives it, or else by the name of the case, in the folder of every stain:
-    as `<name>`, or as `<name>_<STAIN>` with or without `_train`, `_val`, `_test`. A case never takes a file whose name
-    only begins like it.
+    A slide is looked up by the names the table gives it, or else by the name of the case, in the folder of each stain:
+    as `<name>`, or as `<name>_<STAIN>` with or without `_train`, `_val`, `_test`; see `SlideFiles.get`. Only with
+    `match: prefix` does a case take the files whose names begin like it.
 
     Args:
         folders: per stain, the folder of its feature files.
         labels: the table; see `read_labels`.
-        label: its column of labels.
+        columns: what its columns are, where they have no usual names.
+        match: how the names of the table meet those of the files.
         classes: class names; None derives them.
+        keep: further labels that stay as they are written.
         mpp: micrometres per level-0 pixel of all slides, where the files do not say.
 
     Raises:
@@ -71,23 +78,26 @@ def read_stores(
     if not folders:
         raise RecipeError("cohort.stores is empty; name a folder for each stain.")
     found = {modality: find_files(folder) for modality, folder in folders.items()}
-    rows, notes = read_labels(labels, label=label, stains=list(folders))
+    rows, notes = read_labels(labels, columns=columns, stains=list(folders), keep=(*(classes or ()), *keep))
     known = tuple(classes) if classes else class_order(row.label for row in rows)
     cases: list[Case] = []
     lost: list[str] = []
     for row in rows:
         if row.label and row.label not in known:
             raise CaseTableError(f"{labels.name} line {row.line}: {unknown_label(row.label, known)}")
-        files = {m: tuple(CaseFile(path, mpp) for path in paths) for m, paths in _files_of(row, found, lost).items()}
-        cases.append(Case(row.case_id, row.patient_id, row.label, row.split, files=files, labels=row.more))
+        files = {
+            m: tuple(CaseFile(path, mpp) for path in paths) for m, paths in _files_of(row, found, lost, match).items()
+        }
+        cases.append(Case(row.case_id, row.patient_id, row.label, row.split, row.site, files, row.more))
+    near = near_miss(lost, [name for folder in found.values() for name in folder.names])
     if not any(case.files for case in cases):
-        names = ", ".join(str(folder) for folder in folders.values())
         raise CaseTableError(
-            f"{labels.name}: no case has a file in {names}; the first is {cases[0].case_id}. Files are named after "
-            "the case or the slide; name the slides in a column slide_id if they are not."
+            f"{labels.name}: no case has a file in {', '.join(map(str, folders.values()))}. {near} Name the slides in "
+            "a column slide_id, or take files that begin like a case with --cohort.match prefix."
         )
     if lost:
-        notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}.")
+        notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}. {near}")
+    notes += _unused(found, cases)
     return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
 
 
@@ -125,24 +135,35 @@ def with_features(table: CaseTable, folders: Mapping[str, Path]) -> CaseTable:
     return replace(table, cases=tuple(cases), notes=(*table.notes, *notes))
 
 
+def _unused(found: Mapping[str, SlideFiles], cases: Sequence[Case]) -> list[str]:
+    """A line per stain on files that no case took."""
+    used = {file.path for case in cases for files in case.files.values() for file in files}
+    left = {m: [path.name for path in folder.paths if path not in used] for m, folder in found.items()}
+    return [f"{len(names)} {m} files belong to no case: {_listed(names)}." for m, names in left.items() if names]
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _files_of(row: Labelled, found: Mapping[str, SlideFiles], lost: list[str]) -> dict[str, tuple[Path, ...]]:
+def _files_of(
+    row: Labelled, found: Mapping[str, SlideFiles], lost: list[str], match: Match
+) -> dict[str, tuple[Path, ...]]:
     """Per stain, the files of a case; what the table promises and no folder holds is added to `lost`."""
     files: dict[str, tuple[Path, ...]] = {}
     seen: set[str] = set()
+    shared = row.slides or ([] if row.own_slides else [row.case_id])
+    names = {modality: [*row.own_slides.get(modality, ()), *shared] for modality in found}
     for modality, folder in found.items():
         if row.stains and not row.stains.get(modality, False):
             continue
-        for name in row.slides or [row.case_id]:
-            paths = folder.get(name, modality)
+        for name in names[modality]:
+            paths = [path for path in folder.get(name, modality, match=match) if path not in files.get(modality, ())]
             if paths:
                 files[modality] = (*files.get(modality, ()), *paths)
                 seen.add(name)
-            elif row.stains:
+            elif row.stains or row.own_slides:
                 lost.append(f"{name} ({modality})")
-    if not row.stains:
+    if not (row.stains or row.own_slides):
         lost += [name for name in row.slides or [row.case_id] if name not in seen]
     return files

@@ -12,12 +12,13 @@ from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pathfuse.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]
 
+ORIENTATION = 0x0112  # the EXIF tag
 PICTURE_PX = 512
 """Longest edge of a picture that is shown in a report."""
 
@@ -27,7 +28,7 @@ _filters = Lock()  # warning filters are global to the process, and files may be
 
 
 def decode(path: Path) -> Pixels:
-    """The image as RGB, (H, W, 3) uint8.
+    """The image as RGB, (H, W, 3) uint8, turned as its EXIF says.
 
     Grey is repeated in all three channels; a palette is looked up; transparent parts become white, the colour of empty
     glass; 16 bits per channel keep the upper 8 (full range is assumed); CMYK is converted.
@@ -39,17 +40,19 @@ def decode(path: Path) -> Pixels:
     with _opened(path) as image:
         if image.mode in ("I", "F") and image.format != "PNG":  # a PNG has 16 bits at most, whatever Pillow calls it
             raise ImageError(f"{path} has 32 bits per channel and no display range. Save it as 8-bit RGB.")
-        return np.asarray(_rgb(image))
+        return np.asarray(_rgb(ImageOps.exif_transpose(image)))
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height from the header, without decoding.
+    """Width and height from the header as the image is shown, without decoding.
 
     Raises:
         ImageError: if there is no readable header.
     """
     with _opened(path) as image:
-        return image.size
+        width, height = image.size
+        # A camera stores how it was held; from 5 on, the picture lies on its side.
+        return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
 
 
 def check_same_size(paths: Sequence[Path]) -> None:

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pathfuse.errors import ImageError, cannot_be_read
 from pathfuse.registry import Match
@@ -33,7 +33,7 @@ class PlainReader(SlideReader):
 
     def open(self, path: Path, spacing: Spacing) -> Slide:
         """The whole image."""
-        stated = spacing if spacing.mpp is not None else Spacing(None, "an image file stores none")
+        stated = spacing if spacing.mpp is not None else _stated(path)
         return MemorySlide(path, _decode(path), stated)
 
     def example(self, folder: Path, pixels: Pixels) -> Path:
@@ -52,6 +52,18 @@ def is_tiff(path: Path) -> bool:
         raise cannot_be_read(ImageError, path, error, "Correct its permissions.") from error
 
 
+def _stated(path: Path) -> Spacing:
+    """The spacing of a TIFF by its tags; other image files store none."""
+    if not is_tiff(path):
+        return Spacing(None, "an image file stores none")
+    from pathfuse.slides.formats.tiff import BROKEN, tiff_spacing
+
+    try:
+        return tiff_spacing(path)
+    except BROKEN:
+        return Spacing(None, "its tags cannot be read")
+
+
 def _decode(path: Path) -> Pixels:
     try:
         with warnings.catch_warnings():
@@ -61,7 +73,7 @@ def _decode(path: Path) -> Pixels:
                     raise ImageError(f"{path} has too many pixels without levels. Save it as a pyramidal, tiled TIFF.")
                 if image.mode in ("I", "F") or image.mode.startswith("I;"):
                     raise ImageError(f"{path} has more than 8 bits per channel. Save it as 8-bit RGB.")
-                return _rgb(image)
+                return _rgb(ImageOps.exif_transpose(image))
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path} is no slide or image that can be read. Copy it again, or leave it out.") from error
     except _BROKEN as error:

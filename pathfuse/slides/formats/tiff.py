@@ -50,10 +50,11 @@ class TiffSlide(Slide):
                 f"{path} is no TIFF that can be read ({error}). Copy it again, or leave it out."
             ) from error
         try:
-            self._pages = [level.keyframe for level in self._file.series[0].levels]
+            series = slide_series(self._file)
+            self._pages = [level.keyframe for level in series.levels]
             _check_chain(self._file)
             for page in self._pages:
-                _check(path, page, self._file.series[0])
+                _check(path, page, series)
             self.spacing = spacing if spacing.mpp is not None else _stated(self._file)
         except BROKEN as error:
             self._file.close()
@@ -103,9 +104,10 @@ class TiffSlide(Slide):
         whole = [part for part in parts if part is not None]
         if len(whole) < planes:
             return None
-        piece = np.concatenate(whole, axis=2)[..., :3]
+        piece = np.concatenate(whole, axis=2)
         if int(page.photometric) == 0:  # white is zero
-            piece = 255 - piece
+            piece[..., :1] = 255 - piece[..., :1]
+        piece = _on_glass(piece, page) if piece.shape[2] in (2, 4) else piece[..., :3]
         self._cache[level, index] = piece
         self._cached += piece.nbytes
         while self._cached > CACHE_BYTES and len(self._cache) > 1:
@@ -133,6 +135,28 @@ class TiffSlide(Slide):
         return part
 
 
+def slide_series(file: Any) -> Any:  # noqa: ANN401 - tifffile has no types
+    """The series of pages that is the slide: the largest tiled one, else the largest; thumbnails may come first."""
+    return max(
+        file.series,
+        key=lambda series: (
+            series.levels[0].keyframe.is_tiled,
+            series.levels[0].keyframe.imagewidth * series.levels[0].keyframe.imagelength,
+        ),
+    )
+
+
+def _on_glass(piece: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401 - a tifffile page
+    """Colours without alpha: what is transparent was not scanned, and is white as empty glass is."""
+    colour, alpha = piece[..., :-1].astype(np.uint16), piece[..., -1:].astype(np.uint16)
+    kinds = [int(kind) for kind in page.extrasamples]
+    if kinds and kinds[-1] == 0:  # a fourth channel that is no alpha
+        return piece[..., :-1]
+    if not kinds or kinds[-1] == 2:  # colours were not multiplied with alpha yet
+        colour = (colour * alpha + 127) // 255
+    return np.minimum(colour + 255 - alpha, 255).astype(np.uint8)
+
+
 def _failed(path: Path, error: Exception) -> ImageError:
     if "imagecodecs" in str(error):
         return ImageError(f"{path} is compressed in a way that needs one more package: pip install imagecodecs")
@@ -142,7 +166,10 @@ def _failed(path: Path, error: Exception) -> ImageError:
 def _check(path: Path, page: Any, series: Any) -> None:  # noqa: ANN401 - tifffile has no types
     if page.dtype != np.uint8 or page.bitspersample != 8:
         raise ImageError(f"{path} has {page.bitspersample} bits per channel ({page.dtype}). Save it as 8-bit RGB.")
-    if page.samplesperpixel not in (1, 3, 4) or int(page.photometric) in (3, 5) or page.imagedepth != 1:
+    turned = page.tags.valueof(274, default=1)
+    if turned not in (0, 1):
+        raise ImageError(f"{path} is to be shown turned (its tag Orientation is {int(turned)}). Save it upright.")
+    if page.samplesperpixel not in (1, 2, 3, 4) or int(page.photometric) in (3, 5) or page.imagedepth != 1:
         raise ImageError(f"{path} is not grey or RGB ({page.photometric!s}). Save it as 8-bit RGB.")
     if sum(axis not in "YXS" and length > 1 for axis, length in zip(series.axes, series.shape, strict=True)):
         raise ImageError(f"{path} has axes {series.axes} of {series.shape}. Save one plane, as 8-bit RGB.")
@@ -182,14 +209,25 @@ def _piece_size(page: Any) -> tuple[int, int]:  # noqa: ANN401 - a tifffile page
     return int(page.imagewidth), int(min(page.rowsperstrip, page.imagelength))
 
 
+def tiff_spacing(path: Path) -> Spacing:
+    """What the header of a TIFF says, whoever decodes its pixels.
+
+    Raises:
+        ValueError: among the others of `BROKEN`, if it is no TIFF that can be read.
+    """
+    with tifffile.TiffFile(path) as file:
+        return _stated(file)
+
+
 def _stated(file: Any) -> Spacing:  # noqa: ANN401 - a tifffile file
     if file.is_ome:
         return stated_spacing(*_ome(file.ome_metadata))
-    page = file.series[0].levels[0].keyframe
+    page = slide_series(file).levels[0].keyframe
     if file.is_svs:
-        found = re.search(r"\|\s*MPP\s*=\s*([\d.,]+)", page.description)
-        mpp = float(found[1].replace(",", ".")) if found else None
-        return stated_spacing(mpp, mpp)
+        found = re.search(r"\|\s*MPP\s*=\s*([\d.,]+(?:[eE][+-]?\d+)?)", page.description)
+        if found:
+            mpp = float(found[1].replace(",", "."))
+            return stated_spacing(mpp, mpp)
     ratios = [page.tags[name].value for name in ("XResolution", "YResolution") if name in page.tags]
     per_px = [ratio[1] / ratio[0] if ratio[0] else None for ratio in ratios]
     if len(per_px) < 2:

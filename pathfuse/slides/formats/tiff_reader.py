@@ -10,7 +10,7 @@ import tifffile  # type: ignore[import-untyped,unused-ignore]
 
 from pathfuse.registry import Match
 from pathfuse.slides.formats.plain import is_tiff
-from pathfuse.slides.formats.tiff import BROKEN, TiffSlide
+from pathfuse.slides.formats.tiff import BROKEN, TiffSlide, slide_series
 from pathfuse.slides.formats.vendor import library, vendor_of
 from pathfuse.slides.reader import SlideReader
 from pathfuse.slides.resample import Pixels
@@ -46,10 +46,11 @@ class TiffReader(SlideReader):
 def _takes(path: Path) -> bool:
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.series[0].levels[0].keyframe
+            series = slide_series(file)
+            page = series.levels[0].keyframe
             if file.is_ome or page.dtype is None or page.dtype.name != "uint8":
                 return True
-            return _is_plain(path, file) and all(can_decode(level.keyframe) for level in file.series[0].levels)
+            return _is_plain(path, file) and all(can_decode(level.keyframe) for level in series.levels)
     except BROKEN:
         return False
 
