@@ -10,14 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pathfuse.cli import splits
 from pathfuse.cli.text import COMMANDS
-from pathfuse.cli.values import whole
+from pathfuse.cli.values import mapping, one_of, whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
 Write = Callable[[Callable[[int, int], None]], Path]  # what writes a cohort and tells its progress
 
 HELP = """
-check CASES       a case table, a folder that holds cases.csv, or a folder of pairs: every problem at once
+check CASES       any source of cases: what a fit would use of it, and every problem at once
+  --stores MAP      '{he: FOLDER, ihc: FOLDER}': the features that go with a table of labels
+  --label COLUMN    the column of labels, where it has no usual name
+  --columns MAP     '{case: ID, patient: MRN, site: Clinic}': what the columns are
+  --header none     the table has no header
+  --match prefix    a case takes every file that begins like it
   --groups FILE     CSV file,group: the slide or patient behind each file of a folder of pairs
 split CASES       cross-validation folds by patient; `pathfuse data split --help` says more
 demo DIR          writes the generated cohort
@@ -49,9 +54,19 @@ def check(path: Path, line: Words) -> int:
     """Prints what is there and everything that is wrong; the exit status is 1 if something is."""
     from pathfuse.data.check import check_cases
 
-    groups = line.take("groups")
+    groups, stores, columns = line.take("groups"), line.take("stores"), line.take("columns")
+    named = {**mapping("columns", columns), **({"label": label} if (label := line.take("label")) else {})}
+    header = one_of("header", line.take("header") or "first", ("first", "none"))
+    match = one_of("match", line.take("match") or "name", ("name", "prefix"))
     line.finish()
-    report = check_cases(path, groups=Path(groups) if groups else None)
+    report = check_cases(
+        path,
+        groups=Path(groups) if groups else None,
+        stores={name: str(folder) for name, folder in mapping("stores", stores).items()},
+        columns=named,
+        header="none" if header == "none" else "first",
+        match="prefix" if match == "prefix" else "name",
+    )
     for text in report.lines():
         print(text)
     return 0 if report.ok else 1

@@ -65,3 +65,22 @@ def existing(words: Sequence[str]) -> list[Path]:
         if not Path(word).exists():
             raise RecipeError(f"{word} does not exist.")
     return [Path(word) for word in words]
+
+
+def mapping(key: str, text: str | None) -> dict[str, str | int]:
+    """A mapping such as `{he: FOLDER}`; empty without one.
+
+    Raises:
+        RecipeError: if it is none.
+    """
+    if text is None:
+        return {}
+    import yaml  # only where a mapping is on the line
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(word, str | int) for word in value.values()):
+        raise RecipeError(f"--{key} {text}: expected words by name, as '{{name: word, other: word}}'.")
+    return {str(name): word for name, word in value.items()}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pathfuse.cli.values import mapping
 from pathfuse.errors import RecipeError
 
 FLAGS = ("help", "print_config", "overwrite", "dry-run", "json")
@@ -53,7 +54,7 @@ class Words:
         labels = self.take_all("label")
         if labels:
             said = self.take("cohort.columns")
-            named = _mapping("cohort.columns", said) if said else {}
+            named = mapping("cohort.columns", said)
             self.options.append(("cohort.columns", json.dumps({**named, "label": labels[-1]})))
         self.options = [(COHORT.get(key, key), value) for key, value in self.options]
         return self
@@ -82,15 +83,3 @@ class Words:
         left = [*self.positional, *(f"--{key}" for key, _ in self.options)]
         if left:
             raise RecipeError(f"{left[0]!r} is not understood here.")
-
-
-def _mapping(key: str, text: str) -> dict[str, object]:
-    import yaml  # only where a mapping is on the line
-
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
-    if not isinstance(value, dict):
-        raise RecipeError(f"--{key} {text}: expected columns by what they are, as '{{case: ID, label: HER2}}'.")
-    return value

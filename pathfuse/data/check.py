@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.sources.case_table import scan_cases
+from pathfuse.cohort.sources.columns import Columns, Header
 from pathfuse.cohort.sources.pairs import SUFFIXES, scan_folder, stain_folders
-from pathfuse.cohort.sources.source import TABLE
+from pathfuse.cohort.sources.source import TABLE, kind_of
 from pathfuse.cohort.table import PARTS, Case, CaseTable
+from pathfuse.data.fit_facts import fit_facts
 from pathfuse.data.images.decode import check_same_size, decode
-from pathfuse.errors import ImageError
+from pathfuse.errors import ImageError, PathfuseError
+from pathfuse.store.folder import Match
 from pathfuse.system.progress import available_cores, progress_bar
 
 
@@ -30,6 +34,7 @@ class CheckReport:
         classes: per class (empty: no label), cases in each part (empty: no part).
         modalities: cases that have a stain.
         subsets: cases by the stains they have, for example `he+ihc`.
+        facts: what a fit would use, and the first cases as they were understood.
     """
 
     origin: Path
@@ -40,6 +45,7 @@ class CheckReport:
     classes: dict[str, dict[str, int]]
     modalities: dict[str, int]
     subsets: dict[str, int]
+    facts: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -60,7 +66,8 @@ class CheckReport:
         ]
         head = f"{self.origin}: {self.cases} cases of {self.patients} patients"
         verdict = f"{len(self.problems)} problems:" if self.problems else "No problems."
-        return [head, *rows, *stains, "by availability: " + ", ".join(subsets), *self.notes, verdict, *self.problems]
+        by_stain = [*stains, "by availability: " + ", ".join(subsets)]
+        return [head, *rows, *by_stain, *self.facts, *self.notes, verdict, *self.problems]
 
 
 def check_cases(
@@ -71,8 +78,12 @@ def check_cases(
     classes: Sequence[str] | None = None,
     images: bool = True,
     threads: int | None = None,
+    stores: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | int] | None = None,
+    header: Header = "first",
+    match: Match = "name",
 ) -> CheckReport:
-    """Checks a case table, a folder with `cases.csv`, or a folder of pairs, and goes on after every problem.
+    """Checks any source of cases, and goes on after every problem of a case table or a folder of pairs.
 
     Args:
         path: the table or folder.
@@ -81,38 +92,67 @@ def check_cases(
         classes: class names; None derives them.
         images: also decode every image and compare the sizes of partners.
         threads: images decoded at a time; None is one per core.
+        stores: per stain, the folder of feature files beside a label table.
+        columns: what the columns of a table are; see `Cohort`.
+        header: `none` for a table without header.
+        match: `prefix` lets a case take files that begin like it.
 
     Raises:
         CaseTableError: if the source cannot be read at all.
     """
-    table, problems = _scan(Path(path), modalities, groups, classes)
+    who = Cohort(
+        cases=str(path),
+        stores=dict(stores) if stores else None,
+        groups=str(groups) if groups else None,
+        columns=dict(columns or {}),
+        header=header,
+        match=match,
+        classes=list(classes) if classes else None,
+    )
+    table, problems = _scan(who, modalities)
     if images:
         problems = [*problems, *_unusable(table.cases, threads or available_cores())]
     by_class: dict[str, dict[str, int]] = {}
     for case in table.cases:
         row = by_class.setdefault(case.label, {})
         row[case.split] = row.get(case.split, 0) + 1
+    facts, unopened, notes = _as_fitted(who, table, problems)
+    problems = [*problems, *unopened]
     order = [name for name in (*table.classes, *sorted(by_class)) if name in by_class]
     subsets = Counter("+".join(m for m in table.modalities if case.files.get(m)) or "nothing" for case in table.cases)
     return CheckReport(
         table.origin,
         tuple(problems),
-        table.notes,
+        tuple(dict.fromkeys((*table.notes, *notes))),
         len(table.cases),
         len({case.patient_id for case in table.cases}),
         {name: by_class[name] for name in dict.fromkeys(order)},
         {m: sum(bool(case.files.get(m)) for case in table.cases) for m in table.modalities},
         dict(sorted(subsets.items())),
+        tuple(facts),
     )
 
 
-def _scan(
-    path: Path, modalities: Sequence[str] | None, groups: Path | None, classes: Sequence[str] | None
-) -> tuple[CaseTable, list[str]]:
-    table = path / TABLE if (path / TABLE).is_file() else path
-    if not table.is_dir():
-        return scan_cases(table, modalities=modalities, classes=classes)
-    return scan_folder(table, modalities=modalities or stain_folders(table), groups=groups, classes=classes)
+def _scan(who: Cohort, modalities: Sequence[str] | None) -> tuple[CaseTable, list[str]]:
+    path, columns = Path(str(who.cases)), Columns(who.columns or {}, who.header)
+    groups = Path(who.groups) if who.groups else None
+    kind = kind_of(path, modalities, columns=columns, stores=tuple(who.stores or ()))
+    if kind == "case table":
+        table = path / TABLE if path.is_dir() else path
+        return scan_cases(table, modalities=modalities, classes=who.classes, columns=columns)
+    if kind == "folder of pairs":
+        return scan_folder(path, modalities=modalities or stain_folders(path), groups=groups, classes=who.classes)
+    return who.unparted, []
+
+
+def _as_fitted(who: Cohort, table: CaseTable, problems: Sequence[str]) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """What a fit would use, problems that only it meets, and its notes; of a source with problems, what can be said."""
+    try:
+        fitted = table if problems else who.table
+    except PathfuseError as error:
+        return [*fit_facts(table)[0]], [str(error)], ()
+    facts, unopened = fit_facts(fitted)
+    return facts, [] if problems else unopened, fitted.notes
 
 
 def _unusable(cases: Sequence[Case], threads: int) -> Iterator[str]:

@@ -25,6 +25,7 @@ from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.tissue import OVERVIEW_MPP, Tissue, tissue_mask
 from pathfuse.system.files import replacing
+from pathfuse.system.main_guard import require_main_guard
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -192,6 +193,7 @@ class Readers:
     def _start(self) -> Executor:
         if not self.workers:
             return ThreadPoolExecutor(1, thread_name_prefix="pathfuse-read")
+        require_main_guard()
         # Spawned, not forked: a fork would inherit the locks of this process and hold them after its death, and the
         # state of threads that a network has started.
         return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_end_with_parent)

@@ -10,6 +10,7 @@ from multiprocessing.context import SpawnProcess
 from pathfuse.study.jobs import Job
 from pathfuse.study.ledger import RunState
 from pathfuse.study.worker import serve
+from pathfuse.system.main_guard import require_main_guard
 
 
 class Worker:
@@ -23,6 +24,7 @@ class Worker:
     def __init__(self, threads: int, devices: str | None) -> None:
         # Spawned, because a process that has started threads or CUDA cannot be forked; not a daemon, because data
         # loaders of a run have processes of their own.
+        require_main_guard()
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads, devices))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from multiprocessing import get_start_method
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from pathfuse.core import Batch
 from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.errors import PathfuseError
+from pathfuse.system.main_guard import require_main_guard
 
 
 class CaseLoader(DataLoader[Batch]):
@@ -46,6 +48,8 @@ def case_loader(
         persistent: keep the processes from epoch to epoch.
     """
     workers = min(num_workers, -(-len(sampler) // batch_size))
+    if workers and get_start_method() != "fork":
+        require_main_guard()
     return CaseLoader(
         data,  # type: ignore[arg-type]  # errors among the batches are raised
         batch_size=batch_size,
