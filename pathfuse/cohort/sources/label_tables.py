@@ -92,6 +92,7 @@ class _Reader:
         reserved = {"case_id", "patient_id", "slide_id", "label", "split", "site", "modality", "path"}
         self.columns = {n: stain for n in table.header if n not in reserved and (stain := stain_of(n, stains))}
         self.flags = {n for n in self.columns if all(row[n] in _FLAGS for _, row in table.rows)}
+        self._refuse_numbers(table)
         self.modalities = modality_names(
             dict.fromkeys(row.get("modality", "") for _, row in table.rows if row.get("modality")), stains
         )
@@ -138,6 +139,16 @@ class _Reader:
                 self.twice.append(f"{name} of case {entry.case_id}, line {line}")
             else:
                 slides.append(name)
+
+    def _refuse_numbers(self, table: NamedTable) -> None:
+        """Refuses a digit other than 0 and 1 among those that say whether a stain exists: it is no slide."""
+        for name in self.columns.keys() - self.flags:
+            digits = [(line, row[name]) for line, row in table.rows if row[name]]
+            wrong = next((cell for cell in digits if cell[1] not in _FLAGS), None)
+            if wrong and all(cell.isdecimal() and len(cell) == 1 for _, cell in digits):
+                raise CaseTableError(
+                    f"{self.path.name} line {wrong[0]}: {name} is {wrong[1]!r}, neither 0 nor 1. Correct it."
+                )
 
     def _split(self, line: int, row: Mapping[str, str]) -> str:
         split = row.get("split", "").lower()

@@ -180,7 +180,7 @@ def test_the_spacing_fills_gaps_and_changes_nothing_that_is_said(tmp_path):
 
 def test_a_label_table_without_stores_has_cases_without_files(tmp_path):
     path = table(tmp_path, "case_id,patient_id,score,split,site", "1,p,3+,train,X", "2,q,,test,Y")
-    kind, found = read_source(path, label_column="score")
+    kind, found = read_source(path)
     assert kind == "label table" and found.classes == ("0", "1+", "2+", "3+")
     assert [(case.label, case.split, dict(case.files)) for case in found.cases] == [
         ("3+", "train", {}), ("", "test", {}),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pathfuse.cohort import Cohort
+from pathfuse.cohort.sources.columns import Columns
 from pathfuse.cohort.sources.label_tables import read_labels
 from pathfuse.core import Batch
 from pathfuse.data.loading.options import Loading
@@ -50,7 +51,7 @@ def test_stamp_tables_and_nested_folders(tmp_path):
     for name in ("a/x", "b/y"):
         foreign.stamp(tmp_path / "he" / f"{name}.h5", foreign.features(3, 4), foreign.grid(3) * 0.25)
     labels = write(tmp_path / "t.csv", "PATIENT,FILENAME,HER2\np1,a/x.h5,0\np2,b/y.h5,3+\n")
-    data = bags({"he": tmp_path / "he"}, labels, label_column="HER2", mpp=0.25)
+    data = bags({"he": tmp_path / "he"}, labels, mpp=0.25)
     assert lengths(data) == {"p1": (3,), "p2": (3,)}
     assert [row.label for row in data.split_table()] == ["0", "3+"]
     assert next(iter(data.predict_dataloader())).x["he"].coords.tolist()[:3] == foreign.grid(3).tolist()
@@ -75,20 +76,20 @@ def test_a_stain_that_the_madeleine_table_promises_and_no_file_holds_is_named(tm
 
 
 @pytest.mark.parametrize(
-    ("text", "label", "fold"),
+    ("header", "text", "label", "fold"),
     [
-        ("007,3+\n008,0\n", "3+", None),
-        ("007,3+,4\n008,0,1\n", "3+", "4"),
-        ("A notice about the data,\nid,label,fold\n007,3+,4\n008,0,1\n", "3+", "4"),
+        ("none", "007,3+\n008,0\n", "3+", None),
+        ("none", "007,3+,4\n008,0,1\n", "3+", "4"),
+        ("first", "A notice about the data,\nid,label,fold\n007,3+,4\n008,0,1\n", "3+", "4"),
     ],
 )
-def test_wsmcl_labels_have_two_or_three_columns_with_or_without_header(tmp_path, text, label, fold):
-    rows, _ = read_labels(write(tmp_path / "l.csv", text))
+def test_wsmcl_labels_have_two_or_three_columns_with_or_without_header(tmp_path, header, text, label, fold):
+    rows, _ = read_labels(write(tmp_path / "l.csv", text), columns=Columns(header=header))
     assert (rows[0].case_id, rows[0].label, rows[0].more.get("fold")) == ("007", label, fold)
     for stain in ("he", "ihc"):
         foreign.wsmcl(tmp_path / stain, "007", foreign.features(3, 4), foreign.grid(3))
         foreign.wsmcl(tmp_path / stain, "008", foreign.features(2, 4), foreign.grid(2), "_feature")
-    data = bags({"he": tmp_path / "he", "ihc": tmp_path / "ihc"}, tmp_path / "l.csv")
+    data = bags({"he": tmp_path / "he", "ihc": tmp_path / "ihc"}, tmp_path / "l.csv", header=header)
     assert lengths(data) == {"007": (3, 3), "008": (2, 2)}
 
 
@@ -126,8 +127,8 @@ def test_two_files_of_one_name_are_refused_only_when_the_name_is_used(tmp_path):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("name,label\nx,0\n", "no column is case_id"),
-        ("a,b,c,d\n1,2,3,4\n", "no header and 4 columns"),
+        ("name,b\nx,0\n", "no column is known to name the case"),
+        ("a,b,c,d\n1,2,3,4\n", "--cohort.header none"),
         ("case_id,label\n,0\n", "line 2: case_id is empty"),
         ("case_id,label\nx,0\nx,1\n", "line 3: case x has label '1', but '0' in line 2"),
         ("case_id,slide_id,label,ISH\nx,x-1,0,\nx,x-2,0,neg\n", "line 3: case x has ISH 'neg', but '' in line 2"),
@@ -161,8 +162,8 @@ def test_a_label_table_in_another_encoding_or_a_folder_without_features_is_one_l
         with pytest.raises(PathfuseError, match="feature"):
             bags(stores, labels).spec()
     foreign.trident(tmp_path / "he" / "x.h5", foreign.features(3, 4), foreign.grid(3))
-    labels.write_bytes("case_id,label\nZiółko,0\n".encode("utf-16"))
-    with pytest.raises(CaseTableError, match="no CSV in UTF-8"):
+    labels.write_bytes("case_id,label\nZiółko,0\n".encode("cp1250"))
+    with pytest.raises(CaseTableError, match="line 2 is not UTF-8"):
         bags({"he": tmp_path / "he"}, labels).spec()
 
 
