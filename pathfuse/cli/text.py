@@ -51,6 +51,7 @@ COMMANDS = {
 --layer NAME        a layer of the recipe, such as demo: its smaller sizes
 --cases PATH        the cohort: a case table, a label table or a folder of images; without, the demo cohort
 --stores MAP        with a label table, the folder of features of each stain: '{he: DIR, ihc: DIR}'
+--label COLUMN      the column of labels, where it has no usual name
 --folds FILE        parts from a file of folds, with --cohort.repeat N and --cohort.fold N
 --out DIR           the run folder (runs/<recipe>/<time>)
 --resume RUN        go on with an interrupted run, from its last finished epoch

@@ -257,7 +257,8 @@ class Cohort:
 
     @property
     def _columns(self) -> Columns:
-        return Columns(self.columns or {}, self.header)
+        # New cases may lack what the model's own had, a label above all.
+        return Columns(self.columns or {}, self.header, lenient=self.test_on == "all")
 
     @property
     def _kept_labels(self) -> tuple[str, ...]:

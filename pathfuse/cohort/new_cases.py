@@ -17,5 +17,12 @@ def for_new_cases(given: Sequence[str], classes: Sequence[str]) -> dict[str, obj
         given: the options that are said anew, which stay as they are said.
         classes: those of the model.
     """
-    kept: dict[str, object] = {"missing": "allow", "test_on": "all", "repeat": 0, "fold": 0, "classes": list(classes)}
+    kept: dict[str, object] = {
+        "missing": "allow",
+        "test_on": "all",
+        "header": "first",
+        "repeat": 0,
+        "fold": 0,
+        "classes": list(classes),
+    }
     return {name: value for name, value in {**dict.fromkeys(OWN), **kept}.items() if name not in given}

@@ -55,10 +55,12 @@ class Columns:
     Attributes:
         named: column per role of `ROLES`; a number counts from 1.
         header: `first`: the first row names the columns; `none`: the table has no header.
+        lenient: whether a column that is not there is looked for by usual names, as in a table of new cases.
     """
 
     named: Mapping[str, str | int] = field(default_factory=dict)
     header: Header = "first"
+    lenient: bool = False
 
     def __post_init__(self) -> None:
         for role in self.named:
@@ -110,7 +112,12 @@ def roles_of(
     Raises:
         CaseTableError: if a column that is named is not there, no column names the cases, or several may be the label.
     """
-    found = {role: _said(table, header, role, name) for role, name in columns.named.items()}
+    named = {
+        role: name
+        for role, name in columns.named.items()
+        if not columns.lenient or plain(str(name)) in {plain(other) for other in header}
+    }
+    found = {role: _said(table, header, role, name) for role, name in named.items()}
     free = [name for name in header if name not in found.values()]
     for role, usual in USUAL.items():
         if role in found:
@@ -128,7 +135,7 @@ def roles_of(
 
 
 def _said(table: str, header: Sequence[str], role: str, name: str | int) -> str:
-    if isinstance(name, int) and not isinstance(name, bool):
+    if isinstance(name, int):
         if not 1 <= name <= len(header):
             raise CaseTableError(f"cohort.columns: {role} is column {name}, but {table} has {len(header)}. Correct it.")
         return header[name - 1]
