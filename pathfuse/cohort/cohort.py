@@ -17,6 +17,7 @@ from pathfuse.cohort.presence import with_modalities
 from pathfuse.cohort.same import TABLES, check_same
 from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.cohort.sources.columns import Columns, Header
+from pathfuse.cohort.sources.modality_words import by_modality
 from pathfuse.cohort.sources.source import read_source
 from pathfuse.cohort.sources.stores import read_unpaired
 from pathfuse.cohort.split_rows import Folds
@@ -93,6 +94,10 @@ class Cohort:
     _needs_labels: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("stores", "cases"):
+            given = getattr(self, name)
+            if isinstance(given, dict):
+                object.__setattr__(self, name, by_modality(given, f"cohort.{name}"))
         if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
             raise RecipeError(f"cohort.mpp is {self.mpp}; give {MIN_MPP:g} to {MAX_MPP:g} micrometres per pixel.")
         if self.stores is not None and self.cases is None:

@@ -169,8 +169,8 @@ def _named_features(cohort: Cohort, modalities: Sequence[str]) -> CaseTable:
     unread = [name for name in stores if name not in modalities]
     if unread:
         raise RecipeError(
-            f"cohort.stores names {unread[0]!r}, but data.modalities is {', '.join(modalities)}. Add it there, or "
-            "remove the store."
+            f"cohort.stores names {unread[0]!r}, but data.modalities is {', '.join(modalities)}. Read it with "
+            f"--data.modalities '[{', '.join((*modalities, *unread))}]', or remove the store."
         )
     if not stores or table.kind != "case table":
         return table

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from pathfuse.errors import RecipeError
 
 _HE = {"he", "h&e", "h+e", "h.e.", "h/e", "h-e", "h and e", "hne", "hande", "hematoxylin and eosin",
        "haematoxylin and eosin", "hematoxylin eosin", "haematoxylin eosin", "hematoxylin-eosin"}  # fmt: skip
@@ -30,3 +32,19 @@ def modality_note(names: dict[str, str]) -> list[str]:
     """A line on the words that became another; nothing if none did."""
     changed = [f"{word} is {name}" for word, name in names.items() if word != name]
     return [f"Modalities: {', '.join(changed)}."] if changed else []
+
+
+def by_modality(given: Mapping[str, str], option: str) -> dict[str, str]:
+    """Folders or tables by the name of their modality.
+
+    Args:
+        given: by a word for it.
+        option: where they were given.
+
+    Raises:
+        RecipeError: if two words are one modality.
+    """
+    names = {word: "he" if name == "he" else word for word, name in modality_names(given).items()}
+    if len(set(names.values())) < len(names):
+        raise RecipeError(f"{option} names H&E twice ({', '.join(given)}). Keep one.")
+    return {names[word]: place for word, place in given.items()}
