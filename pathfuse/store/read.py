@@ -67,6 +67,8 @@ def read_contents(path: Path) -> Contents:
         return hdf5.read_hdf5(path)
     if starts[0].startswith(npy.SIGNATURE):
         return npy.read_npy(path)
+    if path.suffix.lower() == ".npz":
+        raise StoreError(f"{path} is a .npz, which is not read. Save its features as .npy, .pt or .h5.")
     # A torch file is a ZIP archive, or a pickle when it was written before torch 1.6.
     if starts[0].startswith((b"PK\x03\x04", b"\x80")):
         return read_torch(path)

@@ -16,6 +16,7 @@ TEXT = (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
 CONSTRAINTS = (PROJECT_ROOT / "constraints.txt").read_text(encoding="utf-8")
 EXTRAS = (
+    "excel",
     "ray",
     "test",
     "torchmil",

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pathfuse.errors import PathfuseError, StoreError
 from pathfuse.store import open_slide, stores
+from pathfuse.store.folder import find_files
 from tests.store import foreign
 
 VALUES = foreign.features(9, 5)
@@ -348,3 +349,13 @@ def test_a_damaged_file_is_read_or_refused_but_nothing_else(tmp_path, kind, flip
         assert "\n" not in str(error)
     else:
         assert values.shape == slide.features.shape
+
+
+def test_npz_is_named_and_what_is_read_instead(tmp_path):
+    np.savez(tmp_path / "a.npz", features=np.zeros((3, 4)))
+    with pytest.raises(
+        StoreError, match=r"a.npz is a .npz, which is not read. Save its features as \.npy, \.pt or \.h5"
+    ):
+        open_slide(tmp_path / "a.npz")
+    with pytest.raises(StoreError, match=r"1 \.npz files, which are not read"):
+        find_files(tmp_path)
