@@ -112,7 +112,7 @@ def test_options_that_make_no_sense_are_refused_at_once_in_one_line(options, tol
 def test_a_label_column_may_have_any_name(tmp_path):
     path = write_table(tmp_path / "t.csv", "case_id,patient_id,HER2,split", "1,p,3+,train", "2,q,0,test")
     assert [case.label for case in Cohort(cases=str(path), columns={"label": "HER2"})] == ["3+", "0"]
-    assert [case.label for case in Cohort(cases=str(path))] == ["", ""]
+    assert [case.label for case in Cohort(cases=str(path))] == ["3+", "0"]
 
 
 # --- restricted ---

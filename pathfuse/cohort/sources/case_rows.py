@@ -50,7 +50,7 @@ def scan(
     Raises:
         CaseTableError: if the file cannot be read as a table at all.
     """
-    table = read_named_table(path, columns)
+    table = read_named_table(path, columns, stains=tuple(modalities or ()))
     header = table.header
     _check_header(path, header)
     problems, notes = list(table.ragged), list(table.notes)

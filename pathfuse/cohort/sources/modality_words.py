@@ -30,7 +30,7 @@ def modality_names(words: Iterable[str], wanted: Iterable[str] = ()) -> dict[str
 
 def modality_note(names: dict[str, str]) -> list[str]:
     """A line on the words that became another; nothing if none did."""
-    changed = [f"{word} is {name}" for word, name in names.items() if word != name]
+    changed = [f"{' '.join(word.split())} is {' '.join(name.split())}" for word, name in names.items() if word != name]
     return [f"Modalities: {', '.join(changed)}."] if changed else []
 
 

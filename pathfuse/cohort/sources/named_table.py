@@ -54,7 +54,7 @@ def read_named_table(path: Path, columns: Columns = USUAL_COLUMNS, *, stains: Se
     if columns.header == "none":
         header, rows = header_of(path.name, len(lines[0][1]), columns), lines
     else:
-        header, rows = list(lines[0][1]), lines[1:]
+        header, rows = [" ".join(name.split()) for name in lines[0][1]], lines[1:]
     whole = [(line, cells) for line, cells in rows if len(cells) == len(header)]
     ragged = tuple(
         f"{path.name} line {line}: {wrong_length(cells, header)}. Quote cells that hold a comma."

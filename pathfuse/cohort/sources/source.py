@@ -57,7 +57,7 @@ def kind_of(
         return _kind_of_folder(path, {"he", "ihc", *(name.lower() for name in modalities or ())})
     if not path.exists():
         raise CaseTableError(f"{path} does not exist. Name a case table, a label table or a folder of images.")
-    table = read_named_table(path, columns, stains=tuple(stores))
+    table = read_named_table(path, columns, stains=(*stores, *(modalities or ())))
     if set(LONG) <= set(table.header):
         return "case table"
     if stores or not set(KEYS) <= set(table.header) or "slide_id" in table.header:

@@ -148,13 +148,15 @@ def slide_series(file: Any) -> Any:  # noqa: ANN401 - tifffile has no types
 
 def _on_glass(piece: NDArray[np.uint8], page: Any) -> NDArray[np.uint8]:  # noqa: ANN401 - a tifffile page
     """Colours without alpha: what is transparent was not scanned, and is white as empty glass is."""
-    colour, alpha = piece[..., :-1].astype(np.uint16), piece[..., -1:].astype(np.uint16)
+    colour: NDArray[np.uint16] = piece[..., :-1].astype(np.uint16)
+    alpha: NDArray[np.uint16] = piece[..., -1:].astype(np.uint16)
     kinds = [int(kind) for kind in page.extrasamples]
     if kinds and kinds[-1] == 0:  # a fourth channel that is no alpha
         return piece[..., :-1]
     if not kinds or kinds[-1] == 2:  # colours were not multiplied with alpha yet
         colour = (colour * alpha + 127) // 255
-    return np.minimum(colour + 255 - alpha, 255).astype(np.uint8)
+    mixed: NDArray[np.uint8] = np.minimum(colour + 255 - alpha, 255).astype(np.uint8)
+    return mixed
 
 
 def _failed(path: Path, error: Exception) -> ImageError:

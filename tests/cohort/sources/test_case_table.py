@@ -168,7 +168,7 @@ def test_her2_scores_always_make_four_classes(tmp_path):
 
 WORD = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=8)
 NAME = st.text("abcdef ,;\"'é+", min_size=1, max_size=8).map(str.strip).filter(bool)
-FILE = st.builds(CaseFile, NAME.map(lambda name: Path("/images") / name), st.none() | st.floats(0.01, 99))
+FILE = st.builds(CaseFile, NAME.map(lambda name: Path("/images") / name), st.none() | st.floats(0.05, 40))
 
 
 @st.composite
@@ -176,7 +176,7 @@ def cohorts(draw):
     ids = draw(st.lists(WORD, min_size=1, max_size=5, unique=True))
     given_parts = draw(st.booleans())
     part = st.sampled_from(["train", "val", "test"]) if given_parts else st.just("")
-    stains = draw(st.lists(WORD, min_size=1, max_size=3, unique=True))
+    stains = draw(st.lists(WORD.map(str.casefold), min_size=1, max_size=3, unique_by=str.casefold))
     cases = []
     for case_id in ids:
         names = draw(st.lists(st.sampled_from(stains), min_size=1, unique=True))

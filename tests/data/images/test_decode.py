@@ -114,3 +114,15 @@ def test_partners_of_another_size_are_named_with_both_sizes(tmp_path):
     assert image_size(second) == (24, 24)
     with pytest.raises(ImageError, match=r"b\.png is 24 x 24 px, but its partner .*a\.png is 32 x 32"):
         check_same_size([first, second])
+
+
+def test_a_photograph_that_was_stored_turned_is_turned_back(tmp_path):
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    pixels[:, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(pixels).save(tmp_path / "half.png", exif=exif)
+    assert np.array_equal(decode(tmp_path / "half.png"), pixels[::-1, ::-1])
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "quarter.png", exif=exif)
+    assert decode(tmp_path / "quarter.png").shape == (16, 8, 3) and image_size(tmp_path / "quarter.png") == (8, 16)
