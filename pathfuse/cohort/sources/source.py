@@ -40,7 +40,7 @@ def kind_of(
     or whose sub-folders share names that end in the part and the score, is one of pairs: equal numbers alone do not
     make one, for classes are often numbered from 0 each. With `..._x.h5` it is PatchCamelyon's; any other is one of
     classes. A table with columns `modality` and `path`, or with `case_id`, `patient_id` and columns of paths, is a case
-    table; any other is one of labels, and so is one beside stores unless it has `modality` and `path`.
+    table; any other is one of labels, and so is one beside stores whose cells are no files.
 
     Args:
         path: file or folder.
@@ -60,9 +60,13 @@ def kind_of(
     table = read_named_table(path, columns, stains=(*stores, *(modalities or ())))
     if set(LONG) <= set(table.header):
         return "case table"
-    if stores or not set(KEYS) <= set(table.header) or "slide_id" in table.header:
+    if not set(KEYS) <= set(table.header) or "slide_id" in table.header:
         return "label table"
-    return "case table" if file_columns(table.header, table.rows) else "label table"
+    files = file_columns(table.header, table.rows)
+    # Beside stores, a cell of a stain that is no file here names a slide.
+    if stores and not any(_is_file(path.parent, row[name]) for _, row in table.rows for name in files):
+        return "label table"
+    return "case table" if files else "label table"
 
 
 def read_source(
@@ -139,6 +143,13 @@ def _kind_of_folder(path: Path, stains: Collection[str]) -> Kind:
     scored = [{stem for stem in stems if split_name(stem)[1]} for stems in images]
     shared = sum(map(len, scored)) > len(set().union(*scored))
     return "folder of pairs" if shared else "folder of classes"
+
+
+def _is_file(folder: Path, cell: str) -> bool:
+    try:
+        return any((folder / part.strip()).is_file() for part in cell.split(";") if part.strip())
+    except OSError:  # a cell too long for a file name
+        return False
 
 
 def _only(modalities: Sequence[str] | None) -> str:
