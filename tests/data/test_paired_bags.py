@@ -393,7 +393,9 @@ def test_a_wrong_option_is_refused_at_once(options, message):
 def test_a_store_that_nobody_would_read_is_refused(table, tmp_path):
     stores = {"he": str(table.parent / "he"), "ki67": str(tmp_path)}
     (tmp_path / "l.csv").write_text("case_id,slide_id,label\n007,007-0,0\n")
-    with pytest.raises(RecipeError, match=r"cohort.stores names 'ki67', but data.modalities is he\. Add it"):
+    with pytest.raises(
+        RecipeError, match=r"cohort.stores names 'ki67', but data.modalities is he\. Read it with --data.modalities"
+    ):
         PairedBags(Cohort(cases=str(tmp_path / "l.csv"), stores=stores), modalities=["he"])
     with pytest.raises(RecipeError, match=r"cohort.stores is not read beside cases\.csv"):
         PairedBags(Cohort(cases=str(table), stores={"he": stores["he"]}))
