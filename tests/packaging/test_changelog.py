@@ -7,7 +7,7 @@ import re
 from pathfuse.recipes.renamed import GONE, RENAMED
 from tests.conftest import PROJECT_ROOT
 
-ROW = re.compile(r"^\| `(data\.[\w.]+)` \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `((?:data|cohort)\.[\w.]+)` \| (.+) \|$", re.MULTILINE)
 
 
 def test_every_renamed_key_is_there_with_its_new_name_and_no_other() -> None:
