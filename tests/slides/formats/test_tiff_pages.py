@@ -38,7 +38,7 @@ def test_a_thumbnail_in_front_is_not_the_slide(tmp_path, glass, mpp, read):
 def test_a_large_label_in_strips_is_not_the_slide(tmp_path, glass):
     path = tmp_path / "s.tif"
     with tifffile.TiffWriter(path) as file:
-        file.write(np.repeat(np.repeat(glass, 3, 0), 3, 1), photometric="rgb", metadata=None)
+        file.write(np.full((700, 900, 3), 90, np.uint8), photometric="rgb", metadata=None)
         file.write(glass, photometric="rgb", tile=(256, 256), metadata=None)
     assert whole(path)[0] == (512, 512)
 
