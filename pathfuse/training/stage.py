@@ -33,6 +33,7 @@ from pathfuse.recipes.compose import Config
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.messages import explain
+from pathfuse.training.steady.statistics import RecomputedStatistics as RecomputedStatistics  # a word in recipes
 from pathfuse.training.task import Task
 from pathfuse.training.trust import check_classes, trusted_imports
 

@@ -145,10 +145,12 @@ class Task(Optimised):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the loss terms of a batch."""
+        return self._step(self.shown_in_training(batch), batch, "train")[0]
+
+    def shown_in_training(self, batch: Batch) -> Batch:
+        """What the model is shown of a training batch: the stains it is given, less what is hidden at random."""
         shown = self._as_given(batch)
-        if self.modality_dropout:
-            shown = drop_at_random(shown, self.modality_dropout)
-        return self._step(shown, batch, "train")[0]
+        return drop_at_random(shown, self.modality_dropout) if self.modality_dropout else shown
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the loss of a batch and keeps its predictions for the metrics of the epoch."""

@@ -92,6 +92,7 @@ SMALLER = {
     "averaged": SMALL_DATA,
     "expression": [],
     "he_ihc_clinical": SMALL_BAGS,
+    "steady": SMALL_DATA,
 }
 SMALL_LAYOUTS = {
     "cases": ["--patients=8", "--size_px=32"],
