@@ -15,6 +15,7 @@ from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.cohort.new_cases import for_new_cases
 from pathfuse.cohort.presence import with_modalities
 from pathfuse.cohort.same import TABLES, check_same
+from pathfuse.cohort.shuffled import with_strangers
 from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.cohort.sources.columns import Columns, Header
 from pathfuse.cohort.sources.modality_words import by_modality
@@ -63,7 +64,9 @@ class Cohort:
         fold: which fold of that repeat, from 0.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
         test_fraction: fraction of the patients drawn for the test when the source has no parts.
-        seed: of the drawn parts.
+        seed: of the drawn parts, and of `shuffled`.
+        shuffled: stains of which every case gets the files of another patient of its part: a control that takes the
+            pairs apart. Null leaves all cases their own.
         test_on: `test` tests on the test part, `all` on every case: for a cohort that the model never saw.
         demo: the generated patients, used where there are neither `cases` nor `stores`.
         cache: folder of files that can be made again; null takes the platform's cache folder.
@@ -87,6 +90,7 @@ class Cohort:
     val_fraction: float = 0.3
     test_fraction: float = 0.2
     seed: int = 0
+    shuffled: list[str] | None = None
     test_on: Literal["test", "all"] = "test"
     demo: DemoCohort = field(default_factory=DemoCohort)
     cache: str | None = None
@@ -194,7 +198,7 @@ class Cohort:
             checked: apply `missing`; a data module that only knows after opening files whether a stain is there does
                 that itself.
         """
-        table = self._read or self._merged(self._source(modalities))
+        table = self._read or self._made_of(self._source(modalities))
         if not checked:
             return self._with(table)
         missing = self.missing or ("error" if self.cases is not None and table.origin.is_dir() else None)
@@ -227,7 +231,7 @@ class Cohort:
         """The demo patients with pictures of them, drawn into the cache when they are first needed."""
         path = draw(self.demo, pictures, self.cache_folder)
         table = read_cases(path, classes=self._own_classes)
-        return self._with(self._merged(replace(table, notes=(GENERATED, *table.notes))))
+        return self._with(self._made_of(replace(table, notes=(GENERATED, *table.notes))))
 
     def with_fold(self, folds: str, *, repeat: int = 0, fold: int = 0) -> Cohort:
         """The same cases with the parts of one fold of a file."""
@@ -253,7 +257,7 @@ class Cohort:
     @cached_property
     def unparted(self) -> CaseTable:
         """The cases before they get their parts; what a data module looks at to find which it can use."""
-        return self._read or self._merged(self._source(None))
+        return self._read or self._made_of(self._source(None))
 
     @property
     def _own_classes(self) -> list[str] | None:
@@ -270,8 +274,14 @@ class Cohort:
         """Labels that a map names, which it finds as they are written."""
         return tuple(label_map_of(self.label_map, None) or ())
 
-    def _merged(self, table: CaseTable) -> CaseTable:
-        return merge_labels(table, label_map_of(self.label_map, self.classes), self.classes)
+    def _made_of(self, table: CaseTable) -> CaseTable:
+        """What the options make of the table of a source: merged labels, and pairs taken apart."""
+        table = merge_labels(table, label_map_of(self.label_map, self.classes), self.classes)
+        if not self.shuffled:
+            return table
+        # Before unlabelled cases may leave, so that stages with and without labels see the same pairs.
+        parts = {case.case_id: case.split for case in self.parts.apply(table.cases)[0]}
+        return with_strangers(table, parts, self.shuffled, self.seed)
 
     def _source(self, modalities: Sequence[str] | None) -> CaseTable:
         if isinstance(self.cases, dict):

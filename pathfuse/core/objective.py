@@ -47,6 +47,18 @@ class Objective(Weighted, nn.Module, ABC):
     def losses(self, model: Model, batch: Batch) -> Outcome:
         """The loss terms of a batch, and its prediction."""
 
+    def step(self, model: Model, shown: Batch, whole: Batch) -> Outcome:
+        """The loss terms of a step in which the model is shown less than the cases have.
+
+        It is `losses` of what is shown, unless an objective has a use for the rest, such as a teacher that sees it.
+
+        Args:
+            model: in training.
+            shown: the batch as the recipe gives it to the model, with `given` and `modality_dropout` applied.
+            whole: the same cases with every modality that they have. `model` may not be given it.
+        """
+        return self.losses(model, shown)
+
 
 class SupervisedObjective(Objective):
     """One pass: the fusion block's own loss and the head's. The default of every recipe."""

@@ -76,7 +76,14 @@ BY_SLOT: dict[str, tuple[Check, ...]] = {
         learning.unlabelled_cases_do_not_count,
         absence.three_stains_work,
     ),
-    "objective": (*_ALWAYS, *_TRAINED, *_OF_CASES, outputs.loss_terms_are_scalars, absence.three_stains_work),
+    "objective": (
+        *_ALWAYS,
+        *_TRAINED,
+        *_OF_CASES,
+        outputs.loss_terms_are_scalars,
+        absence.the_model_is_shown_only_what_it_is_given,
+        absence.three_stains_work,
+    ),
     "explainer": (
         outputs.outputs_have_the_promised_shapes,
         state.eval_is_deterministic,

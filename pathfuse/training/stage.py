@@ -33,6 +33,7 @@ from pathfuse.recipes.compose import Config
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.messages import explain
+from pathfuse.training.steady.statistics import RecomputedStatistics as RecomputedStatistics  # a word in recipes
 from pathfuse.training.task import Task
 from pathfuse.training.trust import check_classes, trusted_imports
 
@@ -177,11 +178,11 @@ class StageCLI(LightningCLI):
 
     def make_task(self, spec: DataSpec, stage_model: Callable[[str], Model]) -> Task:
         """The stage's task with a model for these sizes; `stage_model` answers for earlier stages."""
-        made = self._instantiate("model", "optimizer", "lr_scheduler")
-        task = Task(**made.model)
-        task.optimizer_factory = made.optimizer
-        task.scheduler_factory = made.lr_scheduler
-        with stage_loader(stage_model):
+        with stage_loader(stage_model):  # an objective is built at once, the slots when the sizes are known
+            made = self._instantiate("model", "optimizer", "lr_scheduler")
+            task = Task(**made.model)
+            task.optimizer_factory = made.optimizer
+            task.scheduler_factory = made.lr_scheduler
             return task.build(spec, self.seed)
 
     def make_trainer(self, callbacks: list[Callback], default_root_dir: str, validates: bool = True) -> Trainer:

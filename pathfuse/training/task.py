@@ -145,21 +145,23 @@ class Task(Optimised):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the loss terms of a batch."""
-        batch = self._as_given(batch)
-        if self.modality_dropout:
-            batch = drop_at_random(batch, self.modality_dropout)
-        return self._step(batch, "train")[0]
+        return self._step(self.shown_in_training(batch), batch, "train")[0]
+
+    def shown_in_training(self, batch: Batch) -> Batch:
+        """What the model is shown of a training batch: the stains it is given, less what is hidden at random."""
+        shown = self._as_given(batch)
+        return drop_at_random(shown, self.modality_dropout) if self.modality_dropout else shown
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the loss of a batch and keeps its predictions for the metrics of the epoch."""
-        batch = self._as_given(batch)
-        _, prediction = self._step(batch, "val")
+        shown = self._as_given(batch)
+        _, prediction = self._step(shown, batch, "val")
         if self.eval_bag_size:
-            prediction = self._predicted(batch)
+            prediction = self._predicted(shown)
         if prediction.logits is not None:
-            self._collect("val", batch, prediction)
+            self._collect("val", shown, prediction)
             if self.select_on:
-                self._predict_from(batch, self.select_on.split("+"), f"val/{self.select_on}")
+                self._predict_from(shown, self.select_on.split("+"), f"val/{self.select_on}")
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of all validation cases together, never the mean over batches.
@@ -239,15 +241,15 @@ class Task(Optimised):
         prediction: Prediction = self.model(batch)
         return prediction
 
-    def _step(self, batch: Batch, part: str) -> tuple[Tensor, Prediction]:
-        outcome = self.objective.losses(self.model, batch)
+    def _step(self, shown: Batch, whole: Batch, part: str) -> tuple[Tensor, Prediction]:
+        outcome = self.objective.step(self.model, shown, whole)
         total = weighted_total(outcome.terms, self.loss_weights)
         logged = {"loss": total.detach(), **outcome.terms, **outcome.metrics}
         self.log_dict(
             {f"{part}/{name}": value for name, value in logged.items()},
             on_step=False,
             on_epoch=True,
-            batch_size=len(batch),
+            batch_size=len(shown),
             sync_dist=True,
         )
         return total, outcome.prediction

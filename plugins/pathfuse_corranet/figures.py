@@ -30,28 +30,38 @@ def mean_correlation(
 
     Source: Dutta et al. 2025, figure 2B, where neither the channel nor the axis is defined.
     """
-    stains = list(sources)
-    stain = reference or ("ihc" if "ihc" in stains else stains[-1])
+    stain = reference_stain(sources, reference)
     out = {}
     for name, run in passes.by_name.items():
         if stain not in sources or name == from_stain(stain):
             continue
-        values = _per_case(run, batch, sources, stain, output)
+        known = batch.present[stain][run.rows]  # (R,)
+        values = compared(run, batch, sources, stain, output, known.nonzero().squeeze(1), run.rows[known])
         if values.numel():
             out["mean_correlation" if name == JOINT else f"mean_correlation_{name}"] = values.mean()
     return out
 
 
-def _per_case(
-    run: Pass, batch: Batch, sources: Mapping[str, Tensor], stain: str, output: Literal["hidden", "reconstruction"]
+def reference_stain(sources: Mapping[str, Tensor], reference: str | None) -> str:
+    """The stain that maps are compared with: the one that is named, else `ihc`, else the last."""
+    return reference or ("ihc" if "ihc" in sources else list(sources)[-1])
+
+
+def compared(
+    run: Pass,
+    batch: Batch,
+    sources: Mapping[str, Tensor],
+    stain: str,
+    output: Literal["hidden", "reconstruction"],
+    rows: Tensor,
+    cases: Tensor,
 ) -> Tensor:
-    known = batch.present[stain][run.rows]  # (R,)
-    rows = run.rows[known]
+    """Pearson (R,) of what a pass made of its rows with a stain of these cases of the batch."""
     if output == "hidden":
-        maps = run.hidden.float().mean(1, keepdim=True)[known]  # (R', 1, H, W)
-        target = grey(batch.image(stain)[rows])
+        maps = run.hidden.float().mean(1, keepdim=True)[rows]  # (R, 1, H, W)
+        target = grey(batch.image(stain)[cases])
     else:
-        maps, target = run.views[stain].float()[known], sources[stain][rows]
+        maps, target = run.views[stain].float()[rows], sources[stain][cases]
     return pearson(maps.double(), target.double(), dims=(1, 2, 3))
 
 

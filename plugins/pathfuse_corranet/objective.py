@@ -14,6 +14,7 @@ from pathfuse.errors import RecipeError
 from pathfuse_corranet.correlation import Reading, Units, correlation
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_corranet.figures import mean_correlation
+from pathfuse_corranet.pairing import pairing
 from pathfuse_corranet.passes import JOINT, Passes, from_stain, rows_of, shareable, shared, stacked
 from pathfuse_corranet.ssim import mixture
 
@@ -28,12 +29,16 @@ class CorrelationObjective(Objective):
 
     Terms for `loss_weights`: `joint`, `from_<stain>` per stain, and `correlation`, which is minus the correlation (the
     paper's weight is 1.5). A case adds to a term only where it has the stain to start from and the stain to rebuild.
+    In validation, what the maps know of the pair is logged: see `pairing`.
 
     Args:
         beta: weight of SSIM in the reconstruction error, the rest is L1; 0 is L1 alone.
         terms: which reconstructions count: `joint` (from all stains), `self` (a stain from itself), `cross` (another
             stain from it); null is all three. `from_<stain>` is the mean of its self and cross parts.
-        correlation: what is correlated: `channel`, `flat`, `batch` or `batch_channel`.
+        correlation: what is correlated: `channel`, the features at every pixel, as in the released code; `flat`, all
+            values of a case; `batch`, every unit over the cases, as in the method that the paper builds on;
+            `batch_channel`, every channel over cases and pixels. `channel` hardly tells a pair from strangers; it is
+            the default until the readings have been compared on several cohorts.
         units: for the two batch readings, `mean` or `sum` over units.
         data_range: span of the values for SSIM; null is 1 for images and, with a stem, the range of the batch.
         mean_correlation: what the metric of that name compares with the reference stain: `hidden`, the channel mean
@@ -85,6 +90,8 @@ class CorrelationObjective(Objective):
         correlated = correlate_stains(passes.attended, batch.present, self.correlation, self.units)
         terms = {**self._terms(scores, model.reads), "correlation": -correlated}
         figures = mean_correlation(passes, batch, sources, output=self.mean_correlation, reference=self.reference)
+        if not self.training:
+            figures |= pairing(passes, batch, sources, output=self.mean_correlation, reference=self.reference)
         return Outcome(terms, passes.prediction, _parts(scores) | {"correlation": correlated.detach()} | figures)
 
     def _scores(

@@ -54,6 +54,11 @@ TWO_STAGES = [
     "--predict.model.encoder.backbone.name=test_resnet",
     "--predict.model.encoder.backbone.weights=random",
 ]
+TEACHES = [
+    f"--{stage}.model.encoder.backbone.{option}"
+    for stage in ("teach", "learn")
+    for option in ("name=test_resnet", "weights=random")
+]
 SMALL_RUNS = [
     "--cohort.demo.patients=16",
     "--data.pictures.cases_per_patient=2",
@@ -70,6 +75,8 @@ SMALLER = {
     "he_only": SMALL_DATA + ONE_STAGE,
     "ihc_only": SMALL_DATA + ONE_STAGE,
     "he_ihc": SMALL_DATA + ONE_STAGE,
+    "ihc_teacher": SMALL_DATA + TEACHES,
+    "ihc_teacher_bags": SMALL_BAGS,
     "wsmcl": SMALL_BAGS,
     "attention_mil": SMALL_BAGS,
     "highres_mil": SMALL_BAGS,
@@ -85,6 +92,7 @@ SMALLER = {
     "averaged": SMALL_DATA,
     "expression": [],
     "he_ihc_clinical": SMALL_BAGS,
+    "steady": SMALL_DATA,
 }
 SMALL_LAYOUTS = {
     "cases": ["--patients=8", "--size_px=32"],

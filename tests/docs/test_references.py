@@ -32,7 +32,9 @@ _MODULES = (
     "torch.optim",
     "torch.optim.lr_scheduler",
     "lightning.pytorch",
+    "lightning.pytorch.callbacks",
     "lightning.pytorch.cli",
+    "pathfuse.training.steady.statistics",
 )
 _ELSEWHERE = {"TinyBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub", "LayerGradCam"}
 

@@ -288,6 +288,11 @@ class NoTerm(Objective):
         return Outcome({}, model(batch))
 
 
+class ShowsWhatIsHidden(SupervisedObjective):
+    def step(self, model, shown, whole):
+        return self.losses(model, whole)
+
+
 EXACTLY = {
     UndocumentedOption: "options_are_documented",
     HalfANote: "weights_are_named",
@@ -314,6 +319,7 @@ EXACTLY = {
     MindsTheOrder: "patch_order_does_not_matter",
     LeavesTraining: "the_model_is_left_alone",
     NoTerm: "outputs_have_the_promised_shapes",
+    ShowsWhatIsHidden: "the_model_is_shown_only_what_it_is_given",
 }
 
 

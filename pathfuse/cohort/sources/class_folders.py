@@ -119,8 +119,8 @@ def _owners(names: Sequence[str], path: Path) -> Mapping[str, str]:
     owners = {}
     for name in names:
         last = name.rpartition("/")[2]
-        group = given.get(name) or (given.get(last) if common[last] == 1 else None)
-        if group is None:
+        owner = given.get(name) or (given.get(last) if common[last] == 1 else None)
+        if owner is None:
             raise CaseTableError(f"{path.name} has no row for {name}. Add it, by its path below the root.")
-        owners[name] = group
+        owners[name] = owner
     return owners

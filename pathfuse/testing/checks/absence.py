@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
-from pathfuse.testing.answer import assert_finite, assert_same
+from pathfuse.core import Objective
+from pathfuse.testing.answer import assert_finite, assert_same, of_prediction
 from pathfuse.testing.settings import settings_of
 from pathfuse.testing.trial import Trial
 
@@ -53,3 +56,16 @@ def three_stains_work(trial: Trial) -> None:
     named = {setting.name: setting for setting in settings_of(trial.example, 3)}
     three = trial.in_setting(named[trial.setting.name])
     assert_finite(three.answer(three.feed(absent=True)), "with three stains")
+
+
+def the_model_is_shown_only_what_it_is_given(trial: Trial) -> None:
+    """What the model predicts in a step does not depend on modalities that the recipe hides from it."""
+    subject, whole = trial.build(), trial.feed().batch
+    objective, model = cast(Objective, subject.component), subject.model
+    assert model is not None
+    for name in trial.setting.spec.names:
+        shown = whole.keep(name)
+        with torch.no_grad():
+            got, plain = (objective.step(model, shown, other).prediction for other in (whole, shown))
+        what = f"with what is hidden beside {name}: show the model `shown` alone"
+        assert_same(of_prediction(got, shown.present), of_prediction(plain, shown.present), what, 1e-6)

@@ -1,0 +1,1 @@
+"""Callbacks that a recipe may name to make training steadier."""

@@ -1,0 +1,1 @@
+"""Learning from a teacher that sees more than the student will."""

@@ -1,0 +1,151 @@
+"""Soft scores of an earlier stage, which sees more, as targets of a model that sees less."""
+
+from __future__ import annotations
+
+from math import log
+from typing import ClassVar, Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from pathfuse.core import Batch, Model, Objective, Outcome, Prediction, stage_model
+from pathfuse.errors import RecipeError
+
+Doubt = Literal["entropy", "none"]
+
+
+class Lesson(NamedTuple):
+    """What the teacher says about B cases.
+
+    Attributes:
+        scores: (B, C) log-probabilities, softened by the temperature.
+        taught: (B,) bool, the cases that it says something about.
+        weight: (B,) how much each of them counts.
+    """
+
+    scores: Tensor
+    taught: Tensor
+    weight: Tensor
+
+
+class DistillationObjective(Objective):
+    """The head's own loss where there are labels, and the soft scores of a trained teacher on every case.
+
+    Terms for `loss_weights`: those of the fusion block and the head, which labelled cases alone count in, and
+    `distillation`. The teacher is a stage of the recipe. It keeps its weights and batch statistics, and sees its
+    own modalities whatever `model.given` and `model.modality_dropout` hide from the student.
+
+    `distillation` is T^2 times the Kullback-Leibler divergence from the teacher's to the student's softened scores,
+    times the teacher's weight of the case, averaged over the cases that are taught.
+
+    Args:
+        teacher: the stage that teaches, for example `stage:teach`.
+        sees: the modalities that it is shown; null shows all that it reads.
+        complete: teach only cases that have every modality that the teacher is shown; otherwise, those with any.
+        temperature: T, which softens both scores; 1 leaves them as they are.
+        doubt: `entropy` weighs a case by 1 - H / log C, with H the entropy of the teacher's scores at T = 1, so that
+            a teacher that does not know teaches nothing; `none` weighs all alike.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531, section 2; Lopez-Paz et al. 2016, arXiv:1511.03643, for a teacher
+        with privileged information.
+    Departs: the weight by entropy is ours. For IHC as the privileged stain see Tian et al. 2026 (doi
+        10.1109/JBHI.2026.3684467), Zhang et al. 2025 (arXiv:2508.17213) and LGD-Net (arXiv:2602.17793); none of the
+        three is reproduced here.
+    """
+
+    needs_labels = False
+    example_options: ClassVar[dict[str, object]] = {"teacher": "stage:teach"}
+
+    def __init__(
+        self,
+        *,
+        teacher: str,
+        sees: list[str] | None = None,
+        complete: bool = True,
+        temperature: float = 2.0,
+        doubt: Doubt = "entropy",
+    ) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise RecipeError(f"model.objective.temperature is {temperature}; give more than 0, 1 to soften nothing.")
+        self.teacher = stage_model(teacher)
+        unknown = [modality for modality in sees or () if modality not in self.teacher.reads]
+        if unknown or sees == []:
+            what = repr(unknown[0]) if unknown else "nothing"
+            raise RecipeError(
+                f"model.objective.sees names {what}, but {teacher} reads {', '.join(self.teacher.reads)}. Choose among "
+                "these, or null for all."
+            )
+        self.sees = tuple(sees or self.teacher.reads)
+        self.complete = complete
+        self.temperature = temperature
+        self.doubt: Doubt = doubt
+        self.teacher.requires_grad_(False)
+        self.teacher.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """The teacher stays in eval mode whatever happens to the student."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def losses(self, model: Model, batch: Batch) -> Outcome:
+        """The loss terms of a batch of which the student is shown all, and the student's prediction."""
+        return self.step(model, batch, batch)
+
+    def step(self, model: Model, shown: Batch, whole: Batch) -> Outcome:
+        """The loss terms of a step, and the student's prediction.
+
+        Raises:
+            RecipeError: if student and teacher do not score the same classes.
+        """
+        fused = model.fuse(shown)
+        prediction = model.head(fused)
+        own = {**model.fusion.loss(fused, shown), **model.head.loss(prediction, shown)}
+        lesson = self._lesson(model, whole)
+        distillation = self._distance(_scores(prediction, "this stage"), lesson, prediction.present)
+        doubt = masked_mean(1 - lesson.weight, lesson.taught)
+        return Outcome({**own, "distillation": distillation}, prediction, {"teacher_doubt": doubt})
+
+    @torch.no_grad()
+    def _lesson(self, model: Model, whole: Batch) -> Lesson:
+        if model.spec and self.teacher.spec and model.spec.classes != self.teacher.spec.classes:
+            raise RecipeError(
+                f"model.objective.teacher scores {', '.join(self.teacher.spec.classes)}, and this stage "
+                f"{', '.join(model.spec.classes)}. Give both stages the same cohort.classes and cohort.label_map."
+            )
+        said = self.teacher(whole.keep(*self.sees))
+        logits = _scores(said, "the teacher")  # (B, C)
+        there = torch.stack([whole.present[modality] for modality in self.sees])  # (M, B)
+        taught = said.present & (there.all(0) if self.complete else there.any(0))  # (B,)
+        logits = torch.where(taught[:, None], logits, torch.zeros_like(logits))
+        weight = _certainty(logits) if self.doubt == "entropy" else logits.new_ones(len(whole))
+        return Lesson((logits / self.temperature).log_softmax(1), taught, weight)
+
+    def _distance(self, logits: Tensor, lesson: Lesson, present: Tensor) -> Tensor:
+        known = present[:, None]
+        student = torch.where(known, logits / self.temperature, torch.zeros_like(logits)).log_softmax(1)  # (B, C)
+        apart = (lesson.scores.exp() * (lesson.scores - student)).sum(1)  # (B,)
+        return self.temperature**2 * masked_mean(apart * lesson.weight, present & lesson.taught)
+
+
+def masked_mean(values: Tensor, counts: Tensor) -> Tensor:
+    """The mean of (B,) values over the cases that count; 0, with a gradient of 0, if none does."""
+    return torch.where(counts, values, torch.zeros_like(values)).sum() / counts.sum().clamp_min(1)
+
+
+def _scores(prediction: Prediction, who: str) -> Tensor:
+    if prediction.logits is None:
+        raise RecipeError(
+            f"model.objective: DistillationObjective hands on class scores, and the head of {who} gives none. Use a "
+            "head that classifies."
+        )
+    logits = prediction.logits
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _certainty(logits: Tensor) -> Tensor:
+    """1 - H / log C of (B, C) scores: 0 for a uniform distribution, 1 for a certain one."""
+    scores = logits.log_softmax(1)
+    entropy = -(scores.exp() * scores).sum(1)
+    return (1 - entropy / log(max(logits.shape[1], 2))).clamp(0, 1)
