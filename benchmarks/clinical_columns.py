@@ -1,4 +1,4 @@
-"""What a column of a clinical table adds to H&E: one that tells the score and one that is noise, over cohorts.
+"""Clinical columns beside H&E: one that tells the score and one that is noise, over cohorts.
 
     python -m benchmarks.clinical_columns --seeds 5
 

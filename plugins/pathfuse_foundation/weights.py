@@ -1,4 +1,4 @@
-"""Where an encoder's weights come from: the hub at a pinned revision, a folder, or a file."""
+"""Weights of an encoder: the hub at a pinned revision, a folder, or a file."""
 
 from __future__ import annotations
 

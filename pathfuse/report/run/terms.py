@@ -1,4 +1,4 @@
-"""What the licences of weights mean for a run that builds on them."""
+"""Terms of the weights that a run builds on, and what they mean for it."""
 
 from __future__ import annotations
 
