@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pathfuse.cohort.folds.parts import Parts
 from pathfuse.cohort.generated import GENERATED, draw, patients_of
 from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
+from pathfuse.cohort.labelled import labelled_training
 from pathfuse.cohort.new_cases import for_new_cases
 from pathfuse.cohort.presence import with_modalities
 from pathfuse.cohort.same import TABLES, check_same
@@ -125,7 +126,7 @@ class Cohort:
         cases, notes = self.parts.apply(read.cases)
         same = check_same(cases, read.origin, ids=read.kind in TABLES) if not self.generated else []
         divided = replace(read, cases=tuple(cases), notes=(*read.notes, *notes, *same))
-        return _labelled_training(divided) if self._needs_labels else divided
+        return labelled_training(divided) if self._needs_labels else divided
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.table.cases)
@@ -315,24 +316,3 @@ class Cohort:
         object.__setattr__(new, "_read", table)
         object.__setattr__(new, "_needs_labels", self._needs_labels if needs_labels is None else needs_labels)
         return new
-
-
-def _labelled_training(table: CaseTable) -> CaseTable:
-    """The table without unlabelled training cases, and a note that says how many there were."""
-    training = [case for case in table.cases if case.split == "train"]
-    bare = [case.case_id for case in training if not case.label]
-    if not bare:
-        return table
-    if len(bare) == len(training):
-        others = ", ".join(list(dict.fromkeys(name for case in training for name in case.labels))[:8])
-        how = (
-            "Name files NNNNN_split_SCORE.png."
-            if table.kind == "folder of pairs"
-            else f"Fill in the column of labels, or name it with --label{f' ({others})' if others else ''}."
-        )
-        raise CaseTableError(
-            f"{table.origin.name}: no training case has a label, and this model learns from labels. {how}"
-        )
-    kept = [case for case in table.cases if case.label or case.split != "train"]
-    note = f"{len(bare)} of {len(training)} training cases have no label and are left out, first {bare[0]}."
-    return replace(table.keep(kept, "no label in training"), notes=(*table.notes, note))
