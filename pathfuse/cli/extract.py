@@ -109,7 +109,10 @@ def components() -> tuple[str, ...]:
 
 def help_text() -> str:
     """What `pathfuse extract --help` prints."""
-    lines = [textwrap.fill(described()["slides"], WIDTH, initial_indent="SLIDES".ljust(INDENT))]
+    lines = [
+        textwrap.fill(described()["slides"], WIDTH, initial_indent="SLIDES".ljust(INDENT)),
+        "--cases FILE".ljust(INDENT) + "a case table of slides, as SLIDES also takes it",
+    ]
     for option in options():
         lines.append(option.line())
         if option.field in components():
@@ -134,7 +137,7 @@ def extract(words: list[str]) -> int:
             chosen[option.field] = option.is_flag or option.read(value)
         elif option.default is MISSING:
             raise RecipeError(f"--{option.key} is missing. `pathfuse extract --help` says what it may be.")
-    slides, line.positional = tuple(line.positional), []
+    slides, line.positional = (*line.positional, *line.take_all("cases")), []
     line.finish()
     from pathfuse.extract.job import run_job
 

@@ -20,6 +20,15 @@ def test_a_line_extracts_and_its_exit_status_says_whether_all_went_well(tmp_path
     assert extract([*line, "--encoder.scale", "3.0", "--overwrite"]) == 0
 
 
+def test_a_case_table_of_slides_has_the_short_word_of_every_command(tmp_path: Path) -> None:
+    write_slides(tmp_path, 2)
+    table = tmp_path / "cases.csv"
+    table.write_text("case_id,patient_id,modality,path\nc0,p0,he,s0.tiff\n")
+    out = tmp_path / "out"
+    assert extract(["--cases", str(table), *SHORT, "--out", str(out), "--device", "cpu"]) == 0
+    assert [path.name for path in out.rglob("features_*/*.h5")] == ["s0.h5"]
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
