@@ -156,8 +156,9 @@ def test_a_million_patches_are_drawn_from_a_mapped_file(tmp_path):
     values = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.float16, (patches, width))
     values[:] = (np.arange(patches) % 1000)[:, None]
     values.flush()
+    np.save(tmp_path / "b.npy", values[:60])
     table = tmp_path / "cases.csv"
-    rows = ("case_id,patient_id,modality,path,label,split", "c1,p1,he,a.npy,0,train", "c2,p2,he,a.npy,3+,val")
+    rows = ("case_id,patient_id,modality,path,label,split", "c1,p1,he,a.npy,0,train", "c2,p2,he,b.npy,3+,val")
     table.write_text("\n".join(rows) + "\n")
     data = PairedBags(
         Cohort(cases=str(table)), modalities=["he"], patches_per_bag=100, eval_patches_per_bag=50, dtype="float16"
