@@ -46,7 +46,8 @@ class Cohort:
         stores: per stain, the folder of the feature files that go with a label table, or with slides.
         vectors: per modality, a CSV of numbers and categories with a row per `case_id` or `patient_id`, such as
             clinical columns. Numbers are standardised and categories encoded on the training part; what is unknown or
-            missing is masked. A relative path is looked for here, and else beside the cases.
+            missing is masked. A relative path is looked for here, and else beside the cases; of the demo
+            cohort beside its cases alone.
         groups: CSV `file,group` that names the slide or patient behind each file of a folder.
         columns: which column of a table is the `case`, `patient`, `slide`, `label`, `modality`, `site`, `path`, `split`
             or `mpp`, by its name or its number from 1, where the name is no usual one. What was taken for what is said.
@@ -184,8 +185,10 @@ class Cohort:
             CaseTableError: if one cannot be read.
         """
         beside = self.origin if self.origin.is_dir() else self.origin.parent
+        # The demo patients have their own table, whatever lies where one happens to stand.
+        here = self.cases is not None
         return {
-            name: read_vectors(Path(file) if Path(file).exists() else beside / file)
+            name: read_vectors(Path(file) if here and Path(file).exists() else beside / file)
             for name, file in (self.vectors or {}).items()
         }
 
