@@ -18,6 +18,7 @@ BRINGS = {
     "ray": "extraction and studies on the machines of a Ray cluster",
     "torchmil": "ABMIL, CLAM, DSMIL, DTFDMIL and TransMIL as fusion blocks",
     "transformers": "the encoders phikon, phikon_v2, midnight_12k and plip",
+    "excel": "tables of cases as .xlsx",
     "wsi": "slides in SVS, NDPI, MRXS, DICOM and the other formats of OpenSlide",
 }
 
