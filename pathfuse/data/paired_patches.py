@@ -75,7 +75,7 @@ class PairedPatches(CaseData):
 
     def _of_cohort(self, cohort: Cohort, modalities: Sequence[str], pictures: Pictures) -> None:
         check_modalities(modalities)
-        cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(modalities)
+        cohort = cohort.drawn(pictures).of_modalities(modalities)
         refuse_several(cohort.unparted, type(self).__name__)
         super().__init__(cohort)
         self.modalities = tuple(modalities)
