@@ -45,6 +45,12 @@ class RunError(PathfuseError):
     """A run folder that exists already, is incomplete, or belongs to another recipe or cohort."""
 
 
+class NotFiniteError(PathfuseError):
+    """A loss, a weight or a prediction that is NaN or infinite: what was asked for began, and failed."""
+
+    exit_code = 1
+
+
 class StoreError(PathfuseError):
     """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""
 
