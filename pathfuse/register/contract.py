@@ -9,7 +9,7 @@ from pathfuse.register.views import TISSUE_UM, View, view
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.tissue import tissue_rule
 
-LONGEST_PX = 6000  # of a view; a finer one of a large slide would not fit the memory
+LONGEST_PX = 4000  # of a view; work on a finer one of a large slide would take gigabytes
 
 
 class Section:
