@@ -11,10 +11,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates  # type: ignore[impor
 from scipy.spatial import cKDTree  # type: ignore[import-untyped]
 
 from pathfuse.register.views import Plane
+from pathfuse.system.progress import available_cores
 
 Shifts = NDArray[np.float32]  # (H, W, 2)
 Floats = NDArray[np.float64]
 _BATCH = 256
+_CORES = available_cores()  # patches of a batch are transformed side by side; the numbers are the same
 _LEAST_TISSUE = 0.4  # of a patch
 _NEIGHBOUR = 2.5  # median deviations from the neighbours beyond which a patch is on its own
 _NOISE, _CLEAR = 0.05, 0.20  # lead of a peak over its rival that noise has, and that is beyond doubt
@@ -41,7 +43,16 @@ class Blocks:
     still: Floats
 
 
-def match(fixed: Plane, moved: Plane, tissue: NDArray[np.bool_], *, edge: int, step: int, reach: int) -> Blocks:
+def match(
+    fixed: Plane,
+    moved: Plane,
+    tissue: NDArray[np.bool_],
+    *,
+    edge: int,
+    step: int,
+    reach: int,
+    most: int | None = None,
+) -> Blocks:
     """Compares every patch of one texture with the other around it.
 
     Args:
@@ -51,6 +62,7 @@ def match(fixed: Plane, moved: Plane, tissue: NDArray[np.bool_], *, edge: int, s
         edge: of a patch in pixels.
         step: between neighbours, in pixels.
         reach: largest shift looked at, in pixels.
+        most: of the patches, evenly; None takes all.
     """
     height, width = fixed.shape
     rows = np.arange(0, max(1, height - edge + 1), step)
@@ -61,6 +73,8 @@ def match(fixed: Plane, moved: Plane, tissue: NDArray[np.bool_], *, edge: int, s
     x1, y1 = np.minimum(x + edge, width), np.minimum(y + edge, height)
     share = (total[y1, x1] - total[y, x1] - total[y1, x] + total[y, x]) / edge**2
     corners = corners[share >= _LEAST_TISSUE]
+    if most is not None and len(corners) > most:
+        corners = corners[:: -(-len(corners) // most)]
     pad = ((0, edge), (0, edge))
     fixed = np.pad(fixed, pad)
     moved = np.pad(moved, ((reach, edge + reach), (reach, edge + reach)))
@@ -80,14 +94,15 @@ def _match(fixed: Plane, moved: Plane, corners: NDArray[np.int64], edge: int, re
     weight = (ours != 0).astype(np.float32)
     count = np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
     ours = (ours - ours.sum(axis=(1, 2), keepdims=True) / count) * weight
-    there = np.conj(rfft2(weight, size))
+    there = np.conj(rfft2(weight, size, workers=_CORES))
     lag = slice(0, 2 * reach + 1)
 
     def correlated(spectrum: NDArray[np.complex64], other: NDArray[np.float32]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = irfft2(spectrum * rfft2(other, size), size)[:, lag, lag]
+        joint = spectrum * rfft2(other, size, workers=_CORES)
+        found: NDArray[np.float32] = irfft2(joint, size, workers=_CORES)[:, lag, lag]
         return found
 
-    product = correlated(np.conj(rfft2(ours, size)), theirs)
+    product = correlated(np.conj(rfft2(ours, size, workers=_CORES)), theirs)
     total, square = correlated(there, theirs), correlated(there, theirs * theirs)
     spread = np.maximum(square - total * total / count, 1e-3 * count)
     own = np.maximum((ours * ours).sum(axis=(1, 2), keepdims=True), 1e-6)

@@ -15,6 +15,7 @@ COARSE_PX = 192  # longer edge of the view that everything begins with
 COMMON_UM = 8.0  # structures that serial sections share, such as nests and glands, show from this spacing on
 AROUND_PX = 6.0  # local contrast is measured within
 EDGE_PX, STEP_PX, REACH_PX = 64, 24, 8
+ENOUGH = 2000  # patches to speak for the whole of a large slide
 
 
 def coarse_um(fixed: Section, moving: Section) -> float:
@@ -36,13 +37,21 @@ def textures(fixed: View, moving: View, transform: Transform) -> tuple[Plane, Pl
     return ours, theirs, fixed.tissue & tissue
 
 
-def compared(fixed: View, moving: View, transform: Transform, *, edge: int = EDGE_PX, step: int = STEP_PX) -> Blocks:
+def compared(
+    fixed: View,
+    moving: View,
+    transform: Transform,
+    *,
+    edge: int = EDGE_PX,
+    step: int = STEP_PX,
+    most: int | None = None,
+) -> Blocks:
     """What the patches of two views say about a transform; shifts in pixels of the fixed view."""
     ours, theirs, both = textures(fixed, moving, transform)
-    return match(ours, theirs, both, edge=edge, step=step, reach=REACH_PX)
+    return match(ours, theirs, both, edge=edge, step=step, reach=REACH_PX, most=most)
 
 
 def agreement(fixed: View, moving: View, transform: Transform) -> float:
     """Mean correlation of patches where the transform puts them; -1 where there are none."""
-    blocks = compared(fixed, moving, transform)
+    blocks = compared(fixed, moving, transform, most=ENOUGH)
     return float(blocks.still.mean()) if len(blocks.still) else -1.0

@@ -35,9 +35,13 @@ class Section:
         width, height = self.slide.size
         return width * self.slide.mpp, height * self.slide.mpp
 
+    def spacing(self, mpp: float) -> float:
+        """The spacing of the view that is given where one is asked for."""
+        return round(max(mpp, self.slide.mpp, max(self.size_um) / LONGEST_PX), 4)
+
     def view(self, mpp: float) -> View:
         """The slide at about a spacing; never finer than it is, nor than memory allows. Kept for the next caller."""
-        wanted = round(max(mpp, self.slide.mpp, max(self.size_um) / LONGEST_PX), 4)
+        wanted = self.spacing(mpp)
         if wanted not in self._views:
             coarse = self.view(TISSUE_UM) if wanted < 0.8 * TISSUE_UM and self.slide.mpp < 0.8 * TISSUE_UM else None
             rule = tissue_rule("he" if self.stain == "he" else "ihc")

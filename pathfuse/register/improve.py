@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pathfuse.register.blocks import smoothed, weights
-from pathfuse.register.compare import STEP_PX, compared
+from pathfuse.register.compare import ENOUGH, STEP_PX, compared
 from pathfuse.register.field import Field
 from pathfuse.register.transform import Matrix, Transform
 from pathfuse.register.views import View
@@ -29,7 +29,7 @@ def shifted(fixed: View, moving: View, transform: Transform) -> Transform | None
 
 def polished(fixed: View, moving: View, matrix: Matrix) -> Matrix:
     """The affine that best brings patches to where they match, by weighted least squares."""
-    blocks = compared(fixed, moving, Transform(matrix), edge=POLISH_PX, step=POLISH_PX // 3)
+    blocks = compared(fixed, moving, Transform(matrix), edge=POLISH_PX, step=POLISH_PX // 3, most=ENOUGH)
     belief = weights(blocks)
     if belief.sum() < LEAST_BELIEF:
         return matrix

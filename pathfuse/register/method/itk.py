@@ -14,8 +14,9 @@ from pathfuse.register.views import View
 
 Matrix = NDArray[np.float64]  # (3, 3), micrometres of the fixed slide to micrometres of the moving one
 BINS = 32
-SAMPLES = 60_000  # pixels that the bending looks at
+SAMPLES = 40_000  # pixels that the bending looks at
 MARGIN = 0.5  # of the edges, glass around the moving picture: samples beyond it would not count, and be a way out
+MOST_MARGIN_PX = 256  # a large slide is not turned out of its own picture any more when it is bent
 FIRST_STEP_PX = {"rigid": 4, "affine": 1}
 _SMOOTH_PX = 1.0
 _LEAST_PX = 32  # an edge that short holds no grid of control points
@@ -118,7 +119,7 @@ def _method(module: ModuleType, fixed: View, start: Matrix) -> Any:  # noqa: ANN
 
 def _image(module: ModuleType, of: View, margin: float = 0.0) -> Any:  # noqa: ANN401 - SimpleITK has no types
     """The density of a view, with glass around it as far as `margin` of its edges."""
-    rows, columns = (round(margin * edge) for edge in of.tissue.shape)
+    rows, columns = (min(round(margin * edge), MOST_MARGIN_PX) for edge in of.tissue.shape)
     density = np.pad(gaussian_filter(of.density * of.tissue, _SMOOTH_PX), ((rows, rows), (columns, columns)))
     image = module.GetImageFromArray(density)
     image.SetSpacing(of.pitch)

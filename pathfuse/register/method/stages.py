@@ -83,9 +83,9 @@ class SerialSections(Registration):
         for spacing in (um for um in FINE_UM if um >= self.finest_um):
             if spacing < 0.7 * max(fixed.slide.mpp, moving.slide.mpp):
                 break
+            if fixed.spacing(spacing) > 1.5 * spacing:
+                break  # before it is read: the finer, the longer
             ours, theirs = fixed.view(spacing), moving.view(spacing)
-            if ours.mpp > 1.5 * spacing:
-                break
             moved = shifted(ours, theirs, found)
             if moved is None:
                 break
