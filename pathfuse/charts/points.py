@@ -87,14 +87,17 @@ def forest(estimates: Sequence[Estimate], *, x: str, zero: float | None = 0.0) -
 
 
 @styled()
-def bars(values: Sequence[Bar], *, y: str, top: float | None = None) -> Figure:
-    """A bar per mean, with a point for every value that went into it."""
+def bars(values: Sequence[Bar], *, y: str, top: float | None = None, chance: float | None = None) -> Figure:
+    """A bar per mean, with a point for every value that went into it; `chance` is a dashed line across."""
     drawn, axes = panel(max(3.0, 1.2 + 0.7 * len(values)), 3.2, x="", y=y)
     for column, bar in enumerate(values):
         axes.bar(column, bar.value, width=0.65, color=COLOURS[column % len(COLOURS)], alpha=0.45, edgecolor=INK)
         count = len(bar.points)
         spread = [column + 0.3 * ((i + 0.5) / count - 0.5) for i in range(count)]
         axes.plot(spread, bar.points, linestyle="none", marker="o", color=INK, markersize=3.5, markerfacecolor="none")
+    if chance is not None:
+        axes.axhline(chance, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.text(len(values) - 0.45, chance, " chance", va="center", fontsize=8, clip_on=False)
     axes.set_xticks(range(len(values)), [label(bar.name) for bar in values], rotation=30, ha="right")
     below = min([0.0, *(value for bar in values for value in (bar.value, *bar.points))])
     axes.set_ylim(bottom=1.05 * below, top=top if top is not None or below == 0 else max(axes.get_ylim()[1], 0.0))

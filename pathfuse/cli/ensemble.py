@@ -21,7 +21,14 @@ Work = Callable[["Plan", Path, "RunFolder", Console], None]
 
 
 def on_members(
-    name: str, line: Words, members: Mapping[str, Sequence[Path]], work: Work, out: RunFolder, console: Console
+    name: str,
+    line: Words,
+    members: Mapping[str, Sequence[Path]],
+    work: Work,
+    out: RunFolder,
+    console: Console,
+    *,
+    all_subsets: bool = False,
 ) -> None:
     """Tests or predicts with every member of every variant, then writes the ensemble of each variant.
 
@@ -32,11 +39,15 @@ def on_members(
         work: what is done with a member.
         out: a folder; several variants have one each in it.
         console: where progress and the tables go.
+        all_subsets: show also the combinations of stains that the models were never trained to be given.
 
     Raises:
         RecipeError: if `predict` would predict the cases that the members were trained on.
     """
+    from pathfuse.runs.files import PREDICTIONS
     from pathfuse.runs.folder import RunFolder
+    from pathfuse.study.ensemble import combine, write_metrics
+    from pathfuse.training.evaluate import print_tables
 
     given = {key.removeprefix("cohort.") for key, _ in line.lengthen().options}
     if name == "predict" and not given & set(SOURCES):
@@ -52,20 +63,11 @@ def on_members(
             chosen = choose_run(Words(list(line.options), [str(run)]))
             work(chosen.plan, chosen.checkpoint, made[-1], Console(quiet=True))
             warnings.append(chosen.warning())
-        _join(name, variant, runs, made, joint, console)
+        count = combine(made, joint, runs)
+        console.print(f"{variant}: mean of {count} members per case: {joint.path / PREDICTIONS}", highlight=False,
+                      soft_wrap=True)  # fmt: skip
+        if name == "test":
+            measures = chosen.plan.task_of(chosen.plan.last).measures
+            print_tables(joint, write_metrics(joint, measures), measures.keys, console, all_subsets=all_subsets)
         if any(warnings):
             console.print(f"{variant}: {next(filter(None, warnings))}", highlight=False, soft_wrap=True)
-
-
-def _join(
-    name: str, variant: str, runs: Sequence[Path], made: Sequence[RunFolder], joint: RunFolder, console: Console
-) -> None:
-    from pathfuse.evaluate.table import summary
-    from pathfuse.runs.files import PREDICTIONS
-    from pathfuse.study.ensemble import combine, write_metrics
-
-    count = combine(made, joint, runs)
-    console.print(f"{variant}: mean of {count} members per case: {joint.path / PREDICTIONS}", highlight=False,
-                  soft_wrap=True)  # fmt: skip
-    if name == "test":
-        console.print(summary(write_metrics(joint)))

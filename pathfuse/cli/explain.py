@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.train import prepare_lightning
+from pathfuse.cli.values import mapping
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
@@ -19,6 +21,7 @@ HELP = """
 --case_ids IDS     cases that get pictures and tables, separated by commas (all of them)
 --part NAME        test, val, train or all: the cases that are explained (test)
 --cases PATH       other cases, all of which are explained; with --stores where features lie elsewhere
+--slides DIR       of bags: the folder of the slides, over which the maps are laid; or per stain, '{he: DIR, ihc: DIR}'
 --out DIR          where pictures, tables and explain.json go"""
 
 
@@ -36,13 +39,22 @@ def explain(words: list[str]) -> int:
     if part not in ("train", "val", "test", "all"):
         raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
     name = line.take("explainer")
+    said = line.take("slides")
     prefix = "explainer."
     keys = [key for key, _ in line.options if key.startswith(prefix)]
     options = {key.removeprefix(prefix): line.take(key) or "" for key in keys}
     explainer = make_explainer(name or "GradCAM", options) if name or options else None
     chosen = choose_run(line)
     folder = Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    slides = None if said is None else _slides(said, chosen.plan.specs[chosen.plan.last].names)
     pictures = None if wanted is None else wanted.split(",")
     with RunFolder.claim(folder):
-        explain_run(chosen.plan, chosen.checkpoint, explainer, part, folder, pictures, Console())
+        explain_run(chosen.plan, chosen.checkpoint, explainer, part, folder, pictures, Console(), slides=slides)
     return 0
+
+
+def _slides(text: str, stains: Sequence[str]) -> dict[str, Path]:
+    """One folder for every stain, or a folder each."""
+    if text.lstrip().startswith("{"):
+        return {name: Path(str(folder)) for name, folder in mapping("slides", text).items()}
+    return dict.fromkeys(stains, Path(text))

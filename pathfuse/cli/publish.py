@@ -17,14 +17,15 @@ def report(words: list[str]) -> int:
     line = Words.split(words)
     if line.has("help") or not words:
         return _usage("report")
-    out = line.take("out")
+    out, every = line.take("out"), line.take("all-subsets") is not None
+    by = [name for value in line.take_all("by") for name in value.split(",") if name]
     if len(line.positional) != 1:
         raise RecipeError("name one folder: of a run, a study or a comparison.")
     folder = Path(line.positional.pop())
     line.finish()
     from pathfuse.report.write import write_report
 
-    for path in write_report(folder, Path(out) if out else None):
+    for path in write_report(folder, Path(out) if out else None, all_subsets=every, by=by):
         print(path)
     return 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathfuse.study.file import DrawnSplits, Study
     from pathfuse.study.run import HowToRun
 
-DRAWN = ("repeats", "split_seed")
+DRAWN = ("repeats", "split_seed", "leave-out")
 
 
 def study(words: list[str]) -> int:
@@ -61,7 +61,9 @@ def crossval(words: list[str]) -> int:
     if not files:
         raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
     if not line.has("folds", *DRAWN):
-        raise RecipeError("say by which folds with --folds FILE (`pathfuse data split` makes one), or --folds N.")
+        raise RecipeError(
+            "say by which folds with --folds FILE (`pathfuse data split` makes one), --folds N or --leave-out COLUMN."
+        )
     name = Path(files[-1]).name.removesuffix(".yaml")
     how, out = _how(line), line.take("out")
     prepare_lightning()
@@ -82,6 +84,8 @@ def _changed(found: Study, line: Words) -> Study:
     from pathfuse.study.file import splits_file, with_options
 
     said = dict(line.options)
+    if "leave-out" in said and {"folds", "repeats"} & set(said):
+        raise RecipeError("--leave-out says what the folds are; leave --folds and --repeats out.")
     found = with_options(found, tuple(_recipe_options(line)))
     if "seeds" in said:
         found = replace(found, seeds=_seeds(said["seeds"]))
@@ -101,7 +105,11 @@ def _drawn(found: Study, said: dict[str, str]) -> DrawnSplits:
     folds = whole("folds", said.get("folds", str(before.folds)))
     repeats = whole("repeats", said.get("repeats", str(before.repeats)))
     return replace(
-        before, folds=folds, repeats=repeats, seed=whole("split_seed", said.get("split_seed", str(before.seed)))
+        before,
+        folds=folds,
+        repeats=repeats,
+        seed=whole("split_seed", said.get("split_seed", str(before.seed))),
+        leave_out=said.get("leave-out", before.leave_out),
     )
 
 

@@ -26,6 +26,7 @@ RUNNING = """
 --out DIR           folder of the study; the same line goes on with one that was stopped (runs/<name>)
 --seeds 1,2         every fold is trained with each
 --folds FILE|N      folds, as `pathfuse data split` writes them; or so many, drawn with --repeats N and --split_seed N
+--leave-out COLUMN  a fold per value of a column, such as site, each tested by a model that never saw it
 --cases PATH        the cohort: a case table, a label table (with --stores) or a folder; without, the demo cohort
 --layer NAME        a layer of the study or of its recipes
 --jobs N            runs side by side on a machine, which share its cores (1; with --gpus as many as GPUs hold)
@@ -55,6 +56,7 @@ COMMANDS = {
 --folds FILE        parts from a file of folds, with --cohort.repeat N and --cohort.fold N
 --out DIR           the run folder (runs/<recipe>/<time>)
 --resume RUN        go on with an interrupted run, from its last finished epoch
+--all-subsets       show also the results from stains that the model was never trained to be given
 --print_config      print the resolved recipe instead; --print_config=skip_default only what is not default
 --key.subkey VALUE  any option of all stages; --STAGE.key.subkey VALUE one of one stage
 """,
@@ -69,7 +71,7 @@ COMMANDS = {
         "pathfuse.cli.train:test",
         "pathfuse test RUN [--cases PATH] [--out DIR]",
         "metrics of a run for every combination of stains",
-        ON_RUN,
+        f"{ON_RUN}\n--all-subsets       show also the results from stains that the model was never trained to be given",
     ),
     "predict": Command(
         "pathfuse.cli.train:predict",
@@ -103,15 +105,17 @@ Nothing is installed, downloaded or changed. The exit status is 1 if there is a 
     ),
     "compare": Command(
         "pathfuse.cli.compare:compare",
-        "pathfuse compare RUN RUN ... [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]",
-        "paired statistics of runs tested on the same patients",
+        "pathfuse compare RUN [RUN ...] [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]",
+        "paired statistics of runs on shared patients, or of the stains of one run",
     ),
     "report": Command(
         "pathfuse.cli.publish:report",
-        "pathfuse report RUN|STUDY|COMPARISON [--out FILE.html]",
+        "pathfuse report RUN|STUDY|COMPARISON [--by COLUMN] [--all-subsets] [--out FILE.html]",
         "one page about a run, a study or a comparison",
         """
 RUN                 the folder of a run, of a study, or of a comparison
+--by COLUMN         metrics per value of a column of the case table, or of several, separated by commas (site)
+--all-subsets       show also the results from stains that the model was never trained to be given
 --out FILE          the page (report.html in the folder); its numbers go beside it, as FILE.json""",
     ),
     "export": Command(

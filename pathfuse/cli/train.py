@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,7 @@ def fit(words: list[str]) -> int:
         return show_help()
     files, layers = line.take_all("recipe"), line.take_all("layer")
     out, resume, printing = line.take("out"), line.take("resume"), line.take("print_config")
+    every = line.take("all-subsets") is not None
     if out and resume:
         raise RecipeError("--out and --resume exclude each other: a resumed run stays where it is.")
     recipe = _recipe(files, layers, resume, line)
@@ -33,7 +35,7 @@ def fit(words: list[str]) -> int:
         return print_config(recipe, printing)
     from pathfuse.training.fit import fit as train
 
-    train(recipe, Path(out) if out else None, Path(resume) if resume else None, Console())
+    train(recipe, Path(out) if out else None, Path(resume) if resume else None, Console(), all_subsets=every)
     return 0
 
 
@@ -112,14 +114,16 @@ def _on_run(name: str, words: list[str]) -> int:
     from pathfuse.training import evaluate
     from pathfuse.training.speaking import is_first_rank
 
-    work = {"validate": evaluate.validate_cases, "test": evaluate.test_cases, "predict": evaluate.predict_cases}[name]
+    every = name == "test" and line.take("all-subsets") is not None
+    test_cases = partial(evaluate.test_cases, all_subsets=every)
+    work = {"validate": evaluate.validate_cases, "test": test_cases, "predict": evaluate.predict_cases}[name]
     out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     if len(line.positional) == 1 and (members := members_of(Path(line.positional[0]))):
         runs = Path(line.positional[0]).resolve()
         # Beside the runs, where no comparison takes them for further folds.
         folder = Path(out) if out else runs.with_name(f"{runs.name}_{name}_{time}")
         with RunFolder.claim(folder) as results:
-            on_members(name, line, members, work, results, Console())
+            on_members(name, line, members, work, results, Console(), all_subsets=every)
             if left_out := unfinished_in(runs):
                 print(f"WARNING: runs that are not finished are no members: {len(left_out)}, first {left_out[0]}")
         return 0

@@ -86,6 +86,18 @@ class CaseData(LightningDataModule, ABC):
         """Per stain, the network whose features are read, as their files name it; empty where images are read."""
         return {}
 
+    def presence(self) -> dict[str, list[bool]]:
+        """Per modality, which cases have it, in table order.
+
+        A module whose cases have no files of a modality is taken to have it of every case, if nothing else is said.
+        """
+        vectors = {own.spec.name: own.present.tolist() for own in self._vectors}
+        found = {}
+        for modality in self.spec().names:
+            there = vectors.get(modality) or [bool(case.files.get(modality)) for case in self.cohort]
+            found[modality] = there if any(there) else [modality not in vectors] * len(there)
+        return found
+
     def picture(self, case_id: str) -> dict[str, Pixels]:
         """Per stain that a case has, a picture (H, W, 3) of at most 512 px; empty where there are only features.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isnan
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
+
+from pathfuse.evaluate.names import AS_AVAILABLE
 
 Metrics = Mapping[str, Mapping[str, float | None]]
 """Subset of modalities given to the model, such as `he` or `he+ihc`, to metric names and values.
@@ -33,19 +36,39 @@ TRUST = {
     "Truth\nin set": "set_coverage",
     "Classes\nin set": "set_size",
 }
+SAME = {"balanced_accuracy": "Balanced\naccuracy", "auroc": "AUC-ROC", "accuracy": "Accuracy"}
 STRATA = {"0.9 and above": "high", "0.75 to 0.9": "medium", "below 0.75": "low"}
 
 
-def summary(metrics: Metrics, part: str = "test", *, further: Sequence[str] = ()) -> Group:
+def summary(
+    metrics: Metrics, part: str = "test", *, further: Sequence[str] = (), added: Mapping[str, Any] | None = None
+) -> Group:
     """All tables, one under the other.
 
     Args:
-        metrics: the content of `metrics.json`.
+        metrics: the content of `metrics.json`, or some subsets of it.
         part: `test` or `val`, the prefix of the metric names.
         further: metrics that the recipe adds.
+        added: the content of `modalities.json`: cases as they are available, and all subsets on the same patients.
     """
-    added = [further_table(metrics, further, part)] if further else []
-    return Group(metrics_table(metrics, part), *added, strata_table(metrics, part), trust_table(metrics, part))
+    blocks = added or {}
+    available = {AS_AVAILABLE: blocks["as_available"]} if "as_available" in blocks else {}
+    tables = [metrics_table({**metrics, **available}, part)]
+    if same := blocks.get("same_patients"):
+        tables.append(same_patients_table(same, part))
+    tables += [further_table(metrics, further, part)] if further else []
+    return Group(*tables, strata_table(metrics, part), trust_table(metrics, part))
+
+
+def left_out_note(metrics: Metrics, shown: Sequence[str]) -> str:
+    """Says which subsets are not in the tables; empty where all are."""
+    left = [name for name in metrics if name not in shown]
+    if not left:
+        return ""
+    return (
+        f"Not shown: {', '.join(left)}, which the model was never trained to be given; metrics.json has them, and "
+        "--all-subsets brings them."
+    )
 
 
 def metrics_table(metrics: Metrics, part: str = "test") -> Table:
@@ -65,6 +88,29 @@ def metrics_table(metrics: Metrics, part: str = "test") -> Table:
             _balanced_accuracy(values, part),
             *(_share(values.get(f"{part}/{name}")) for name in COLUMNS.values()),
         )
+    return table
+
+
+def same_patients_table(same: Mapping[str, Any], part: str = "test") -> Table:
+    """Every combination on the cases that have all stains, then what one has over another, paired.
+
+    Args:
+        same: block `same_patients` of `modalities.json`.
+        part: `test` or `val`, the prefix of the metric names.
+    """
+    table = _table(
+        title := f"on the same {same['n_cases']} cases ({same['n_patients']} patients), which have all of it", "Given"
+    )
+    table.min_width = len(title)
+    for heading in SAME.values():
+        table.add_column(heading, justify="right")
+    for subset, values in same["subsets"].items():
+        table.add_row(subset, *(_share(values.get(f"{part}/{name}")) for name in SAME))
+    pairs: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for one in same["differences"]:
+        pairs.setdefault((one["subset"], one["baseline"]), {})[one["metric"]] = one
+    for (more, less), found in pairs.items():
+        table.add_row(f"{more} less {less}", *(_difference(found.get(name, {})) for name in SAME))
     return table
 
 
@@ -130,6 +176,13 @@ def _balanced_accuracy(values: Mapping[str, float | None], part: str) -> str:
     low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
     known = low is not None and high is not None and not isnan(low) and not isnan(high)
     return _share(values.get(name)) + (f"\n{low:.2f}-{high:.2f}" if known else "")
+
+
+def _difference(one: Mapping[str, Any]) -> str:
+    if one.get("difference") is None:
+        return "-"
+    limits = "" if one["low"] is None else f"\n{one['low']:+.2f} to {one['high']:+.2f}"
+    return f"{one['difference']:+.3f}{limits}"
 
 
 def _share(value: float | None) -> str:

@@ -18,8 +18,8 @@ from pathfuse.core.finite import refuse_not_finite
 from pathfuse.errors import RecipeError
 from pathfuse.explain.attention import SlideAttention, by_slide, patch_attention
 from pathfuse.explain.attention_files import MOST_SQUARES, write_geojson, write_table
-from pathfuse.explain.entries import case_entries, file_name, finite
-from pathfuse.explain.heat_map import write_heat_map
+from pathfuse.explain.entries import case_entries, file_name, finite, said_of
+from pathfuse.explain.heat_map import Tissue, write_heat_map
 from pathfuse.explain.patch_truth import PatchTruth, attention_auc
 from pathfuse.explain.run import make_folder
 from pathfuse.explain.truth import mean_score
@@ -46,6 +46,7 @@ class _Job:
     pictures: Collection[str] | None
     truth: PatchTruth | None
     seed: int
+    tissue: Tissue | None = None
     cases: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
@@ -82,8 +83,7 @@ class _Job:
             why = NO_PLACES
         else:
             name = file_name(one.slide.slide_id, one.stain, self.files)
-            said = f"predicted {entry['explained']} with {entry['probability']:.2f}"
-            write_heat_map(self.out / name, one, f"{len(one.weight):,} patches, {said}")
+            write_heat_map(self.out / name, one, f"{said_of(entry)}, {len(one.weight):,} patches", self.tissue)
             entry["pictures"].setdefault(one.stain, []).append(name)
             if one.slide.patch_size_level0 is None:
                 why = NO_EDGE
@@ -113,6 +113,7 @@ def explain_bags(
     pictures: Collection[str] | None = None,
     truth: PatchTruth | None = None,
     predict: Callable[[Batch], Prediction] | None = None,
+    tissue: Tissue | None = None,
     seed: int = 0,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -126,6 +127,7 @@ def explain_bags(
         pictures: ids of the cases that get tables and pictures; None takes all. The figures are over all cases.
         truth: which patches carry the signal, where that is known.
         predict: says what is predicted of a batch, where that is not what the model says of whole bags.
+        tissue: gives the picture of a region of a slide, over which maps are laid; None where no slide is at hand.
         seed: of the random weights that stand beside the attention.
         console: where progress is shown; None shows none.
 
@@ -134,7 +136,7 @@ def explain_bags(
         RecipeError: if the model has no attention over patches, or does not classify.
     """
     make_folder(out)
-    job = _Job(out, classes, pictures, truth, seed)
+    job = _Job(out, classes, pictures, truth, seed, tissue)
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     total = len(batches) if isinstance(batches, Sized) else None
     hidden = console is None

@@ -39,6 +39,12 @@ def case_entries(batch: Batch, logits: Tensor, stains: Iterable[str], classes: S
     return entries
 
 
+def said_of(entry: dict[str, Any]) -> str:
+    """What a map is about: the class that is explained, its probability, and the truth."""
+    truth = "truth unknown" if entry["target"] is None else f"true {entry['target']}"
+    return f"predicted {entry['explained']} ({entry['probability']:.2f}), {truth}"
+
+
 def file_name(name: str, modality: str, taken: set[str], ending: str = "png") -> str:
     """A file name that nothing else has; it is added to `taken`."""
     # A case id may be any text; two that differ in forbidden signs only must not share a file.

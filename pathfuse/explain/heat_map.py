@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +20,27 @@ LONGEST_PX = 1200
 LONGEST_IN, SHORTEST_IN, DPI = 6.0, 1.5, 150
 GLASS = "#e8e8e8"
 LONGEST_NAME = 60  # characters of a slide's name over a map of usual width
+STAINS = {"he": "H&E", "ihc": "IHC"}
+OVER_TISSUE = 0.55  # opacity of the map where tissue is below it
 BAR_MM = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 Raster = NDArray[np.float32]
+Tissue = Callable[[str, str, tuple[float, float, float, float], int], NDArray[np.uint8] | None]
+"""Stain, slide, region (left, top, width, height in level-0 pixels) and longer edge in pixels to its picture."""
 
 
 @styled()
-def write_heat_map(path: Path, one: SlideAttention, caption: str) -> None:
+def write_heat_map(path: Path, one: SlideAttention, caption: str, tissue: Tissue | None = None) -> None:
     """Draws a slide whose places are known.
 
-    Viridis is perceptually uniform and reads with any colour vision. Where there is no patch it stays grey.
+    Viridis is perceptually uniform and reads with any colour vision. Where there is no patch it stays grey, or the
+    tissue shows.
 
     Args:
         path: a PNG.
         one: the slide.
         caption: second line of the title.
+        tissue: gives the picture of a region of a slide, over which the map is laid; None where no slide is at hand.
 
     Raises:
         RunError: if the folder cannot be written to or the disk is full.
@@ -47,6 +54,10 @@ def write_heat_map(path: Path, one: SlideAttention, caption: str) -> None:
     axes.set_facecolor(GLASS)
     axes.set_xticks([])
     axes.set_yticks([])
+    under = None if tissue is None else tissue(one.stain, one.slide.slide_id, (left, top, wide, tall), LONGEST_PX)
+    if under is not None:
+        grey = under.mean(2, keepdims=True).repeat(3, axis=2).astype(np.uint8)  # colours of a stain would mix with ours
+        axes.imshow(grey, extent=(left, right, below, top), interpolation="bilinear")
     shown = axes.imshow(
         np.ma.masked_invalid(values),
         cmap="viridis",
@@ -54,13 +65,16 @@ def write_heat_map(path: Path, one: SlideAttention, caption: str) -> None:
         vmax=100,
         extent=(left, right, below, top),
         interpolation="nearest",
+        alpha=None if under is None else OVER_TISSUE,
     )
     bar = drawn.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
     bar.set_label("percentile of attention within the case")
     bar.ax.grid(False)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"{label(one.slide.slide_id, LONGEST_NAME)}, {label(one.stain)}\n{label(caption, 80)}", loc="left")
+    slide = "" if one.slide.slide_id == one.case_id else f", slide {label(one.slide.slide_id, LONGEST_NAME)}"
+    said = f"case {label(one.case_id, LONGEST_NAME)}{slide}, {STAINS.get(one.stain, label(one.stain))}"
+    axes.set_title(f"{said}\n{label(caption, 80)}", loc="left")
     if one.slide.mpp:
         _scale_bar(axes, wide * one.slide.mpp / 1000)
     with warnings.catch_warnings(), replacing(path) as temporary:

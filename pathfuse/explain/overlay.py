@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pathfuse.errors import RunError
@@ -19,6 +20,8 @@ Picture = NDArray[np.uint8]
 VIRIDIS = (0x440154, 0x472D7B, 0x3B528B, 0x2C728E, 0x21918C, 0x28AE80, 0x5EC962, 0xADDC30, 0xFDE725)
 GAP_PX = 6
 SCALE_PX = 12
+FONT_PX, LINE_PX = 13, 17
+LOW, HIGH = "least", "most"
 MIN_EDGE_PX = 256
 """Smaller images are enlarged by a whole factor, so that a patch of 64 px can be looked at."""
 
@@ -43,6 +46,40 @@ def overlay(image: Tensor, cam: Tensor, *, strength: float = 0.75) -> Picture:
     scale = colours(np.linspace(1, 0, height)[:, None].repeat(SCALE_PX, axis=1))
     whole = np.concatenate([panels[0], gap, panels[1], gap, scale], axis=1)
     return np.asarray((whole * 255).round(), dtype=np.uint8)
+
+
+def titled(picture: Picture, title: str) -> Picture:
+    """The picture of a map with a title above it and the ends of its colour scale named.
+
+    Args:
+        picture: as `overlay` makes it, with the scale at its right edge.
+        title: lines of text; one that is too long for the picture goes on in the next line.
+    """
+    font = ImageFont.load_default(FONT_PX)
+    height, width = picture.shape[:2]
+    whole = width + round(font.getlength(f" {LOW}")) + GAP_PX
+    lines = [line for text in title.split("\n") for line in _wrapped(text, font, whole - 2 * GAP_PX)]
+    above = len(lines) * LINE_PX + 2 * GAP_PX
+    sheet = Image.new("RGB", (whole, above + height), "white")
+    sheet.paste(Image.fromarray(picture), (0, above))
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(lines):
+        draw.text((GAP_PX, GAP_PX + number * LINE_PX), line, "black", font)
+    draw.text((width + GAP_PX // 2, above), HIGH, "black", font, "lt")
+    draw.text((width + GAP_PX // 2, above + height - 1), LOW, "black", font, "lb")
+    return np.asarray(sheet)
+
+
+def _wrapped(text: str, font: Any, width: int) -> list[str]:  # noqa: ANN401 - either kind of Pillow's fonts
+    """A text in lines that are no wider than `width`; a word that is too long is cut where it must be."""
+    lines = [""]
+    for sign in " ".join(text.split()):
+        if font.getlength(lines[-1] + sign) <= width:
+            lines[-1] += sign
+            continue
+        kept, _, word = lines[-1].rpartition(" ")
+        lines[-1:] = [kept, (word + sign).lstrip()] if kept and sign != " " else [lines[-1], sign.strip()]
+    return lines
 
 
 def colours(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -16,9 +16,10 @@ from torch import Tensor
 from pathfuse.core import Batch, Explainer, Model
 from pathfuse.core.finite import refuse_not_finite
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.explain.entries import case_entries, file_name, finite
+from pathfuse.explain.entries import case_entries, file_name, finite, said_of
 from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
-from pathfuse.explain.overlay import overlay, write_png
+from pathfuse.explain.heat_map import STAINS
+from pathfuse.explain.overlay import overlay, titled, write_png
 from pathfuse.explain.truth import Truth, auc_of, mean_score, random_map
 from pathfuse.system.files import write_text
 
@@ -126,7 +127,9 @@ def _draw(found: _Found, batch: Batch, maps: dict[str, Tensor], out: Path, pictu
             continue
         for modality in entry["stains"]:
             name = file_name(entry["case_id"], modality, found.files)
-            write_png(out / name, overlay(batch.image(modality)[row], maps[modality][row]))
+            picture = overlay(batch.image(modality)[row], maps[modality][row])
+            title = f"case {entry['case_id']}, {STAINS.get(modality, modality)}\n{said_of(entry)}"
+            write_png(out / name, titled(picture, title))
             entry["pictures"][modality] = name
 
 

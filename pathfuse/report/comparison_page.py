@@ -1,22 +1,20 @@
-"""The page about a comparison of runs."""
+"""The page about a comparison of runs: a sentence that answers, one forest plot, one table; then everything else."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from pathfuse.charts.points import Estimate, forest
 from pathfuse.charts.style import svg
-from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.evaluate.compare.files import STRATA, explanations
-from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
-from pathfuse.report.page import Block, Chart, Column, Page, Raw, Section, Table, Text, missing
+from pathfuse.evaluate.compare.findings import Comparison, Difference
+from pathfuse.evaluate.compare.run import SAME_PATIENTS
+from pathfuse.evaluate.names import from_given, given_name, in_sentence, metric_name
+from pathfuse.report.page import FEWEST, Block, Chart, Column, Page, Raw, Section, Table, Text, missing
 
-FILE = "comparison.json"
 MOST_ROWS = 40  # of a chart; the table has all
+MOST_METRICS = 4  # of the first table; the second has all
 P_VALUES = {
     "p_permutation": "p",
     "p_permutation_holm": "p (Holm)",
@@ -25,13 +23,15 @@ P_VALUES = {
     "p_wilcoxon": "Wilcoxon p",
     "p_wilcoxon_holm": "Wilcoxon p (Holm)",
 }
+EVEN = {"accuracy", "balanced_accuracy"}
+COIN = {"auroc", "auroc_weighted"}
 
 
 def comparison_page(comparison: Comparison) -> Page:
-    """Tables, a forest plot of the differences, strata, and how to read them."""
+    """The answer, then differences with their tests, strata, and how to read them."""
     sections = comparison_sections(comparison)
     return Page(
-        f"{', '.join(comparison.runs)} compared",
+        comparison.title,
         f"Classes: {', '.join(comparison.classes)}",
         sections,
         {"comparison": asdict(comparison)},
@@ -40,94 +40,129 @@ def comparison_page(comparison: Comparison) -> Page:
 
 def comparison_sections(comparison: Comparison) -> list[Section]:
     """The chapters, which the page of a study has too."""
-    return [_values(comparison), _differences(comparison), _strata(comparison), _reading(comparison)]
+    return [answer_section(comparison), _tests(comparison), _strata(comparison), _reading(comparison)]
 
 
-def read_comparison(folder: Path) -> Comparison:
-    """A comparison as its page wrote it.
+def answer_section(comparison: Comparison) -> Section:
+    """One sentence, one forest plot, one table."""
+    blocks: list[Block] = [Text([comparison.answer], lead=True)] if comparison.answer else []
+    blocks += [Text([note]) for note in comparison.notes if "Left out:" in note]
+    return Section("answer", "What was found", [*blocks, *_forest(comparison), *_values(comparison)])
 
-    Raises:
-        RunError: if the file cannot be read.
-    """
-    path = folder / FILE
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))["comparison"]
-        options = raw["options"]
-        return Comparison(
-            tuple(raw["runs"]),
-            tuple(raw["classes"]),
-            CompareOptions(**{**options, "metrics": tuple(options["metrics"])}),
-            tuple(Value(**_with_nan(one)) for one in raw["values"]),
-            tuple(Difference(**_with_nan(one)) for one in raw["differences"]),
-            tuple(Stratum(**_with_nan(one)) for one in raw["strata"]),
-            tuple(raw["notes"]),
+
+def _forest(comparison: Comparison) -> list[Block]:
+    metrics = comparison.metrics
+    found = [one for one in comparison.differences if metrics and one.metric == metrics[0]][:MOST_ROWS]
+    if not found:
+        return [missing("There is no pair of runs to compare.")]
+    name = in_sentence(metric_name(metrics[0]))
+    rows = [
+        Estimate(
+            _pair(comparison, d) if comparison.within else f"{_pair(comparison, d)}\n{_given(d.subset)}",
+            *(d.difference, d.low, d.high),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise cannot_be_read(RunError, path, error, "Compare again with `pathfuse compare`.") from error
-
-
-def _with_nan(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: float("nan") if value is None else value for key, value in record.items()}
-
-
-def _values(comparison: Comparison) -> Section:
-    records: list[dict[str, Raw]] = [
-        {
-            **{"run": v.run, "given": v.subset, "metric": v.metric},
-            **{"n_cases": v.n_cases, "n_patients": v.n_patients},
-            **{"value": v.value, "value_low": v.low, "value_high": v.high},
-        }
-        for v in comparison.values
+        for d in found
     ]
-    columns = [Column("run", "Run"), Column("given", "Given"), Column("metric", "Metric")]
+    title = f"Difference in {name}, with {comparison.options.level:.0%} interval"
+    right = "stains" if comparison.within else "run"
+    says = f"Diamonds: the interval keeps off zero. Circles: it does not. To the right the first {right} has more."
+    data = [
+        {"run": d.run, "baseline": d.baseline, "given": d.subset, "difference": d.difference, "low": d.low,
+         "high": d.high}
+        for d in found
+    ]  # fmt: skip
+    drawn = svg(forest(rows, x=f"Difference in {name}"), title, says)
+    return [Chart("forest", f"{title}. {says}", drawn, data)]
+
+
+def _pair(comparison: Comparison, one: Difference) -> str:
+    """Who less whom."""
+    if comparison.within:
+        return f"{given_name(one.run)} less {given_name(one.baseline)}"
+    return f"{one.run} less {one.baseline}"
+
+
+def _given_column(comparison: Comparison, head: str) -> list[Column]:
+    """What was given; within one run the row says it already."""
+    return [] if comparison.within else [Column("given", head)]
+
+
+def _given(subset: str) -> str:
+    return subset if subset in (SAME_PATIENTS, "as trained") else f"from {from_given(subset)}"
+
+
+def _values(comparison: Comparison) -> list[Block]:
+    """A row per run and what it was given, a column per metric."""
+    metrics = comparison.metrics[:MOST_METRICS]
+    records: dict[tuple[str, str], dict[str, Raw]] = {}
+    for v in comparison.values:
+        name = given_name(v.run) if comparison.within else v.run
+        key = v.run, v.subset
+        start: dict[str, Raw] = {
+            "run": name,
+            "given": _given(v.subset),
+            "n_cases": v.n_cases,
+            "n_patients": v.n_patients,
+        }
+        records.setdefault(key, start)
+        if v.metric in metrics:
+            records[key] |= {v.metric: v.value, f"{v.metric}_low": v.low, f"{v.metric}_high": v.high}
+    columns = [Column("run", "Given" if comparison.within else "Run")]
+    columns += _given_column(comparison, "Given")
+    columns += [Column(metric, metric_name(metric), "share", interval=True) for metric in metrics]
     columns += [Column("n_cases", "Cases", "count"), Column("n_patients", "Patients", "count")]
-    columns += [Column("value", "Value", "share", interval=True)]
-    table = Table("values", "Metrics of every run, with intervals over patients", columns, records)
-    return Section("values", "Values", [table])
+    head = "Metrics with intervals over patients"
+    chance = [
+        f"{in_sentence(metric_name(m))} {value:.2g}" for m in metrics if (value := chance_of(m, comparison.classes))
+    ]
+    blocks: list[Block] = [Table("values", head, columns, list(records.values()))]
+    return [*blocks, Text([f"Chance: {', '.join(chance)}."])] if chance else blocks
 
 
-def _differences(comparison: Comparison) -> Section:
+def chance_of(metric: str, classes: Sequence[str]) -> float | None:
+    """What drawing classes evenly scores, where that does not depend on the cases."""
+    if metric in EVEN:
+        return 1 / len(classes)
+    return 0.5 if metric in COIN or metric.startswith("auroc/") else None
+
+
+def _tests(comparison: Comparison) -> Section:
+    """Every pair and metric with its tests and effect sizes."""
     found = comparison.differences
     if not found:
         return Section("differences", "Differences", [missing("There is no pair of runs to compare.")])
-    blocks: list[Block] = []
-    for metric in dict.fromkeys(one.metric for one in found):
-        own = [one for one in found if one.metric == metric][:MOST_ROWS]
-        rows = [Estimate(f"{d.run} - {d.baseline}\ngiven {d.subset}", d.difference, d.low, d.high) for d in own]
-        title = f"Difference in {metric}, with {comparison.options.level:.0%} interval"
-        says = "Diamonds: the interval keeps off zero. Circles: it does not. To the right the run has the higher value."
-        data = [{"run": d.run, "baseline": d.baseline, "given": d.subset, "difference": d.difference,
-                 "low": d.low, "high": d.high} for d in own]  # fmt: skip
-        blocks.append(Chart(f"forest_{metric}", f"{title}. {says}", svg(forest(rows, x=title), title, says), data))
     applies = {key: head for key, head in P_VALUES.items() if any(asdict(d)[key] == asdict(d)[key] for d in found)}
     records: list[dict[str, Raw]] = [
-        {"pair": f"{d.run} - {d.baseline}", "given": d.subset, "metric": d.metric}
+        {"pair": _pair(comparison, d), "given": _given(d.subset), "metric": metric_name(d.metric)}
         | {"difference": d.difference, "difference_low": d.low, "difference_high": d.high}
         | {key: asdict(d)[key] for key in ("error_reduction", "only_run_right", "only_baseline_right", "cohens_g")}
         | {key: asdict(d)[key] for key in applies}
         for d in found
     ]
-    columns = [Column("pair", "Run - baseline"), Column("given", "Given"), Column("metric", "Metric")]
+    columns = [Column("pair", "Pair"), *_given_column(comparison, "Given"), Column("metric", "Metric")]
     columns += [Column("difference", "Difference", "signed", interval=True)]
     columns += [Column(key, head, "p") for key, head in applies.items()]
     columns += [Column("error_reduction", "Error reduction", "percent")]
-    columns += [Column("only_run_right", "Right only in run", "number")]
-    columns += [Column("only_baseline_right", "Right only in baseline", "number"), Column("cohens_g", "g", "signed")]
-    return Section("differences", "Differences", [*blocks, Table("pairs", "Every pair", columns, records)])
+    columns += [Column("only_run_right", "Right only in the first", "number")]
+    columns += [Column("only_baseline_right", "Right only in the second", "number"), Column("cohens_g", "g", "signed")]
+    return Section("differences", "Differences and their tests", [Table("pairs", "Every pair", columns, records)])
 
 
 def _strata(comparison: Comparison) -> Section:
     records: list[dict[str, Raw]] = [
         {
-            **{"run": s.run, "given": s.subset, "confidence": STRATA.get(s.stratum, s.stratum)},
+            **{"run": given_name(s.run) if comparison.within else s.run, "given": _given(s.subset)},
+            **{"confidence": STRATA.get(s.stratum, s.stratum)},
             **{"n": s.n, "accuracy": s.accuracy, "auroc": s.auroc},
         }
         for s in comparison.strata
     ]
-    columns = [Column("run", "Run"), Column("given", "Given"), Column("confidence", "Confidence")]
-    columns += [Column("n", "Cases", "count"), Column("accuracy", "Accuracy", "share")]
-    columns += [Column("auroc", "AUC-ROC", "share")]
-    return Section("strata", "Confidence", [Table("strata", "Strata by confidence", columns, records)])
+    columns = [Column("run", "Given" if comparison.within else "Run"), *_given_column(comparison, "Given")]
+    columns += [Column("confidence", "Confidence"), Column("n", "Cases", "count")]
+    columns += [Column("accuracy", "Accuracy", "share"), Column("auroc", "AUC-ROC", "share")]
+    faint = [row for row, s in enumerate(comparison.strata) if s.n < FEWEST]
+    head = "Strata by confidence" + (f" (grey: fewer than {FEWEST} cases)" if faint else "")
+    return Section("strata", "Confidence", [Table("strata", head, columns, records, folded=True, faint=faint)])
 
 
 def _reading(comparison: Comparison) -> Section:

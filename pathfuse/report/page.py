@@ -15,6 +15,9 @@ Form = Literal["text", "count", "share", "signed", "percent", "p", "number"]
 Raw = str | int | float | None
 Record = Mapping[str, Raw]
 NOTHING = "\N{EN DASH}"
+FEWEST = 10
+"""Cases of a class below which a metric is greyed."""
+GREYED = f"Grey: fewer than {FEWEST} cases (of a class), so that one case moves the number by a lot."
 
 
 def shown(value: Raw, form: Form) -> str:
@@ -62,6 +65,7 @@ class Table:
         columns: what is shown of the records.
         records: all of it, as it goes into the JSON.
         folded: whether it is closed until the reader opens it.
+        faint: numbers of the records that are greyed, because they stand on few cases.
     """
 
     key: str
@@ -69,6 +73,7 @@ class Table:
     columns: Sequence[Column]
     records: Sequence[Record]
     folded: bool = False
+    faint: Sequence[int] = ()
     kind: str = "table"
 
 
@@ -131,11 +136,19 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Text:
-    """Sentences: a paragraph each, or points of a list; `missing` says that they stand for what is not there."""
+    """Sentences: a paragraph each, or points of a list.
+
+    Attributes:
+        lines: the sentences.
+        points: whether they are points of a list.
+        missing: whether they stand for what is not there.
+        lead: whether they are what a page opens with.
+    """
 
     lines: Sequence[str]
     points: bool = False
     missing: bool = False
+    lead: bool = False
     kind: str = "text"
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
-from pathfuse.core.subsets import as_trained
-from pathfuse.report.comparison_page import FILE, comparison_sections, read_comparison
+from pathfuse.core.subsets import Shown
+from pathfuse.errors import RunError
+from pathfuse.evaluate.compare.files import JSON, read_comparison
+from pathfuse.evaluate.compare.run import read_runs
+from pathfuse.evaluate.groups import GroupValue, cells_of, group_values
+from pathfuse.evaluate.names import METRICS, metric_name
+from pathfuse.report.comparison_page import chance_of, comparison_sections
+from pathfuse.report.groups import SITE, groups_section
 from pathfuse.report.page import (
     Block,
     Chart,
@@ -26,25 +32,56 @@ from pathfuse.report.page import (
     Text,
     missing,
 )
-from pathfuse.runs.files import VERSIONS, Lines, TextFiles, number
+from pathfuse.runs.files import COLUMNS, VERSIONS, Lines, TextFiles, number
 from pathfuse.runs.folder import RunFolder
 
 RUNS, FOLDS = "runs.csv", "folds.csv"
-SHOWN = {"balanced_accuracy": "Balanced accuracy", "auroc": "AUC-ROC", "macro_f1": "Macro F1", "accuracy": "Accuracy"}
+SHOWN = {key: METRICS[key] for key in ("balanced_accuracy", "auroc", "macro_f1", "accuracy")}
 DRAWN = ("balanced_accuracy", "auroc")
 
 
-def study_page(folder: Path) -> Page:
-    """Everything that a study has written so far; a study that is not finished has a page too."""
+def study_page(folder: Path, *, by: Sequence[str] = ()) -> Page:
+    """Everything that a study has written so far, the answer first; a study that is not finished has a page too.
+
+    Args:
+        folder: of the study.
+        by: columns of the case table whose values get metrics of their own; without, the site.
+    """
     files = TextFiles(folder)
-    sections = [_runs(files), _variants(files), *_own(files)]
-    if (folder / FILE).is_file():
-        sections += comparison_sections(read_comparison(folder))
+    if (folder / JSON).is_file():
+        answer, *rest = comparison_sections(read_comparison(folder))
     else:
-        sections.append(
-            Section("differences", "Differences", [missing("No comparison: fewer than two variants are finished.")])
-        )
+        why = _alone(files) or "No comparison: fewer than two variants are finished."
+        answer, rest = Section("answer", "What was found", [missing(why)]), []
+    groups = _groups(files, by or (SITE,))
+    sections = [answer, _variants(files), *groups, *_own(files), *rest, _runs(files)]
     return Page(f"{folder.resolve().name}: report of a study", f"Folder {folder.resolve().name}", sections)
+
+
+def _groups(files: TextFiles, columns: Sequence[str]) -> list[Section]:
+    """Metrics per site or other column of every variant, its test cases of all folds pooled."""
+    found: dict[str, dict[str, list[GroupValue]]] = {column: {} for column in columns}
+    for folder in [files.path / name for name in dict.fromkeys(row["variant"] for row in files.lines(RUNS))]:
+        known = [row for path in sorted(folder.glob(f"seed*/*/{COLUMNS}")) for row in RunFolder(path.parent).columns]
+        if not known:
+            continue
+        try:
+            (run,) = read_runs([folder])
+            scored = run.scored(run.shown.fullest(run.subsets))
+        except RunError:  # a variant of which some runs are not finished tests some cases less often than others
+            continue
+        for column in columns:
+            cells = cells_of(known, column, scored.case_ids)
+            found[column][run.name] = group_values(scored.passes, scored.patient_ids, cells, run.classes)
+    return groups_section(found)
+
+
+def _alone(files: TextFiles) -> str:
+    """What a study of one variant can be compared by."""
+    names = {row["variant"] for row in files.lines(RUNS)}
+    if len(names) != 1:
+        return ""
+    return "One variant, which is asked from one combination of stains alone, so nothing is compared."
 
 
 def _runs(files: TextFiles) -> Section:
@@ -85,30 +122,34 @@ def _variants(files: TextFiles) -> Section:
             record |= {metric: mean(own) if own else None, f"{metric}_sd": stdev(own) if len(own) > 1 else None}
         records.append(record)
     stand = {
-        variant: as_trained([s for v, s in pairs if v == variant], _given(files.path / variant))
+        variant: _shown(files.path / variant).fullest(s for v, s in pairs if v == variant)
         for variant in dict.fromkeys(variant for variant, _ in pairs)
     }
+    classes = {key[2].partition("/")[2] for key in values if key[2].startswith("auroc/")}
     columns = [Column("variant", "Variant"), Column("given", "Given"), Column("runs", "Runs", "count")]
     for metric, head in SHOWN.items():
         columns += [Column(metric, head, "share"), Column(f"{metric}_sd", "sd", "share")]
     return Section("variants", "Variants", [
         Table("spread", "Mean and standard deviation over the runs of a variant", columns, records),
         Text(["Folds share training patients, so the deviation is no confidence interval."]),
-        *(_bars(metric, stand, values) for metric in DRAWN if any(key[2] == metric for key in values)),
+        *(_bars(metric, stand, values, classes) for metric in DRAWN if any(key[2] == metric for key in values)),
     ])  # fmt: skip
 
 
-def _given(variant: Path) -> Sequence[str] | None:
-    """The stains that the models of a variant were given in training; None where they were given all."""
+def _shown(variant: Path) -> Shown:
+    """What the models of a variant were given in training."""
     run = next(iter(sorted(variant.glob(f"seed*/*/{VERSIONS}"))), None)
-    return None if run is None else RunFolder(run.parent).given
+    return Shown() if run is None else RunFolder(run.parent).shown
 
 
-def _bars(metric: str, stand: Mapping[str, str], values: dict[tuple[str, str, str], list[float]]) -> Chart:
+def _bars(
+    metric: str, stand: Mapping[str, str], values: dict[tuple[str, str, str], list[float]], classes: Collection[str]
+) -> Chart:
     own = {variant: values.get((variant, subset, metric), []) for variant, subset in stand.items()}
-    drawn = bars([Bar(name, mean(v), v) for name, v in own.items() if v], y=SHOWN[metric], top=1.0)
+    chance = chance_of(metric, sorted(classes)) if classes else None
+    drawn = bars([Bar(name, mean(v), v) for name, v in own.items() if v], y=SHOWN[metric], top=1.0, chance=chance)
     title = f"{SHOWN[metric]} of the variants, given all stains they were trained with"
-    return Chart(f"bars_{metric}", title, svg(drawn, title, "Bars: means. Points: single runs."), own)
+    return Chart(f"bars_{metric}", title, svg(drawn, title, "Bars: means. Points: single runs. Dashes: chance."), own)
 
 
 def _own(files: TextFiles) -> list[Section]:
@@ -117,7 +158,8 @@ def _own(files: TextFiles) -> list[Section]:
     for path in sorted((files.path / "tables").glob("*.csv")):
         rows = files.lines(f"tables/{path.name}")
         if rows:
-            blocks.append(_table(path.stem, rows))
+            named = [{**row, "metric": metric_name(row["metric"])} if "metric" in row else row for row in rows]
+            blocks.append(_table(path.stem, named))
     pictures = [_picture(path) for path in sorted((files.path / "figures").glob("*.svg"))]
     if pictures:
         examples = [Example("", "", [picture]) for picture in pictures]

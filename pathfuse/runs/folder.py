@@ -14,6 +14,7 @@ from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes.compose import Config, parse_yaml
 from pathfuse.runs.files import (
     CHECKPOINTS,
+    COLUMNS,
     CONFIG,
     CURVES,
     METRICS,
@@ -29,6 +30,7 @@ from pathfuse.runs.files import (
 # Torch and numpy are imported where they are needed: a worker of a study looks at run folders before it imports them.
 if TYPE_CHECKING:
     from pathfuse.core import DataSpec
+    from pathfuse.core.subsets import Shown
     from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
 
 LAST = "last.ckpt"
@@ -123,10 +125,13 @@ class RunFolder(TextFiles):
         return self.json(VERSIONS)
 
     @property
-    def given(self) -> list[str] | None:
-        """The stains that the model was given in training; None where it was given all, or nobody says."""
-        given = self.versions.get("given")
-        return [str(stain) for stain in given] if isinstance(given, list) else None
+    def shown(self) -> Shown:
+        """What the model was given in training."""
+        from pathfuse.core.subsets import Shown
+
+        own = {key: self.versions.get(key) for key in ("given", "trained_on")}
+        given, combinations = (tuple(map(str, one)) if isinstance(one, list) else None for one in own.values())
+        return Shown(given, combinations)
 
     @property
     def fold(self) -> str:
@@ -140,6 +145,11 @@ class RunFolder(TextFiles):
     def splits(self) -> Lines:
         """Every case with its part."""
         return self.lines(SPLITS)
+
+    @property
+    def columns(self) -> Lines:
+        """Site and further columns of the case table, for the cases that were tested or predicted."""
+        return self.lines(COLUMNS)
 
     def specs(self) -> dict[str, DataSpec]:
         """What each stage was built for.
@@ -237,11 +247,15 @@ class RunFolder(TextFiles):
         return self.predictions.test_cases()
 
     @property
+    def trained_cases(self) -> dict[str, SubsetPredictions]:
+        """The test cases of the subsets that the model was trained to be given; of all where there is none of these."""
+        cases = self.test_cases
+        return {name: cases[name] for name in self.shown.trained(cases)}
+
+    @property
     def fullest(self) -> str:
         """The subset with most stains among those that the model was trained to be given."""
-        from pathfuse.core.subsets import as_trained
-
-        return as_trained(self.test_cases, self.given)
+        return self.shown.fullest(self.test_cases)
 
     def seal(self) -> None:
         """Adds the hash of the predictions to the versions, so that an edited file is noticed."""

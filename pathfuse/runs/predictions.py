@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -39,13 +39,26 @@ class SubsetPredictions:
 
     def of_part(self, part: str) -> SubsetPredictions:
         """Only the cases of a part."""
-        keep = [row for row, own in enumerate(self.parts) if own == part]
+        return self.take([row for row, own in enumerate(self.parts) if own == part])
+
+    def take(self, keep: Sequence[int]) -> SubsetPredictions:
+        """Some of the cases, in this order."""
         return SubsetPredictions(
             tuple(self.case_ids[row] for row in keep),
             tuple(self.patient_ids[row] for row in keep),
             tuple(self.parts[row] for row in keep),
             self.rows.take(np.array(keep, dtype=np.int64)),
             self.learned,
+        )
+
+    def joined(self, other: SubsetPredictions) -> SubsetPredictions:
+        """The cases of both, one after the other."""
+        return SubsetPredictions(
+            self.case_ids + other.case_ids,
+            self.patient_ids + other.patient_ids,
+            self.parts + other.parts,
+            Rows.cat(self.rows, other.rows),
+            self.learned and other.learned,
         )
 
 

@@ -11,16 +11,19 @@ import numpy as np
 import torch
 
 from pathfuse.errors import RunError
+from pathfuse.evaluate.availability import write_availability
 from pathfuse.evaluate.calibrate.diagrams import Measured
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, trust_metrics
+from pathfuse.evaluate.metrics.measures import Measures
 from pathfuse.evaluate.metrics.resampling import balanced_accuracy_interval
-from pathfuse.evaluate.metrics.standard import classification_metrics
 from pathfuse.runs.files import CONFIG, METRICS, PREDICTIONS, VERSIONS, folders_with
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.ledger import RUNS
 
 DEPTH = 3
 AVERAGED = ("p_", "cal_")
+OF_MEMBERS = ("pathfuse", "torch", "lightning", "python", "plugins", "components", "given", "trained_on")
+"""What `versions.json` says of an ensemble as of its first member."""
 
 
 @dataclass
@@ -95,7 +98,8 @@ def combine(members: Sequence[RunFolder], joint: RunFolder, runs: Sequence[Path]
         )
     header, *lines = _table(columns, cases)
     joint.write_lines(PREDICTIONS, header, lines)
-    joint.write_json(VERSIONS, {"members": [str(run) for run in runs]})
+    same = {key: members[0].versions[key] for key in OF_MEMBERS if key in members[0].versions}
+    joint.write_json(VERSIONS, {**same, "members": [str(run) for run in runs]})
     joint.seal()
     return counts.pop()
 
@@ -110,14 +114,19 @@ def _shared(members: Sequence[RunFolder]) -> list[str]:
     return [name for name in own[0] if all(name in names for names in own)]
 
 
-def write_metrics(joint: RunFolder) -> dict[str, dict[str, float]]:
-    """Writes and returns the metrics of the joint predictions, per subset of stains; there are none without labels."""
+def write_metrics(joint: RunFolder, measures: Measures) -> dict[str, dict[str, float]]:
+    """Writes and returns the metrics of the joint predictions, per subset of stains; there are none without labels.
+
+    Args:
+        joint: holds the predictions.
+        measures: what the recipe of the members measures.
+    """
     found = joint.predictions
     result = {}
     for subset, own in found.subsets.items():
         prob, target = torch.from_numpy(own.rows.prob), torch.from_numpy(own.rows.target)
         confidence = torch.from_numpy(own.rows.confidence) if own.learned else None
-        metrics = classification_metrics(prob, target, confidence, found.classes)
+        metrics = measures.in_test(prob, target, confidence) | measures.beside_ours(prob, target, confidence)
         interval = balanced_accuracy_interval(prob, target, own.patient_ids)
         metrics |= {"balanced_accuracy_low": interval.low, "balanced_accuracy_high": interval.high}
         measured = Measured(own.rows.prob, own.rows.target, own.rows.confidence if own.learned else None, None)
@@ -128,6 +137,7 @@ def write_metrics(joint: RunFolder) -> dict[str, dict[str, float]]:
         subset: {key: None if isnan(value) else value for key, value in own.items()} for subset, own in result.items()
     }
     joint.write_json(METRICS, plain)
+    write_availability(joint, found.subsets, found.classes)
     return result
 
 

@@ -16,6 +16,7 @@ from pathfuse.charts.style import svg
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.evaluate.metrics.strata import BORDERS, STRATA
 from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
+from pathfuse.evaluate.names import in_sentence, metric_name
 from pathfuse.runs.rows import Rows
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.report_file import FigureSpec
@@ -115,9 +116,15 @@ def _bars(
         for v in variants
         if len(by_variant[v.name]) < expected
     ]
-    text = ". ".join([f"Mean of {spec.value} over the runs of every variant, a point per run", *said, *short])
+    text = ". ".join(
+        [
+            f"Mean of {in_sentence(metric_name(spec.value))} over the runs of every variant, a point per run",
+            *said,
+            *short,
+        ]
+    )
     chart = folder / f"{spec.name}.svg"
-    write_text(chart, svg(bars(drawn, y=spec.value.rpartition(":")[2]), spec.title, f"{text}. {spec.note}".strip()))
+    write_text(chart, svg(bars(drawn, y=metric_name(spec.value)), spec.title, f"{text}. {spec.note}".strip()))
     return [chart, table]
 
 

@@ -19,7 +19,7 @@ Options = tuple[tuple[str, str], ...]
 
 KEYS = ("variants", "grid", "grids", "splits", "seeds", "overrides", "report", "layers")
 VARIANT_KEYS = ("recipe", "layers", "overrides", "subset")
-DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify")
+DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify", "leave_out")
 RESERVED = ("tables", "figures")
 DEFAULT_SEED = 7
 
@@ -48,7 +48,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class DrawnSplits:
-    """Folds that are drawn for the cohort of the study; the attributes are those of `draw_folds`."""
+    """Folds that are drawn for the cohort of the study; the attributes are those of `draw_folds`.
+
+    Attributes:
+        leave_out: a column, such as `site`, each of whose values is tested as a fold of its own; `folds`, `repeats` and
+            the columns are then not asked for.
+    """
 
     folds: int = 5
     repeats: int = 1
@@ -57,6 +62,7 @@ class DrawnSplits:
     group: str = "patient_id"
     site: str | None = None
     stratify: str = "label"
+    leave_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,13 @@ def _splits(value: object, path: Path) -> Path | DrawnSplits:
     found = mapping(value, f"{path}: splits")
     refuse_unknown(found, DRAWN_KEYS, f"{path}: splits", "key of splits")
     for key, own in found.items():
-        kinds = (str,) if key in ("group", "site", "stratify") else (int, float) if key == "val_fraction" else (int,)
+        kinds = (
+            (str,)
+            if key in ("group", "site", "stratify", "leave_out")
+            else (int, float)
+            if key == "val_fraction"
+            else (int,)
+        )
         if isinstance(own, bool) or not isinstance(own, kinds):
             raise RecipeError(
                 f"{path}: splits.{key}: {own!r} is no {'name' if str in kinds else 'number'}. Correct it."

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.cohort.folds.check import check_folds
-from pathfuse.cohort.folds.draw import draw_folds
+from pathfuse.cohort.folds.draw import Splits, draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_text, read_folds
+from pathfuse.cohort.folds.leave_out import leave_out
 from pathfuse.cohort.table import Case
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
@@ -92,17 +93,7 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile:
         CaseTableError: if they do not fit the cases, or cannot be drawn.
     """
     if isinstance(study.splits, DrawnSplits):
-        own = study.splits
-        folds = draw_folds(
-            cases,
-            folds=own.folds,
-            repeats=own.repeats,
-            seed=own.seed,
-            val_fraction=own.val_fraction,
-            group=own.group,
-            site=own.site,
-            stratify=own.stratify,
-        )
+        folds = _drawn(study.splits, cases)
         notes = (*folds.notes, *((NOT_LOOKED,) if any(case.files for case in cases) else ()))
         return FoldFile(folds.rows, folds_text(folds.rows), notes)
     rows = tuple(read_folds(study.splits))
@@ -111,6 +102,21 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile:
     known = {case.case_id for case in cases}
     used = [row for row in rows if row.case_id in known]
     return FoldFile(rows, study.splits.read_text(encoding="utf-8"), tuple(check_folds(used, cases)))
+
+
+def _drawn(own: DrawnSplits, cases: Sequence[Case]) -> Splits:
+    if own.leave_out:
+        return leave_out(cases, own.leave_out, val_fraction=own.val_fraction, seed=own.seed)
+    return draw_folds(
+        cases,
+        folds=own.folds,
+        repeats=own.repeats,
+        seed=own.seed,
+        val_fraction=own.val_fraction,
+        group=own.group,
+        site=own.site,
+        stratify=own.stratify,
+    )
 
 
 def keep_splits(out: Path, folds: FoldFile) -> Path:

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pathfuse.errors import PathfuseError
-from pathfuse.evaluate.compare.compare import compare_runs
+from pathfuse.evaluate.compare.compare import compare_runs, compare_subsets
 from pathfuse.evaluate.compare.files import as_table, write_comparison
 from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import ComparedRun, read_runs
-from pathfuse.report.write import write_comparison_report, write_study_report
+from pathfuse.evaluate.names import metric_name
+from pathfuse.report.write import write_study_report
 from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job
 from pathfuse.study.ledger import is_finished
@@ -22,7 +23,7 @@ from pathfuse.study.scores import RunScores, read_scores, spread_of, subset_of
 from pathfuse.study.tables import lacking, write_folds, write_table
 
 TABLES, FIGURES = "tables", "figures"
-COMPARISON = ("comparison.csv", "comparison.md", "comparison.html", "comparison.json")
+COMPARISON = ("comparison.csv", "comparison.md", "comparison.json")
 IN_TERMINAL = ("balanced_accuracy", "auroc", "auroc_weighted", "macro_f1")
 
 
@@ -65,12 +66,13 @@ def write_report(study: Study, out: Path, jobs: Sequence[Job], console: Console)
 def _compare(
     study: Study, out: Path, by_variant: Mapping[str, Sequence[RunScores]], expected: int, console: Console
 ) -> list[Path]:
-    """The comparison of the variants that are whole: in the others some cases would be tested less often."""
+    """The comparison of the variants that are whole: in the others some cases would be tested less often.
+
+    The stains of a single variant are compared, where it is given several.
+    """
     whole = [name for name, runs in by_variant.items() if len(runs) == expected]
-    if len(study.variants) < 2:
-        return []
-    if len(whole) < 2:
-        return _none(out, "fewer than two variants are finished", console)
+    if len(whole) < min(len(study.variants), 2):
+        return _none(out, "fewer than two variants are finished", console) if len(study.variants) > 1 else []
     report = study.report
     options = CompareOptions(
         metrics=report.metrics,
@@ -78,12 +80,16 @@ def _compare(
         draws=report.draws,
         permutations=report.permutations,
     )
+    runs = [_of_study(out / name, by_variant[name]) for name in whole]
+    if len(study.variants) < 2 and len(runs[0].shown.trained(runs[0].subsets)) < 2:
+        return []
     try:
-        comparison = compare_runs([_of_study(out / name, by_variant[name]) for name in whole], options)
+        # One variant alone is asked what each of its stains adds.
+        comparison = compare_runs(runs, options) if len(study.variants) > 1 else compare_subsets(runs[0], options)
     except PathfuseError as error:
         return _none(out, str(error), console)
     console.print(as_table(comparison))
-    return [*write_comparison(out, comparison), *write_comparison_report(comparison, out / "comparison.html")]
+    return write_comparison(out, comparison)
 
 
 def _of_study(folder: Path, scores: Sequence[RunScores]) -> ComparedRun:
@@ -102,7 +108,9 @@ def _none(out: Path, reason: str, console: Console) -> list[Path]:
 
 
 def _spreads(study: Study, by_variant: Mapping[str, Sequence[RunScores]], expected: int) -> Table:
-    table = Table("variant", "given", *IN_TERMINAL, box=None, title="mean ± sd over runs", title_justify="left")
+    table = Table(
+        "variant", "given", *map(metric_name, IN_TERMINAL), box=None, title="mean ± sd over runs", title_justify="left"
+    )
     for variant in study.variants:
         runs = by_variant.get(variant.name, ())
         subset = subset_of(variant, runs)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pathfuse.core.subsets import as_trained
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.files import METRICS
 from pathfuse.runs.folder import RunFolder
@@ -86,7 +85,7 @@ def subset_of(variant: Variant, scores: Sequence[RunScores]) -> str:
     names = list(dict.fromkeys(name for run in scores for name in run.metrics))
     if variant.subset or not names:
         return variant.subset
-    return as_trained(names, scores[0].folder.given)
+    return scores[0].folder.shown.fullest(names)
 
 
 def _metrics(run: RunFolder) -> dict[str, dict[str, float]]:

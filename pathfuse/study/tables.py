@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
+from pathfuse.evaluate.names import metric_name
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
@@ -65,7 +66,9 @@ def write_table(folder: Path, spec: TableSpec, study: Study, by_variant: ByVaria
         rows.append([variant.name, subset or "-", *cells])
     notes = [EXPLAINED, *([PUBLISHED] if spec.published else []), *([spec.note] if spec.note else [])]
     text = _page(
-        spec.title, [("", ["Variant", "Given", *columns], rows)], [*notes, *lacking(study, by_variant, expected)]
+        spec.title,
+        [("", ["Variant", "Given", *map(metric_name, columns)], rows)],
+        [*notes, *lacking(study, by_variant, expected)],
     )
     write_text(folder / f"{spec.name}.csv", csv_text(lines))
     write_text(folder / f"{spec.name}.md", text)
@@ -101,7 +104,7 @@ def _folds_text(study: Study, by_variant: ByVariant, expected: int) -> str:
             if having:
                 cells = [spread_of([run.value(c, subset) for run in having]).text(expected) for c in columns]
                 rows.append([name, *cells])
-        tables.append((f"Given {subset}: mean ± sd over runs", ["Variant", *columns], rows))
+        tables.append((f"Given {subset}: mean ± sd over runs", ["Variant", *map(metric_name, columns)], rows))
     for variant in study.variants:
         runs = by_variant.get(variant.name, ())
         subset = subset_of(variant, runs)
@@ -111,7 +114,7 @@ def _folds_text(study: Study, by_variant: ByVariant, expected: int) -> str:
             for run in runs
         ]  # fmt: skip
         if rows:
-            tables.append((f"{variant.name}, given {subset}: every run", ["Run", *columns], rows))
+            tables.append((f"{variant.name}, given {subset}: every run", ["Run", *map(metric_name, columns)], rows))
     return _page(f"Folds of {study.name}", tables, [EXPLAINED, *lacking(study, by_variant, expected)])
 
 

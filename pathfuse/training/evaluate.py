@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,17 +11,19 @@ from rich.console import Console
 from pathfuse.core import Model, weights_follow
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
+from pathfuse.evaluate.availability import write_availability
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, write_risk_coverage
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
 from pathfuse.evaluate.metrics.resampling import balanced_accuracy_interval
-from pathfuse.evaluate.table import summary
+from pathfuse.evaluate.table import left_out_note, summary
 from pathfuse.recipes import compose
-from pathfuse.runs.files import METRICS, PREDICTIONS
+from pathfuse.registry import recording
+from pathfuse.runs.files import METRICS, MODALITIES, PREDICTIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.plan import Plan, load_weights
-from pathfuse.training.predictions import Predictions, write_predictions
+from pathfuse.training.predictions import Predictions, write_columns, write_predictions
 from pathfuse.training.task import Task
 from pathfuse.training.versions import seal_results
 
@@ -70,7 +73,16 @@ def validate_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Consol
         console.print(f"{name}  {float(value):.4f}", highlight=False)
 
 
-def test_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console, *, task: Task | None = None) -> None:
+@recording()  # which readers and stores the data need is known when they are opened
+def test_cases(
+    plan: Plan,
+    checkpoint: Path,
+    out: RunFolder,
+    console: Console,
+    *,
+    task: Task | None = None,
+    all_subsets: bool = False,
+) -> None:
     """Tests on the test part; writes numbers, predictions and points of diagrams to `out` and prints the table.
 
     Args:
@@ -79,6 +91,7 @@ def test_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console, *
         out: where results are written.
         console: where the table goes.
         task: one that holds these weights already; None builds one and reads them.
+        all_subsets: show also the combinations of stains that the model was never trained to be given.
     """
     data, task = plan.data_of(plan.last), task or trained_task(plan, checkpoint)
     _same_classes(task, data)
@@ -93,11 +106,32 @@ def test_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console, *
     _write_predictions(out, task, data, calibration)
     seal_results(out, checkpoint, data)
     if metrics:
-        console.print(summary(metrics, further=task.measures.keys))
+        cases = {subset: rows.scored({}) for subset, rows in task.collected.items() if len(rows.labelled())}
+        write_availability(out, cases, task.spec.classes)
+        print_tables(out, metrics, task.measures.keys, console, all_subsets=all_subsets)
     else:
         console.print("no labelled case in the test part: there is nothing to measure", highlight=False)
 
 
+def print_tables(
+    out: RunFolder, metrics: Metrics, further: Sequence[str], console: Console, *, all_subsets: bool = False
+) -> None:
+    """Prints the tables that close a test.
+
+    Args:
+        out: what the test wrote.
+        metrics: of every combination of stains.
+        further: names of the metrics that the recipe adds.
+        console: where they go.
+        all_subsets: show also the combinations of stains that the model was never trained to be given.
+    """
+    wanted = list(metrics) if all_subsets else out.shown.trained(metrics)
+    console.print(summary({name: metrics[name] for name in wanted}, further=further, added=out.json(MODALITIES)))
+    if note := left_out_note(metrics, wanted):
+        console.print(note, highlight=False, soft_wrap=True)
+
+
+@recording()  # which readers and stores the data need is known when they are opened
 def predict_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
     """Predicts every case of the data and writes `predictions.csv` to `out`."""
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
@@ -163,6 +197,8 @@ def _same_classes(task: Task, data: CaseData) -> None:
 def _write_predictions(out: RunFolder, task: Task, data: CaseData, calibration: Calibrators | None) -> None:
     parts = {row.case_id: row.split for row in data.split_table()}
     write_predictions(out, task.collected, task.spec.classes, parts, calibration)
+    predicted = {case for rows in task.collected.values() for case in rows.case_ids}
+    write_columns(out, data.cohort, predicted)
 
 
 def _write_diagrams(out: RunFolder, task: Task, calibration: Calibrators | None) -> None:

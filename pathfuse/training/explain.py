@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pathfuse.core import Batch, Explainer
+from pathfuse.data.slides_at_hand import SlidesAtHand
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.explain.bags import explain_bags
 from pathfuse.explain.patch_truth import patch_truth_beside
@@ -52,6 +53,8 @@ def explain_run(
     out: Path,
     pictures: Collection[str] | None,
     console: Console,
+    *,
+    slides: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Explains the cases of one part as the run was trained to see them, and prints the figures.
 
@@ -65,6 +68,7 @@ def explain_run(
         out: where files go.
         pictures: ids of the cases that get pictures; None takes all.
         console: where progress and figures are shown.
+        slides: per stain, the folder of the slides behind bags, over which their maps are laid.
 
     Raises:
         RunError: if the part has no case, or a wanted case is not in it.
@@ -83,6 +87,8 @@ def explain_run(
             f"--explainer {type(explainer).__name__} makes maps of single images, and this run reads bags, whose "
             "attention is shown. Leave --explainer out."
         )
+    if slides and not of_bags:
+        raise RecipeError("--slides is for runs that read bags of patches; this one reads images, which are shown.")
     data.setup("predict")
     shown = _Shown(data.predict_dataloader(), cases, task.given or list(task.model.reads))
     source, seed = data.cohort.origin, plan.stages[plan.last].seed
@@ -97,6 +103,7 @@ def explain_run(
             pictures=pictures,
             truth=patch_truth_beside(source) if source else None,
             predict=partial(predict_in_bags, model, patches=size) if size else None,
+            tissue=SlidesAtHand(slides) if slides else None,
             seed=seed,
             console=console,
         )

@@ -33,7 +33,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 @recording()  # which readers and stores the data need is known when they are opened
-def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console) -> RunFolder:
+def fit(
+    recipe: Recipe, out: Path | None, resume: Path | None, console: Console, *, all_subsets: bool = False
+) -> RunFolder:
     """Trains a recipe and tests it.
 
     Args:
@@ -41,6 +43,7 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
         out: a new run folder; None makes `runs/<recipe>/<time>`.
         resume: the folder of a run to go on with.
         console: where progress and the table go.
+        all_subsets: show also the combinations of stains that the model was never trained to be given.
 
     Raises:
         RecipeError, RunError, CaseTableError: before anything is trained or written.
@@ -63,9 +66,9 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     checkpoint = run.selected(plan.last)
     task = trained_task(plan, checkpoint)
     calibrate(plan, task, run, console)
-    test_cases(plan, checkpoint, run, console, task=task)
+    test_cases(plan, checkpoint, run, console, task=task, all_subsets=all_subsets)
     if is_first_rank():
-        report_run(plan, run, console)
+        report_run(plan, run, console, all_subsets=all_subsets)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
 
@@ -102,7 +105,7 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
     run.write_specs(plan.specs)
     run.write_lines(SPLITS, SplitRow._fields, data.split_table())
-    write_versions(run, config, data)
+    write_versions(run, config, data, plan.task_of(plan.last))
     # Written last: a folder with a config is a whole run.
     run.write(CONFIG, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
     return run

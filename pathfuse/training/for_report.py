@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
 
-from pathfuse.core.subsets import as_trained
+from pathfuse.core.subsets import Shown
 from pathfuse.core.weights import Weighted, WeightsNote
 from pathfuse.data.images.decode import Pixels
+from pathfuse.evaluate.metrics.strata import BORDERS
 from pathfuse.nn.weights import NOT_KNOWN
 from pathfuse.registry import card_of, components
 from pathfuse.runs.files import COHORT, EXAMPLES, WEIGHTS
@@ -21,19 +22,21 @@ from pathfuse.training.plan import Plan
 from pathfuse.training.speaking import print_note
 
 EACH = 4  # cases of a kind
+SURE = BORDERS[0]  # confidence from which a case may stand for what the model is sure of
 EDGE_PX = 256
 QUALITY = 85
 
 Row = Mapping[str, str]
 
 
-def report_run(plan: Plan, run: RunFolder, console: Console) -> None:
+def report_run(plan: Plan, run: RunFolder, console: Console, *, all_subsets: bool = False) -> None:
     """Writes what a report needs of the data, then the report; never fails the run, whose numbers are on disk already.
 
     Args:
         plan: what was trained.
         run: its folder, with the predictions of the test.
         console: gets a note with the reason where something cannot be written.
+        all_subsets: show also the combinations of stains that the model was never trained to be given.
     """
     # Drawing is slow to import, and most of what a run does needs none of it.
     from pathfuse.report.write import write_run_report
@@ -42,7 +45,7 @@ def report_run(plan: Plan, run: RunFolder, console: Console) -> None:
         write_cohort(plan, run)
         write_weights(plan, run)
         write_examples(plan, run)
-        page = write_run_report(run)[0]
+        page = write_run_report(run, all_subsets=all_subsets)[0]
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without its report
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         print_note(f"there is no report ({reason}). Try again with: pathfuse report {run.path}", console)
@@ -95,7 +98,7 @@ def write_examples(plan: Plan, run: RunFolder) -> None:
     data = plan.data_of(plan.last)
     found = [
         (kind, row, pictures)
-        for kind, row in example_cases(run.predictions.lines, run.given)
+        for kind, row in example_cases(run.predictions.lines, run.shown)
         if (pictures := data.picture(row["case_id"]))
     ]
     stains = list(dict.fromkeys(stain for _, _, pictures in found for stain in pictures))
@@ -110,34 +113,42 @@ def write_examples(plan: Plan, run: RunFolder) -> None:
     run.write_lines(f"{EXAMPLES}.csv", ["kind", *shown, *(f"file_{stain}" for stain in stains)], lines)
 
 
-def example_cases(rows: list[dict[str, str]], given: Sequence[str] | None = None) -> Iterator[tuple[str, Row]]:
-    """The cases to show and why, of different patients where there are enough.
+def example_cases(rows: list[dict[str, str]], shown: Shown | None = None) -> Iterator[tuple[str, Row]]:
+    """The cases to show and why, each under one heading, of different patients where there are enough.
 
     Args:
         rows: of `predictions.csv`.
-        given: the stains that the model was given in training; None where it was given all.
+        shown: what the model was given in training; None where nobody says.
     """
     tested = [row for row in rows if row["target"] and row["split"] in ("test", "")]
     if not tested:
         return
-    subset = as_trained((row["subset"] for row in tested), given)
+    subset = (shown or Shown()).fullest(row["subset"] for row in tested)
     # The surest first; the order of equal ones is that of their names, on every machine.
     cases = sorted(
         (row for row in tested if row["subset"] == subset), key=lambda row: (-float(_confidence(row)), row["case_id"])
     )
-    kept = [row for row in cases if row.get("abstain", "0") != "1"]
-    yield from (("right", row) for row in _some(row for row in kept if row["target"] == row["predicted"]))
-    yield from (("wrong", row) for row in _some(row for row in kept if row["target"] != row["predicted"]))
-    if "abstain" in cases[0]:
-        yield from (("abstained", row) for row in _some(row for row in cases if row["abstain"] == "1"))
-    else:
-        yield from (("unsure", row) for row in _some(reversed(cases)))
+    kinds: dict[str, list[Row]] = {kind: [] for kind in ("right", "wrong", "abstained", "unsure")}
+    for row in cases:
+        kinds[_kind(row)].append(row)
+    kinds["unsure"].reverse()
+    for kind, own in kinds.items():
+        yield from ((kind, row) for row in _some(own))
 
 
-def _some(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+def _kind(row: Row) -> str:
+    """The one heading that a case may stand under."""
+    if row.get("abstain") == "1":
+        return "abstained"
+    if float(_confidence(row)) < SURE:
+        return "unsure"
+    return "right" if row["target"] == row["predicted"] else "wrong"
+
+
+def _some(rows: Iterable[Row]) -> list[Row]:
     """The first of every patient, then further ones, as many as are shown."""
-    first: list[dict[str, str]] = []
-    further: list[dict[str, str]] = []
+    first: list[Row] = []
+    further: list[Row] = []
     seen: set[str] = set()
     for row in rows:
         (further if row["patient_id"] in seen else first).append(row)

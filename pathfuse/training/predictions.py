@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed
 
+from pathfuse.cohort.table import Case
 from pathfuse.core import Batch, Prediction
 from pathfuse.core.finite import refuse_not_finite
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.file import Calibrators
-from pathfuse.runs.files import PREDICTIONS
+from pathfuse.runs.files import COLUMNS, PREDICTIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 from pathfuse.runs.rows import Rows
+
+MOST_GROUPS = 20  # values of a column that still make groups of cases
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,22 @@ def write_predictions(
         for line in _lines(subset, rows, classes, parts, None if calibration is None else calibration.of(subset))
     )
     run.write_lines(PREDICTIONS, header, lines)
+
+
+def write_columns(run: RunFolder, cohort: Iterable[Case], predicted: Collection[str]) -> None:
+    """Writes `columns.csv`: what the case table says of every case beside its label, where that makes groups of them.
+
+    Args:
+        run: where it is written; nothing is where no column has 2 to 20 values, so names and dates stay outside.
+        cohort: all cases, of which a fold may test those of one group alone.
+        predicted: ids of the cases that were predicted.
+    """
+    rows = {case.case_id: {"site": case.site, **case.labels} for case in cohort}
+    names = dict.fromkeys(name for own in rows.values() for name in own)
+    kept = [n for n in names if 2 <= len({own[n] for own in rows.values() if own.get(n)}) <= MOST_GROUPS]
+    if kept:
+        lines = ([case, *(own.get(n, "") for n in kept)] for case, own in rows.items() if case in predicted)
+        run.write_lines(COLUMNS, ["case_id", *kept], lines)
 
 
 def _lines(

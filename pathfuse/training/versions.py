@@ -10,22 +10,32 @@ from pathlib import Path
 import torch
 import yaml
 
+from pathfuse.core.subsets import combinations_shown
 from pathfuse.data.contract import CaseData
-from pathfuse.recipes.compose import Config, split_stages
+from pathfuse.recipes.compose import Config
 from pathfuse.registry import software_of
-from pathfuse.runs.files import VERSIONS
+from pathfuse.runs.files import CONFIG, VERSIONS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.training.task import Task
 
 
-def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
-    """Writes what a run is made with: versions, and hashes of recipe, cases, split and folds."""
+def write_versions(run: RunFolder, config: Config, data: CaseData, task: Task) -> None:
+    """Writes what a run is made with: versions, what the model is given, and hashes of recipe, cases, split and folds.
+
+    Args:
+        run: the folder.
+        config: the resolved recipe.
+        data: the cases of the last stage.
+        task: the last stage.
+    """
     text = yaml.safe_dump(config)
     content = {
         **_software(),
         **software_of(text),
         "recipe_sha256": recipe_hash(config),
         "cases_sha256": data.fingerprint(),
-        "given": given_stains(config),
+        "given": task.given,
+        "trained_on": _combinations(data, task),
         **split_identity(data),
     }
     run.write_json(VERSIONS, content)
@@ -55,7 +65,8 @@ def _made_by(checkpoint: Path) -> dict[str, object]:
     run = RunFolder.of_checkpoint(checkpoint)
     if run is None or not run.has(VERSIONS):
         return {}
-    return {"run": run.path.name, "recipe_sha256": run.versions.get("recipe_sha256"), "given": run.given}
+    same = ("recipe_sha256", "given", "trained_on")
+    return {**software_of(run.text(CONFIG)), "run": run.path.name, **{key: run.versions.get(key) for key in same}}
 
 
 def _software() -> dict[str, str]:
@@ -67,11 +78,12 @@ def _software() -> dict[str, str]:
     }
 
 
-def given_stains(config: Config) -> list[str] | None:
-    """The stains that the last stage's model is given; None where it is given all that cases have."""
-    stage = list(split_stages(config, "the recipe").values())[-1]
-    given = (stage.get("model") or {}).get("given")
-    return None if given is None else [str(stain) for stain in given]
+def _combinations(data: CaseData, task: Task) -> list[str]:
+    """The combinations of modalities that the model sees in training."""
+    training = data.cohort.table.where("train").tolist()
+    presence = {name: [there[row] for row in training] for name, there in data.presence().items()}
+    given = [name for name in task.model.reads if task.given is None or name in task.given]
+    return combinations_shown(presence, given, task.modality_dropout)
 
 
 def split_identity(data: CaseData) -> dict[str, str | int]:

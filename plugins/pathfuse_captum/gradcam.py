@@ -14,6 +14,9 @@ from torch.nn import functional
 from pathfuse.core import Batch, CamLayer, Explainer, Model
 from pathfuse.errors import RecipeError
 
+FLAT = 1e-5
+"""A map whose values differ by less, relative to the largest, differs by rounding alone."""
+
 
 class GradCAM(Explainer):
     """Grad-CAM of every token, up-sampled to its stain and scaled to [0, 1] per image.
@@ -40,7 +43,7 @@ class GradCAM(Explainer):
             target: (B,) long, the class to explain; None explains the predicted one.
 
         Raises:
-            RecipeError: if the model has no layer for maps or does not classify.
+            RecipeError: if the model has no layer for maps or does not classify, or its map is a single cell.
         """
         layers = model.encoder.cam_layers()
         if not layers:
@@ -54,10 +57,22 @@ class GradCAM(Explainer):
             classes = predicted(model, own) if target is None else target.detach().clone()
             for layer in layers.values():
                 cam = token_map(model, own, layer, classes, relu=self.relu)
+                _refuse_one_cell(model, cam, layer, batch)
                 for modality in layer.reads:
                     found.setdefault(modality, []).append(scale(enlarge(cam, batch.image(modality).shape[-2:])))
         maps = {m: scale(torch.stack(cams).mean(0)) if len(cams) > 1 else cams[0] for m, cams in found.items()}
         return {m: torch.where(batch.present[m].view(-1, 1, 1), cam, 0.0) for m, cam in maps.items()}
+
+
+def _refuse_one_cell(model: Model, cam: Tensor, layer: CamLayer, batch: Batch) -> None:
+    """Refuses a map of one cell: it says of the whole image what the prediction says, and of no place anything."""
+    if cam[0].numel() > 1:
+        return
+    edge = "x".join(map(str, batch.image(layer.reads[0]).shape[-2:]))
+    raise RecipeError(
+        f"GradCAM: the last feature map of {type(model.encoder).__name__} has one cell for images of {edge} px, so it "
+        "tells no places apart. Train on larger images (--data.size_px) or with a network that reduces them less."
+    )
 
 
 def token_map(model: Model, batch: Batch, layer: CamLayer, target: Tensor, *, relu: bool) -> Tensor:
@@ -158,6 +173,7 @@ def enlarge(cam: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
 
 
 def scale(cam: Tensor) -> Tensor:
-    """Maps (B, H, W) by their own minimum and maximum to [0, 1]; a flat map becomes zeros."""
+    """Maps (B, H, W) by their own minimum and maximum to [0, 1]; a map that is flat but for rounding becomes zeros."""
     low, high = cam.amin((1, 2), keepdim=True), cam.amax((1, 2), keepdim=True)
-    return torch.where(high > low, (cam - low) / (high - low).clamp(min=torch.finfo(cam.dtype).tiny), 0.0)
+    differs = high - low > FLAT * torch.maximum(high.abs(), low.abs())
+    return torch.where(differs, (cam - low) / (high - low).clamp(min=torch.finfo(cam.dtype).tiny), 0.0)

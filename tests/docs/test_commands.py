@@ -22,6 +22,7 @@ import pytest
 import timm
 
 import pathfuse.cli
+from benchmarks.what_ihc_adds import TABLE, write_cohort
 from pathfuse.cli import main
 from pathfuse.demo import write_bci
 from pathfuse.registry import table as registry
@@ -34,7 +35,7 @@ SMALL_DATA = [
     "--cohort.demo.patients=16",
     "--data.pictures.cases_per_patient=2",
     "--data.pictures.size_px=32",
-    "--data.size_px=32",
+    "--data.size_px=64",  # the least that leaves a map of more than one cell
     "--loading.num_workers=0",
     "--trainer.max_epochs=1",
     "--trainer.limit_train_batches=2",
@@ -68,6 +69,7 @@ SMALL_RUNS = [
     "--last.trainer.max_epochs=1",
     "--last.model.encoder.backbone.name=test_resnet",
 ]
+SMALL_CROSSVAL = {"attention_mil": ["--trainer.max_epochs=1", "--trainer.callbacks=null"]}
 SMALL_STUDY = {"demo": [*SMALL_RUNS, "--corranet.correlate.trainer.max_epochs=1"], "corranet_table1": []}
 SMALLER = {
     "corranet": SMALL_DATA + TWO_STAGES,
@@ -155,6 +157,9 @@ def bring(folder: Path, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     if FEATURES in text:
         bring_features(folder)
+    if TABLE in text:
+        pytest.importorskip("openpyxl", reason="needs pathfuse[excel]")
+        write_cohort(folder, patients=32)
     if any(re.search(rf"\b{name}\b", text) for name in FOLDERS):
         write_bci(folder / "BCI", 24, size_px=64)
         new = folder / "new_cases" / "HE"
@@ -243,7 +248,9 @@ def smaller(words: list[str]) -> list[str]:
         return words + ON_RAY
     if words[:1] in (["study"], ["crossval"]) and "list" not in words:
         # Two folds instead of more, one seed, and a network of a few layers.
-        return [*words, "--folds=2", "--seeds=1", "--jobs=1", *SMALL_STUDY.get(words[1], SMALL_RUNS)]
+        recipe = words[words.index("--recipe") + 1] if "--recipe" in words else ""
+        small = SMALL_CROSSVAL.get(recipe) or SMALL_STUDY.get(words[1], SMALL_RUNS)
+        return [*words, "--folds=2", "--seeds=1", "--jobs=1", *small]
     if words[:1] == ["register"] and any(word.endswith("cases.csv") for word in words):
         # Six pairs take a minute to register; their known maps are read instead. Of the two slides that the page
         # registers next, the map is found, and tests/register finds others.

@@ -70,7 +70,7 @@ def explain(out, model=None, batch=None, **options):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures take most of the time; these tests are about the other files."""
-    monkeypatch.setattr(bags_module, "write_heat_map", lambda path, one, caption: path.touch())
+    monkeypatch.setattr(bags_module, "write_heat_map", lambda path, one, caption, tissue: path.touch())
 
 
 def rows_of(path):

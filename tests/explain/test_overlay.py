@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from pathfuse.errors import RunError
-from pathfuse.explain.overlay import GAP_PX, SCALE_PX, colours, overlay, write_png
+from pathfuse.explain.overlay import GAP_PX, LINE_PX, SCALE_PX, colours, overlay, titled, write_png
 
 
 def halves(size_px=256):
@@ -41,6 +41,20 @@ def test_a_small_patch_is_enlarged_by_a_whole_factor():
 def test_an_image_of_other_channels_is_shown_in_grey():
     picture = overlay(torch.rand(6, 256, 256), halves())
     assert (picture[:, :256].std(axis=2) == 0).all()
+
+
+def test_a_title_stands_above_the_map_and_a_long_one_takes_more_lines():
+    picture = overlay(torch.rand(3, 256, 256), halves())
+    made = [titled(picture, text) for text in ("case a, H&E", "case a, H&E\npredicted 2+ (0.83), true 3+", "x" * 200)]
+    for one, lines in zip(made, (1, 2, 3), strict=True):
+        above = one.shape[0] - picture.shape[0]
+        assert above == lines * LINE_PX + 2 * GAP_PX
+        np.testing.assert_array_equal(one[above:, : picture.shape[1]], picture)
+        assert (one[:above] < 128).any()  # letters
+    # The ends of the scale are named beside it.
+    beside = made[0][:, picture.shape[1] :]
+    first = made[0].shape[0] - picture.shape[0]
+    assert (beside[first : first + 20] < 128).any() and (beside[-20:] < 128).any()
 
 
 def test_a_picture_is_written_whole(tmp_path):

@@ -43,12 +43,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_report(write_whole_run(folder / "odd", classes=("<b>x</b>", "y" * 90), subsets=("he",)))
     runs = [write_run(folder / name, seed=seed, subsets=("he", "he+ihc")) for seed, name in enumerate(("a", LONG))]
     compared = compare_runs(read_runs(runs), CompareOptions(draws=200, permutations=200))
-    write_comparison_report(compared, folder / "comparison.html")
+    write_comparison_report(compared, folder / "compared" / "report.html")
     write_report(write_study(folder / "study"))
     return {
         "run": folder / "run" / "report.html",
         "odd": folder / "odd" / "report.html",
-        "comparison": folder / "comparison.html",
+        "comparison": folder / "compared" / "report.html",
         "study": folder / "study" / "report.html",
     }
 

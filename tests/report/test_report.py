@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -14,18 +15,20 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pathfuse.cli import main
+from pathfuse.evaluate.availability import write_availability
 from pathfuse.evaluate.compare.compare import compare_runs
+from pathfuse.evaluate.compare.files import read_comparison, write_comparison
 from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
-from pathfuse.report.comparison_page import comparison_page, read_comparison
+from pathfuse.report.comparison_page import comparison_page
 from pathfuse.report.page import NOTHING, as_data, shown
 from pathfuse.report.run.methods import methods
 from pathfuse.report.write import write_comparison_report, write_report
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
-from tests.evaluate.runs import edit, write_run
+from tests.evaluate.runs import edit, write_csv, write_run
 from tests.report.reading import at, beside, read
-from tests.report.runs import VERSIONS, write_study, write_whole_run
+from tests.report.runs import VERSIONS, write_metrics, write_study, write_whole_run
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b </style>", "{{ 7 * 7 }}")
 FAST = CompareOptions(draws=200, permutations=200)
@@ -55,8 +58,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
     runs = [write_run(folder / name, seed=seed, subsets=("he", "he+ihc")) for seed, name in enumerate("ab")]
-    write_comparison_report(compare_runs(read_runs(runs), FAST), folder / "comparison.html")
-    return folder / "comparison.html"
+    write_comparison_report(compare_runs(read_runs(runs), FAST), folder / "report.html")
+    return folder / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +93,10 @@ def test_every_number_of_the_page_is_in_the_json_beside_it(page: Path) -> None:
 def test_the_numbers_are_those_of_metrics_json(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     values = beside(run / "report.html")["sections"]["metrics"]["values"]
-    assert [row["given"] for row in values] == list(metrics)
-    for row in values:
+    assert [row["given"] for row in values] == [
+        *metrics, "chance (even draw)", "majority (always 0)",
+    ]  # fmt: skip
+    for row in values[: len(metrics)]:
         for name in ("balanced_accuracy", "auroc", "auprc", "accuracy", "macro_f1", "mcc", "kappa_quadratic"):
             assert row[name] == metrics[row["given"]][f"test/{name}"]
             assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
@@ -170,7 +175,7 @@ def test_pictures_of_all_stains_stand_side_by_side_with_their_kind(run: Path) ->
     images = found.all("img")
     assert [image["alt"] for image in images[:2]] == ["he of case c0000", "ihc of case c0000"]
     assert len(images) == 6 and all(image["src"].startswith("data:image/jpeg;base64,") for image in images)
-    for title in ("Right, and sure of it", "Wrong, and sure of it", "Left to a person"):
+    for title in ("Right, with a confidence of 0.75 or more", "Wrong, with a confidence of 0.75", "Left to a person"):
         assert title in found.text
 
 
@@ -234,7 +239,7 @@ def test_no_labelled_case_makes_a_page_that_says_so(tmp_path: Path) -> None:
 def test_one_patient_has_no_interval_and_one_class_no_curve(tmp_path: Path) -> None:
     folder = write_whole_run(tmp_path / "one", patients=1, per_patient=8, subsets=("he",))
     write_report(folder)
-    (row,) = beside(folder / "report.html")["sections"]["metrics"]["values"]
+    row, *_ = beside(folder / "report.html")["sections"]["metrics"]["values"]
     assert row["accuracy"] is not None and row["accuracy_low"] is None
     single = write_whole_run(tmp_path / "single", patients=4, per_patient=1, subsets=("he",), examples=False)
     lines = (single / "predictions.csv").read_text().splitlines()
@@ -243,13 +248,104 @@ def test_one_patient_has_no_interval_and_one_class_no_curve(tmp_path: Path) -> N
     assert "only one class has test cases" in read(single / "report.html").text
 
 
+def test_a_metric_of_few_cases_is_greyed_with_their_number(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "few", patients=9, per_patient=2, subsets=("he",), examples=False)
+    write_report(folder)
+    found, content = read(folder / "report.html"), beside(folder / "report.html")["sections"]["metrics"]
+    assert content["values"][0]["fewest"] == 4
+    # The subset, its four classes, and strata with fewer than ten cases; chance and majority are not greyed.
+    strata = beside(folder / "report.html")["sections"]["strata"]["strata"]
+    small = sum(row["n_cases"] < 10 for row in strata)
+    assert len([own for tag, own in found.elements if tag == "tr" and own.get("class") == "few"]) == 5 + small
+    assert "Grey: fewer than 10 cases" in found.text
+
+
+def test_a_class_that_is_called_too_often_and_what_no_model_earned_are_said(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", subsets=("he",), splits=False)
+    header, *rows = csv.reader(io.StringIO((folder / "predictions.csv").read_text()))
+    at_2 = ["0.1", "0.1", "0.7", "0.1"]
+    write_csv(folder / "predictions.csv", header, [[*row[:7], "2+", *at_2, row[-1]] for row in rows])
+    write_metrics(folder, calibrated=False)
+    write_report(folder)
+    assert "The model calls every case 2+; 25% are." in read(folder / "report.html").text
+    one, chance, majority = beside(folder / "report.html")["sections"]["metrics"]["values"]
+    assert (chance["balanced_accuracy"], chance["auroc"], chance["mcc"]) == (0.25, 0.5, 0)
+    # Who calls every case the same is the majority line.
+    assert (majority["balanced_accuracy"], majority["accuracy"]) == (one["balanced_accuracy"], one["accuracy"])
+
+
+def test_stains_that_a_model_never_saw_are_not_in_the_main_table_unless_asked_for(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False)
+    (folder / "versions.json").write_text(json.dumps({**VERSIONS, "given": ["he"], "trained_on": ["he"]}))
+    write_report(folder)
+    assert [row["given"] for row in beside(folder / "report.html")["sections"]["metrics"]["values"]][0:2] == [
+        "he", "chance (even draw)",
+    ]  # fmt: skip
+    assert "Not shown: ihc, he+ihc, which the model was never trained to be given." in read(folder / "report.html").text
+    assert main(["report", str(folder), "--all-subsets"]) == 0
+    assert len(beside(folder / "report.html")["sections"]["metrics"]["values"]) == 5
+
+
+def test_the_page_says_what_a_stain_adds_on_the_same_patients(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False)
+    found = RunFolder(folder)
+    content = write_availability(found, found.test_cases, found.predictions.classes)
+    write_report(folder)
+    own = beside(folder / "report.html")["sections"]["metrics"]
+    assert [row["given"] for row in own["values"]][3] == "as available"
+    assert own["values"][3]["auroc"] == content["as_available"]["test/auroc"]
+    assert [row["pair"] for row in own["differences"]] == ["ihc less he", "he+ihc less he", "he+ihc less ihc"]
+    assert own["differences"][1]["auroc"] == content["same_patients"]["differences"][4]["difference"]
+    assert "On the same patients: the 80 cases of 40 patients" in read(folder / "report.html").text
+
+
+def test_sites_have_metrics_of_their_own_and_other_columns_on_request(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False, subsets=("he",))
+    cases = RunFolder(folder).test_cases["he"].case_ids
+    lines = [[case, "AB"[number // 40], "xyz"[number // 2 % 3]] for number, case in enumerate(cases)]
+    write_csv(folder / "columns.csv", ["case_id", "site", "scanner"], lines)
+    write_report(folder)
+    own = beside(folder / "report.html")["sections"]["groups"]
+    assert [(row["group"], row["n_cases"], row["n_patients"]) for row in own["by_site"]] == [
+        ("A", 40, 20),
+        ("B", 40, 20),
+    ]
+    assert own["by_site"][0]["auroc_gap"] == pytest.approx(-own["by_site"][1]["auroc_gap"])
+    assert main(["report", str(folder), "--by", "scanner,colour"]) == 0
+    content = beside(folder / "report.html")["sections"]["groups"]
+    assert [row["group"] for row in content["by_scanner"]] == ["x", "y", "z"] and "by_site" not in content
+    assert "no two values of colour" in read(folder / "report.html").text
+
+
+def test_metrics_that_a_recipe_adds_stand_on_the_page(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False, subsets=("he",))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["he"]["test/mean_score_error"] = 0.375
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    write_report(folder)
+    assert beside(folder / "report.html")["sections"]["metrics"]["further"] == [
+        {"given": "he", "mean_score_error": 0.375}
+    ]
+    assert "Mean score error" in read(folder / "report.html").text
+
+
+def test_of_patients_that_nobody_names_the_methods_claim_nothing(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run", examples=False, subsets=("he",), per_patient=1)
+    for name in ("predictions.csv", "splits.csv"):
+        header, *rows = csv.reader(io.StringIO((folder / name).read_text()))
+        write_csv(folder / name, header, [[row[0], row[0], *row[2:]] for row in rows])
+    text = methods(RunFolder(folder))
+    assert "42 cases, whose patients are not named" in text and "whether a patient is in two parts is not known" in text
+    assert "patients drawn" not in text and "no patient is in two parts" not in text
+
+
 def test_an_interval_that_does_not_fit_its_metric_is_not_shown(tmp_path: Path) -> None:
     folder = write_whole_run(tmp_path / "run", subsets=("he",), examples=False)
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["he"]["test/auroc"] -= 0.01  # as if the digits of the predictions had lost its ranking
     (folder / "metrics.json").write_text(json.dumps(metrics))
     write_report(folder)
-    (row,) = beside(folder / "report.html")["sections"]["metrics"]["values"]
+    row, *_ = beside(folder / "report.html")["sections"]["metrics"]["values"]
     assert row["auroc_low"] is None and row["accuracy_low"] is not None
 
 
@@ -288,21 +384,39 @@ def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
 def test_a_comparison_is_read_back_as_it_was(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
     comparison = compare_runs(read_runs(runs), FAST)
-    write_comparison_report(comparison, tmp_path / "comparison.html")
+    write_comparison(tmp_path, comparison)
+    write_comparison_report(comparison, tmp_path / "report.html")
     before = as_data(comparison_page(comparison))
     assert as_data(comparison_page(read_comparison(tmp_path))) == before
-    content = beside(tmp_path / "comparison.html")
+    content = beside(tmp_path / "report.html")
     assert content["sections"]["differences"]["pairs"][0]["p_permutation"] == comparison.differences[0].p_permutation
+
+
+def test_a_comparison_opens_with_its_answer_one_plot_and_one_table(compared: Path) -> None:
+    found = read(compared)
+    answer = beside(compared)["comparison"]["answer"]
+    assert answer.startswith("From H&E and IHC together, ") and found.text.count(answer) == 1
+    assert found.text.index(answer) < found.text.index("Metrics with intervals over patients")
+    assert len(found.all("svg")) == 1
+    for key in ("balanced_accuracy", "auroc"):
+        assert key not in found.text.replace(json.dumps(answer), "")
 
 
 def test_compare_writes_its_page_and_report_writes_it_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [str(write_run(tmp_path / name, seed=seed)) for seed, name in enumerate("ab")]
     out = tmp_path / "out"
     assert main(["compare", *runs, "--out", str(out), "--draws", "100", "--permutations", "100"]) == 0
-    first = (out / "comparison.html").read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == [
+        "comparison.csv", "comparison.json", "comparison.md", "report.html", "report.json",
+    ]  # fmt: skip
+    first = (out / "report.html").read_bytes()
     assert main(["report", str(out)]) == 0
-    assert (out / "comparison.html").read_bytes() == first
-    assert str(out / "comparison.html") in capsys.readouterr().out
+    assert (out / "report.html").read_bytes() == first
+    assert str(out / "report.html") in capsys.readouterr().out
+    # One run alone is compared with itself, by the stains that it is given.
+    both = str(write_run(tmp_path / "both", subsets=("he", "he+ihc")))
+    assert main(["compare", both, "--out", str(tmp_path / "own"), "--draws", "50", "--permutations", "50"]) == 0
+    assert "both, by what it is given" in read(tmp_path / "own" / "report.html").text
 
 
 def test_a_study_tells_what_became_of_every_run(study: Path) -> None:

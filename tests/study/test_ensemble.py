@@ -1,13 +1,17 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from pathfuse.cli import main
+from pathfuse.core import Metric
 from pathfuse.errors import RunError
+from pathfuse.evaluate.metrics.measures import Measures
 from pathfuse.runs.folder import RunFolder
-from pathfuse.study.ensemble import combine
-from tests.evaluate.runs import edit, write_run
+from pathfuse.study.ensemble import combine, write_metrics
+from tests.evaluate.runs import edit, write_run, write_versions
 from tests.study.conftest import Call
 from tests.study.small import rows
 
@@ -52,6 +56,30 @@ def test_the_models_of_a_study_predict_an_external_cohort_as_an_ensemble(
     assert len(rows(tmp_path / "part" / "predictions.csv")) == 8
     assert main(["predict", str(done)]) == 2
     assert "say which cases to predict" in capsys.readouterr().err
+
+
+class FarOff(Metric):
+    """Share of predictions that are two scores off or more."""
+
+    key = "far_off"
+
+    def measure(self, prob: Tensor, target: Tensor, confidence: Tensor | None, classes: Sequence[str]) -> float:
+        return float(((prob.argmax(1) - target).abs() > 1).double().mean())
+
+
+def test_an_ensemble_reports_what_its_recipe_measures_and_what_its_members_were_given(tmp_path: Path) -> None:
+    every = ("he", "ihc", "he+ihc")
+    members = [write_run(tmp_path / name, seed=seed, subsets=every) for seed, name in enumerate("ab")]
+    for member in members:
+        write_versions(member, plugins={"foreign": "1.2"}, given=None, trained_on=["he", "he+ihc"])
+    combined(members, tmp_path / "joint")
+    joint = RunFolder(tmp_path / "joint")
+    found = write_metrics(joint, Measures.of([FarOff()], "balanced_accuracy", None, CLASSES))
+    for subset, own in joint.predictions.subsets.items():
+        far = (abs(own.rows.predicted - own.rows.target) > 1).mean()
+        assert found[subset]["test/far_off"] == pytest.approx(far)
+    assert joint.versions["plugins"] == {"foreign": "1.2"} and joint.shown.trained(every) == ["he", "he+ihc"]
+    assert list(joint.json("modalities.json")["same_patients"]["subsets"]) == ["he", "he+ihc"]
 
 
 def test_members_that_contradict_each_other_are_refused(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def test_a_recipe_adds_and_selects_by_it(small: Path, tmp_path: Path, capsys: py
     assert "The epoch of best score_error on the validation part was taken" in (run / "methods.md").read_text()
     versions = json.loads((run / "versions.json").read_text())
     assert versions["plugins"]["foreign-metrics"] == "1.2"
+    page = json.loads((run / "report.json").read_text())["sections"]["metrics"]["further"]
+    assert page == [{"given": "he", "score_error": found["he"]["test/score_error"]}]
 
     # Nothing else changes: ours stand as without it, before the added ones.
     assert fit(small, plain, "--predict.trainer.max_epochs=3") == 0
@@ -121,6 +123,8 @@ def test_a_recipe_adds_and_selects_by_it(small: Path, tmp_path: Path, capsys: py
     assert saved["metrics"][0] == {"class_path": "foreign_metrics.ScoreError", "init_args": {"missed": 2.0}}
     assert main(["test", str(run), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
+    said = json.loads((tmp_path / "again" / "versions.json").read_text())
+    assert (said["plugins"], said["components"]) == (versions["plugins"], versions["components"])
 
 
 @pytest.mark.parametrize(

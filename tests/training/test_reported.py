@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pathfuse.nn.weights import weights_note
-from pathfuse.training.for_report import EACH, example_cases
+from pathfuse.training.for_report import EACH, SURE, example_cases
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_timm.backbone import TimmBackbone
 from pathfuse_torchvision.alexnet import AlexNet
@@ -42,7 +42,7 @@ def test_a_run_ends_with_its_report_and_all_that_it_needs(fit: Run, capsys: pyte
     assert {row["case_id"] for row in examples} <= set(tested)
     for row in examples:
         kind = "right" if row["target"] == row["predicted"] else "wrong"
-        assert row["kind"] in (kind, "unsure")
+        assert row["kind"] == (kind if float(row["confidence"]) >= SURE else "unsure")
         for stain in ("he", "ihc"):
             with Image.open(run / "examples" / row[f"file_{stain}"]) as image:
                 assert image.format == "JPEG" and max(image.size) <= 256
@@ -73,21 +73,28 @@ def row(case: str, target: str, predicted: str, confidence: str, **more: str) ->
     return own | {"predicted": predicted, "confidence": confidence, "p_0": "0.6", "p_1": "0.4"} | more
 
 
+def shown_as(kind: str, rows: list[dict[str, str]]) -> list[str]:
+    return [one["case_id"] for own, one in example_cases(rows) if own == kind]
+
+
 def test_examples_are_the_surest_of_different_patients() -> None:
-    rows = [row(f"p{n // 2}-{n}", "0", "0", f"0.{n:02d}") for n in range(20)]
+    rows = [row(f"p{n // 2}-{n}", "0", "0", f"0.{80 + n}") for n in range(20)]
+    assert shown_as("right", rows) == ["p9-19", "p8-17", "p7-15", "p6-13"]
+    assert len(list(example_cases(rows))) == EACH
+
+
+def test_a_heading_that_promises_confidence_has_a_threshold_and_every_case_one_heading() -> None:
+    rows = [row("p0-0", "0", "0", "0.75"), row("p1-0", "0", "0", "0.74"), row("p2-0", "0", "1", "0.8"),
+            row("p3-0", "0", "1", "0.3"), row("p4-0", "0", "1", "0.99", abstain="1")]  # fmt: skip
     found = [(kind, one["case_id"]) for kind, one in example_cases(rows)]
-    assert found[:EACH] == [("right", "p9-19"), ("right", "p8-17"), ("right", "p7-15"), ("right", "p6-13")]
-    assert found[EACH:] == [("unsure", "p0-0"), ("unsure", "p1-2"), ("unsure", "p2-4"), ("unsure", "p3-6")]
+    assert found == [
+        ("right", "p0-0"), ("wrong", "p2-0"), ("abstained", "p4-0"), ("unsure", "p3-0"), ("unsure", "p1-0"),
+    ]  # fmt: skip
 
 
 def test_examples_of_one_patient_are_better_than_none() -> None:
-    rows = [row(f"p0-{n}", "0", "1", f"0.{n}") for n in range(3)]
-    assert [one["case_id"] for kind, one in example_cases(rows) if kind == "wrong"] == ["p0-2", "p0-1", "p0-0"]
-
-
-def test_a_case_that_is_left_to_a_person_is_shown_as_that_alone() -> None:
-    rows = [row("p0-0", "0", "1", "0.9", abstain="1"), row("p1-0", "0", "0", "0.5", abstain="0")]
-    assert [(kind, one["case_id"]) for kind, one in example_cases(rows)] == [("right", "p1-0"), ("abstained", "p0-0")]
+    rows = [row(f"p0-{n}", "0", "1", f"0.8{n}") for n in range(3)]
+    assert shown_as("wrong", rows) == ["p0-2", "p0-1", "p0-0"]
 
 
 def test_examples_are_test_cases_with_a_label_given_all_stains() -> None:
@@ -98,10 +105,10 @@ def test_examples_are_test_cases_with_a_label_given_all_stains() -> None:
 
 
 def test_without_a_learned_confidence_the_highest_probability_counts() -> None:
-    rows = [row("p0-0", "0", "0", ""), row("p1-0", "0", "0", "", p_0="0.9", p_1="0.1")]
-    assert [one["case_id"] for kind, one in example_cases(rows) if kind == "right"] == ["p1-0", "p0-0"]
+    rows = [row("p0-0", "0", "0", "", p_0="0.8"), row("p1-0", "0", "0", "", p_0="0.9", p_1="0.1")]
+    assert shown_as("right", rows) == ["p1-0", "p0-0"]
     rows[0] |= {"p_0": "0.9999907", "p_1": "9.3e-06"}
-    assert [one["case_id"] for kind, one in example_cases(rows) if kind == "right"] == ["p0-0", "p1-0"]
+    assert shown_as("right", rows) == ["p0-0", "p1-0"]
 
 
 def test_weights_are_told_with_the_licence_of_their_publisher() -> None:

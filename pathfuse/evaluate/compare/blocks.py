@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pathfuse.core.subsets import as_trained
 from pathfuse.errors import RunError
-from pathfuse.evaluate.compare.pairing import difference, refuse_unequal_cases
+from pathfuse.evaluate.compare.pairing import on_shared_cases
 from pathfuse.evaluate.compare.run import ComparedRun
 from pathfuse.evaluate.compare.scored import Scored
 
@@ -41,32 +40,28 @@ class Block:
         return bool(self.given) and self.given[one] == self.given[other]
 
 
-def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
+def blocks_of(runs: Sequence[ComparedRun], *, all_subsets: bool = False) -> tuple[list[Block], list[str]]:
     """A block per subset of stains and, where the runs differ in it, one of what each was trained with; and notes.
 
+    Args:
+        runs: the runs.
+        all_subsets: compare also from stains that a run was never trained to be given.
+
     Raises:
-        RunError: if runs were tested on other cases, or no two on the same.
+        RunError: if no two runs were tested on the same cases, or they contradict each other about a case.
     """
     blocks, notes = [], []
-    subsets = list(dict.fromkeys(name for run in runs for name in run.subsets))
-    for subset in subsets:
-        having = {run.name: run.scored(subset) for run in runs if subset in run.subsets}
-        refuse_unequal_cases(subset, list(having), list(having.values()))
-        blocks.append(Block(subset, having))
+    known = {run.name: run.subsets if all_subsets else run.shown.trained(run.subsets) for run in runs}
+    for subset in dict.fromkeys(name for own in known.values() for name in own):
+        having = {run.name: run.scored(subset) for run in runs if subset in known[run.name]}
+        shared, said = on_shared_cases(subset, having)
+        notes += said
+        if shared:
+            blocks.append(Block(subset, shared))
         if len(having) < len(runs):
             lack = [run.name for run in runs if run.name not in having]
             notes.append(f"{subset}: no test predictions of {', '.join(lack)}.")
-    own = {run.name: as_trained(run.subsets, run.given) for run in runs}
-    if len(set(own.values())) > 1:
-        scored = {run.name: run.scored(own[run.name]) for run in runs}
-        first = runs[0].name
-        problems = [difference(first, scored[first], name, other) for name, other in scored.items()]
-        given = ", ".join(f"{name}: {subset}" for name, subset in own.items())
-        if any(problems):
-            notes.append(f"What each run was trained with ({given}) is not compared: {next(filter(None, problems))}")
-        else:
-            blocks.append(Block(AS_TRAINED, scored, own))
-            notes.append(f"{AS_TRAINED}: each run is given the stains that it was trained with ({given}).")
+    notes += _as_trained(runs, blocks)
     if any(len(run.folds) > 1 for run in runs):
         notes.append(
             "The cases of all folds are pooled. A ranking metric then sets scores of different fold models against "
@@ -84,9 +79,22 @@ def blocks_of(runs: Sequence[ComparedRun]) -> tuple[list[Block], list[str]]:
     return blocks, notes
 
 
+def _as_trained(runs: Sequence[ComparedRun], blocks: list[Block]) -> list[str]:
+    """Adds the block of what each run was trained with, where the runs differ in it; returns notes."""
+    own = {run.name: run.shown.fullest(run.subsets) for run in runs}
+    if len(set(own.values())) < 2:
+        return []
+    given = ", ".join(f"{name}: {subset}" for name, subset in own.items())
+    shared, said = on_shared_cases(AS_TRAINED, {run.name: run.scored(own[run.name]) for run in runs})
+    if not shared:
+        return [f"What each run was trained with ({given}) is not compared: {said[0]}"]
+    blocks.append(Block(AS_TRAINED, shared, own))
+    return [*said, f"{AS_TRAINED}: each run is given the stains that it was trained with ({given})."]
+
+
 def _repeated(scored: Scored) -> bool:
     """Whether different folds share cases."""
-    sizes = {fold: len(rows) for fold, rows in scored.folds}
+    sizes = {fold.name: len(fold.rows) for fold in scored.folds}
     return sum(sizes.values()) > len(scored.case_ids)
 
 

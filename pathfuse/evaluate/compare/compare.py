@@ -10,12 +10,13 @@ from math import nan
 import numpy as np
 
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.evaluate.compare.answer import answer_of, answer_within
 from pathfuse.evaluate.compare.blocks import Block, blocks_of, refuse_too_little
 from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
-from pathfuse.evaluate.compare.pairing import refuse_unequal_runs
+from pathfuse.evaluate.compare.pairing import refuse_unequal_tasks, unequal_splits
 from pathfuse.evaluate.compare.patient_level import at_patient_level
-from pathfuse.evaluate.compare.run import ComparedRun
-from pathfuse.evaluate.compare.scored import Scored
+from pathfuse.evaluate.compare.run import ComparedRun, subsets_as_runs
+from pathfuse.evaluate.compare.scored import Scored, paired_folds
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.multiplicity import holm
 from pathfuse.evaluate.metrics.resampled import Resampled
@@ -29,7 +30,7 @@ DEFAULT_METRICS = ("balanced_accuracy", "auroc")
 
 
 def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = None) -> Comparison:
-    """Compares runs that were tested on the same patients with the same split.
+    """Compares runs on the patients that all were tested on.
 
     Args:
         runs: at least two.
@@ -43,16 +44,16 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     if len(runs) < 2:
         raise RunError("A comparison needs two runs or more. Name another one.")
     runs, foreign = at_patient_level(runs)
-    # Ours first: a result of STAMP has no split to check the others by.
-    refuse_unequal_runs(sorted(runs, key=lambda run: run.of_stamp))
+    refuse_unequal_tasks(runs)
     classes, names = runs[0].classes, tuple(run.name for run in runs)
     if options.baseline is not None and options.baseline not in names:
         raise RecipeError(f"--baseline {options.baseline} is none of the runs {', '.join(names)}.")
     wanted = options.metrics or DEFAULT_METRICS
     chosen = metric_names(classes) if "all" in wanted else list(dict.fromkeys(wanted))
     metrics = [metric_named(name, classes) for name in chosen]
-    blocks, notes = blocks_of(runs)
-    notes += foreign
+    blocks, notes = blocks_of(runs, all_subsets=options.all_subsets)
+    # Ours first: a result of STAMP has no split to check the others by.
+    notes += [*unequal_splits(sorted(runs, key=lambda run: run.of_stamp)), *foreign]
     values: list[Value] = []
     differences: list[Difference] = []
     for block in blocks:
@@ -61,15 +62,33 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
         values += _values(block, metrics, drawn, options, notes)
         differences += _differences(block, metrics, drawn, options)
     strata = [stratum for block in blocks for stratum in _strata(block, notes)]
+    adjusted = _adjusted(differences)
     return Comparison(
         names,
         classes,
         options,
         tuple(values),
-        tuple(_adjusted(differences)),
+        tuple(adjusted),
         tuple(strata),
         (*notes, *_unlabelled(runs)),
+        answer_of(blocks, adjusted, metrics[0]),
     )
+
+
+def compare_subsets(run: ComparedRun, options: CompareOptions | None = None) -> Comparison:
+    """Compares what one run says from different stains, on the patients that have them all.
+
+    Args:
+        run: one that was trained to be given several combinations of stains.
+        options: how; None takes the defaults.
+
+    Raises:
+        RunError: if there is but one combination, or no two patients have all.
+        RecipeError: for an unknown metric or baseline.
+    """
+    options = options or CompareOptions()
+    found = compare_runs(subsets_as_runs(run, all_subsets=options.all_subsets), options)
+    return replace(found, within=run.name, answer=answer_within(found))
 
 
 def _drawn(block: Block, metrics: Sequence[Resampled], options: CompareOptions) -> dict[tuple[str, str], Values]:
@@ -126,7 +145,7 @@ def _difference(
     one, other = block.scored[run], block.scored[baseline]
     mine, theirs = _value(metric, one), _value(metric, other)
     only_one, only_other = _discordant(one, other)
-    folds = signed_rank(metric, one.folds, other.folds)
+    folds = signed_rank(metric, *paired_folds(one, other))
     return Difference(
         block.subset,
         metric.name,

@@ -1,29 +1,34 @@
-"""A comparison as a table in the terminal, as `comparison.csv` and as `comparison.md`."""
+"""A comparison as a table in the terminal, as `comparison.csv`, `.md` and `.json`; the last is read back."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pathfuse.evaluate.compare.findings import Comparison, Difference, Stratum, Value
+from pathfuse.errors import RunError, cannot_be_read
+from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
+from pathfuse.evaluate.names import in_sentence, metric_name
 from pathfuse.system.files import write_text
 
+JSON = "comparison.json"
 STRATA = {"high": "0.9 and above", "medium": "0.75 to 0.9", "low": "below 0.75"}
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
-    """Writes both files and returns their paths; equal comparisons give equal bytes."""
+    """Writes all files and returns their paths; equal comparisons give equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"comparison.csv": as_csv(comparison), "comparison.md": as_markdown(comparison)}
+    files = {"comparison.csv": as_csv(comparison), "comparison.md": as_markdown(comparison), JSON: as_json(comparison)}
     for name, text in files.items():
         write_text(folder / name, text)
     return [folder / name for name in files]
@@ -45,9 +50,51 @@ def as_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
+def as_json(comparison: Comparison) -> str:
+    """All of it, unrounded, in the form that `read_comparison` reads."""
+    return json.dumps({"comparison": _without_nan(asdict(comparison))}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """A comparison as it was written.
+
+    Raises:
+        RunError: if the file cannot be read.
+    """
+    path = folder / JSON
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))["comparison"]
+        options = raw["options"]
+        return Comparison(
+            tuple(raw["runs"]),
+            tuple(raw["classes"]),
+            CompareOptions(**{**options, "metrics": tuple(options["metrics"])}),
+            tuple(Value(**_with_nan(one)) for one in raw["values"]),
+            tuple(Difference(**_with_nan(one)) for one in raw["differences"]),
+            tuple(Stratum(**_with_nan(one)) for one in raw["strata"]),
+            tuple(raw["notes"]),
+            raw["answer"],
+            raw["within"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise cannot_be_read(RunError, path, error, "Compare again with `pathfuse compare`.") from error
+
+
+def _with_nan(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: nan if value is None else value for key, value in record.items()}
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and isnan(value) else value
+
+
 def as_markdown(comparison: Comparison) -> str:
     """The tables with what they mean, to be read or sent to a reviewer."""
-    lines = [f"# {' and '.join(comparison.runs)} compared", ""]
+    lines = [f"# {comparison.title}", "", *([comparison.answer, ""] if comparison.answer else [])]
     for title, heads, rows in _tables(comparison):
         cells = [[cell.replace("\n", " ").replace("|", "\\|") for cell in row] for row in (heads, *rows)]
         lines += [f"## {title}", "", _row(cells[0]), _row(["---"] * len(heads)), *map(_row, cells[1:]), ""]
@@ -57,7 +104,7 @@ def as_markdown(comparison: Comparison) -> str:
 
 def as_table(comparison: Comparison) -> Group:
     """The tables for the terminal."""
-    parts: list[Table | Text] = []
+    parts: list[Table | Text] = [Text(comparison.answer, style="bold")] if comparison.answer else []
     for title, heads, rows in _tables(comparison):
         # As a line of its own: a title would wrap at the width of a narrow table.
         parts.append(Text(title, style="bold"))
@@ -100,7 +147,8 @@ def _tables(comparison: Comparison) -> Iterable[_Table]:
         cells = {key: _with_interval(v.value, v.low, v.high) for key, v in own.items()}
         rows = [[run, *(cells.get((run, subset), "-") for subset in subsets)] for run in comparison.runs]
         sizes = {v.subset: f"{v.subset}\n{v.n_cases} ({v.n_patients})" for v in own.values()}
-        yield f"{metric} by what was given, cases (patients)", ["Run", *(sizes[s] for s in subsets)], rows
+        title = f"{metric_name(metric)} by what was given, cases (patients)"
+        yield title, ["Run", *(sizes[s] for s in subsets)], rows
     yield from _differences(comparison)
     yield (
         "Strata by confidence: cases, accuracy, AUC-ROC",
@@ -114,7 +162,7 @@ def _differences(comparison: Comparison) -> Iterable[_Table]:
     heads += ["p", "p (Holm)", "DeLong p\n(Holm)", "Wilcoxon p\n(Holm)"]
     rows = [
         [
-            f"{d.subset}, {d.metric},\n{d.run} - {d.baseline}",
+            f"{d.subset}, {in_sentence(metric_name(d.metric))},\n{d.run} - {d.baseline}",
             _with_interval(d.difference, d.low, d.high, "+.3f"),
             _share(d.error_reduction, "+.0%"),
             f"{d.only_run_right:g}/{d.only_baseline_right:g}\n({_share(d.cohens_g, '+.2f')})",

@@ -16,6 +16,7 @@ class CompareOptions:
         permutations: exchanges of the permutation test.
         level: of the intervals.
         seed: same seed, same numbers.
+        all_subsets: compare also from stains that a run was never trained to be given.
     """
 
     metrics: tuple[str, ...] = ()
@@ -24,6 +25,7 @@ class CompareOptions:
     permutations: int = 10_000
     level: float = 0.95
     seed: int = 0
+    all_subsets: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Comparison:
         differences: per subset, metric and pair.
         strata: per subset, run and range of confidence.
         notes: what to know when reading the numbers.
+        answer: what was found, in one sentence.
+        within: the run, where the combinations of stains of one run are compared, which `runs` then names.
     """
 
     runs: tuple[str, ...]
@@ -120,3 +124,18 @@ class Comparison:
     differences: tuple[Difference, ...]
     strata: tuple[Stratum, ...]
     notes: tuple[str, ...]
+    answer: str = ""
+    within: str = ""
+
+    @property
+    def title(self) -> str:
+        """What is compared."""
+        if self.within:
+            return f"{self.within}, by what it is given"
+        *first, last = self.runs
+        return f"{', '.join(first)} and {last} compared"
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics, in the order of the options."""
+        return list(dict.fromkeys(value.metric for value in self.values))

@@ -1,4 +1,4 @@
-"""Checks that runs can be compared: one task, the same folds, the same cases; the first difference is named."""
+"""What runs share: one task, the cases that all were tested on; what is left out of each, and what else differs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathfuse.evaluate.compare.run import ComparedRun
 from pathfuse.evaluate.compare.scored import Scored
 
 
-def refuse_unequal_runs(runs: Sequence[ComparedRun]) -> None:
-    """Checks that runs have the same task, the same folds and the same split.
+def refuse_unequal_tasks(runs: Sequence[ComparedRun]) -> None:
+    """Checks that runs predict the same classes.
 
     Raises:
-        RunError: naming the two runs and the first difference.
+        RunError: naming the two runs and their classes.
     """
     first = runs[0]
     for other in runs[1:]:
@@ -24,34 +24,57 @@ def refuse_unequal_runs(runs: Sequence[ComparedRun]) -> None:
                 f"{first.name} and {other.name} are different tasks: their classes are {', '.join(first.classes)} and "
                 f"{', '.join(other.classes)}. Compare runs of one task."
             )
-        _same_folds(first, other)
-        for one, two in zip(first.folds, other.folds, strict=True):
-            place = f" in {one.name}" if one.name else ""
-            _same_split(f"{first.name} and {other.name}{place}", first.name, other.name, one.parts, two.parts)
-            known = one.split_hash and two.split_hash and not (one.parts and two.parts)
-            if known and one.split_hash != two.split_hash:
-                raise RunError(
-                    f"{first.name} and {other.name}{place}: the splits differ (split_sha256 of versions.json). "
-                    "Train both on one split."
-                )
 
 
-def refuse_unequal_cases(subset: str, names: Sequence[str], scored: Sequence[Scored]) -> None:
-    """Checks that runs were tested on the same cases, patients and labels.
+def unequal_splits(runs: Sequence[ComparedRun]) -> list[str]:
+    """A line per run that learned from other patients than the first, or consists of other folds."""
+    first, notes = runs[0], []
+    for other in runs[1:]:
+        pair = f"{first.name} and {other.name}"
+        one, two = {fold.name for fold in first.folds}, {fold.name for fold in other.folds}
+        if len(one) > 1 < len(two) and one != two:
+            notes.append(f"{pair} consist of different folds, so there is no signed-rank test over folds.")
+            continue
+        moved = _moved(first, other)
+        if moved:
+            notes.append(
+                f"{pair}: the splits differ ({moved}). Every case that counts was new to both, but they learned from "
+                "different patients, which may be the whole difference."
+            )
+    return notes
+
+
+def on_shared_cases(subset: str, scored: Mapping[str, Scored]) -> tuple[dict[str, Scored], list[str]]:
+    """The cases that all runs were tested on, and a line about those that are left out.
+
+    Args:
+        subset: what the runs were given, for the line.
+        scored: the test cases of each run.
+
+    Returns:
+        The runs with the same cases in the same order; nothing where they share none.
 
     Raises:
-        RunError: naming the two runs and the first difference.
+        RunError: if the runs contradict each other about a case.
     """
-    for name, other in zip(names[1:], scored[1:], strict=True):
-        problem = difference(names[0], scored[0], name, other)
+    shared = set.intersection(*(set(own.case_ids) for own in scored.values()))
+    if not shared:
+        return {}, [f"{subset}: {', '.join(scored)} have no test case in common."]
+    found = {name: own.of_cases(shared) for name, own in scored.items()}
+    first, *others = found
+    for name in others:
+        problem = difference(first, found[first], name, found[name])
         if problem:
-            raise RunError(f"{names[0]} and {name}, {subset}: {problem} Test both on the same patients.")
+            raise RunError(f"{first} and {name}, {subset}: {problem} Test both on the same patients.")
+    lost = [line for name, own in scored.items() if (line := _lost(name, own, shared))]
+    patients = len(set(found[first].patient_ids))
+    if not lost:
+        return found, []
+    return found, [f"{subset}: compared on the {patients} patients that all share. Left out: {'; '.join(lost)}."]
 
 
 def difference(name: str, one: Scored, other_name: str, other: Scored) -> str:
-    """The first difference between the test cases of two runs as a sentence; empty if there is none."""
-    if one.case_ids != other.case_ids:
-        return _first_missing(name, set(one.case_ids), other_name, set(other.case_ids), "test case")
+    """What two runs say differently about the same cases, as a sentence; empty if nothing."""
     for case, patient, theirs in zip(one.case_ids, one.patient_ids, other.patient_ids, strict=True):
         if patient != theirs:
             return f"case {case} belongs to patient {patient} in {name}, but to {theirs} in {other_name}."
@@ -63,33 +86,25 @@ def difference(name: str, one: Scored, other_name: str, other: Scored) -> str:
     return ""
 
 
-def _same_folds(first: ComparedRun, other: ComparedRun) -> None:
-    if len(first.folds) == len(other.folds) == 1:
-        return
-    one, two = {fold.name for fold in first.folds}, {fold.name for fold in other.folds}
-    if one != two:
-        problem = _first_missing(first.name, one, other.name, two, "fold")
-        raise RunError(f"{first.name} and {other.name} consist of different folds: {problem} Finish all folds.")
+def _lost(name: str, own: Scored, shared: set[str]) -> str:
+    left = [(case, patient) for case, patient in zip(own.case_ids, own.patient_ids, strict=True) if case not in shared]
+    if not left:
+        return ""
+    cases, patients = len(left), len({patient for _, patient in left})
+    said = f"{cases} case{'s' * (cases > 1)} of {patients} patient{'s' * (patients > 1)}"
+    return f"{said} only in {name}, first {left[0][0]}"
 
 
-def _same_split(pair: str, name: str, other_name: str, one: Mapping[str, str], two: Mapping[str, str]) -> None:
-    if not one or not two or one == two:
-        return
-    if set(one) != set(two):
-        problem = _first_missing(name, set(one), other_name, set(two), "case")
-        raise RunError(f"{pair}: the splits differ. {problem} Train both on one split.")
-    moved = sorted(case for case in one if one[case] != two[case])
-    raise RunError(
-        f"{pair}: the splits differ in {len(moved)} of {len(one)} cases. The first is {moved[0]}, in "
-        f"{one[moved[0]]} of {name} and in {two[moved[0]]} of {other_name}. Train both on one split."
-    )
-
-
-def _first_missing(name: str, one: set[str], other_name: str, two: set[str], what: str) -> str:
-    only, theirs = sorted(one - two), sorted(two - one)
-    parts = [
-        f"{len(lack)} {what}{'s' * (len(lack) > 1)} only in {own}, first {lack[0] or 'the run itself'}"
-        for own, lack in ((name, only), (other_name, theirs))
-        if lack
-    ]
-    return "; ".join(parts) + "."
+def _moved(first: ComparedRun, other: ComparedRun) -> str:
+    """How the splits of two runs differ; empty where they do not, or nobody says."""
+    for one, two in zip(first.folds, other.folds, strict=False):
+        if one.parts and two.parts:
+            both = set(one.parts) & set(two.parts)
+            moved = sorted(case for case in both if one.parts[case] != two.parts[case])
+            if moved:
+                return f"{len(moved)} of {len(both)} cases are in another part, first {moved[0]}"
+            if alone := len(set(one.parts) ^ set(two.parts)):
+                return f"{alone} case{'s are' if alone > 1 else ' is'} in one of them only"
+        elif one.split_hash and two.split_hash and one.split_hash != two.split_hash:
+            return "split_sha256 of versions.json"
+    return ""

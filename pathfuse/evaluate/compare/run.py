@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from pathfuse.core.subsets import Shown
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.evaluate.compare.scored import Scored
+from pathfuse.evaluate.compare.scored import FoldRows, Scored
 from pathfuse.evaluate.stamp.read import read_stamp_predictions, stamp_files
-from pathfuse.runs.files import PREDICTIONS, SPLITS, folders_with
+from pathfuse.runs.files import PREDICTIONS, SPLITS, TextFiles, folders_with
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
 from pathfuse.runs.rows import Index, Rows
 
 DEPTH = 3  # folders between a cross-validated run and the runs of its folds
 PARTS = ("train", "val", "test")
+RUNS = "runs.csv"  # of a study
+SAME_PATIENTS = "same patients"
+"""Name of the subset in which the combinations of stains of one run are compared."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,14 @@ class FoldRun:
         predictions: its predictions.
         parts: case to part, as in `splits.csv`; empty without that file.
         split_hash: `split_sha256` of `versions.json`; empty without it.
-        given: the stains that it was given in training; None where it was given all, or nobody says.
+        shown: what it was given in training.
     """
 
     name: str
     predictions: PredictionFile
     parts: Mapping[str, str]
     split_hash: str
-    given: tuple[str, ...] | None = None
+    shown: Shown = field(default_factory=Shown)
 
     def test_cases(self, subset: str) -> SubsetPredictions | None:
         """The cases that count: the test part, or all where the cases belong to no part."""
@@ -65,9 +69,9 @@ class ComparedRun:
         return self.folds[0].predictions.classes
 
     @property
-    def given(self) -> tuple[str, ...] | None:
-        """The stains of training; None where they were all, or nobody says."""
-        return self.folds[0].given
+    def shown(self) -> Shown:
+        """What its models were given in training."""
+        return self.folds[0].shown
 
     @property
     def subsets(self) -> list[str]:
@@ -96,6 +100,7 @@ def read_runs(paths: Sequence[Path], *, given: str | None = None) -> list[Compar
         RunError: if a run lacks predictions, was edited, or is named twice.
         RecipeError: if `given` is said and no result is of STAMP.
     """
+    paths = [own for path in paths for own in _variants(path)]
     places = [(path.parent if path.is_file() else path).resolve() for path in paths]
     twice = [path for path in paths if places.count(path.resolve()) > 1]
     if twice:
@@ -104,6 +109,39 @@ def read_runs(paths: Sequence[Path], *, given: str | None = None) -> list[Compar
     if given and not any(run.of_stamp for run in runs):
         raise RecipeError(f"--given {given} is about results of STAMP, and none is named.")
     return runs
+
+
+def subsets_as_runs(run: ComparedRun, *, all_subsets: bool = False) -> list[ComparedRun]:
+    """One run per combination of stains that a run can be asked from, called after the combination.
+
+    Args:
+        run: the run.
+        all_subsets: also those that the model was never trained to be given.
+
+    Raises:
+        RunError: if there is but one.
+    """
+    names = run.subsets if all_subsets else run.shown.trained(run.subsets)
+    if len(names) < 2:
+        raise RunError(
+            f"{run.name} is asked from {names[0]} alone, so there is nothing to compare. Name another run, or train "
+            "one that is given several stains (--model.modality_dropout)."
+        )
+    found = []
+    for name in names:
+        folds = [
+            replace(fold, shown=Shown(), predictions=replace(fold.predictions, subsets={SAME_PATIENTS: own}))
+            for fold in run.folds
+            if (own := fold.predictions.subsets.get(name))
+        ]
+        found.append(replace(run, name=name, folds=tuple(folds)))
+    return found
+
+
+def _variants(path: Path) -> list[Path]:
+    """The folders of the variants of a study; of anything else, itself."""
+    rows = TextFiles(path).lines(RUNS) if (path / RUNS).is_file() else []
+    return [path / name for name in dict.fromkeys(row.get("variant", "") for row in rows)] or [path]
 
 
 def _read(path: Path, name: str, given: str) -> ComparedRun:
@@ -140,7 +178,7 @@ def _fold(run: Path, folder: Path) -> FoldRun:
         own.predictions,
         _parts(own),
         str(own.versions.get("split_sha256", "")),
-        None if own.given is None else tuple(own.given),
+        own.shown,
     )
 
 
@@ -197,11 +235,13 @@ def _joined(what: str, tested: Sequence[tuple[str, SubsetPredictions]], *, cross
     return Scored(tuple(cases), owners, passes, folds, all(own.learned for _, own in tested))
 
 
-def _folds(tested: Sequence[tuple[str, SubsetPredictions]]) -> Iterator[tuple[str, Rows]]:
+def _folds(tested: Sequence[tuple[str, SubsetPredictions]]) -> Iterator[FoldRows]:
     """Every model's cases under the name of the fold; models of several seeds that test the same cases share it."""
     names: dict[frozenset[str], str] = {}
     for name, own in tested:
-        yield names.setdefault(frozenset(own.case_ids), name), own.rows.take(_sorted(own))
+        order = _sorted(own)
+        cases = tuple(own.case_ids[row] for row in order)
+        yield FoldRows(names.setdefault(frozenset(cases), name), own.rows.take(order), cases)
 
 
 def _sorted(own: SubsetPredictions) -> Index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,9 +13,14 @@ MOST_POINTS = 200  # of a line; more cannot be seen and make the page heavy
 MOST_SUBSETS = 3  # that are drawn; the tables have all
 
 
-def drawn_subsets(run: RunFolder) -> list[str]:
-    """The subsets that get charts: the fullest first, then those with least stains."""
-    others = sorted((name for name in run.test_cases if name != run.fullest), key=lambda name: name.count("+"))
+def drawn_subsets(run: RunFolder, cases: Iterable[str]) -> list[str]:
+    """The subsets that get charts: the fullest first, then those with least stains.
+
+    Args:
+        run: the run.
+        cases: the subsets that are shown.
+    """
+    others = sorted((name for name in cases if name != run.fullest), key=lambda name: name.count("+"))
     return [run.fullest, *others][:MOST_SUBSETS]
 
 

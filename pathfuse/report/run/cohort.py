@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from pathfuse.evaluate.metrics.strata import BORDERS
 from pathfuse.report.page import Block, Column, Example, Gallery, Picture, Raw, Record, Section, Table, Text, missing
 from pathfuse.runs.files import COHORT, EXAMPLES, Lines, number
 from pathfuse.runs.folder import RunFolder
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 KINDS = {
-    "right": "Right, and sure of it",
-    "wrong": "Wrong, and sure of it",
-    "abstained": "Left to a person",
-    "unsure": "Least sure",
+    "right": f"Right, with a confidence of {BORDERS[0]:g} or more",
+    "wrong": f"Wrong, with a confidence of {BORDERS[0]:g} or more",
+    "abstained": "Left to a person, right or wrong",
+    "unsure": f"With a confidence below {BORDERS[0]:g}, right or wrong",
 }
 JPEG = b"\xff\xd8\xff"
 LARGEST = 300_000  # bytes of a picture that goes into the page

@@ -87,21 +87,31 @@ def _data(run: RunFolder) -> str:
     else:  # a test on other cases
         owners = {k: v for s in run.test_cases.values() for k, v in zip(s.case_ids, s.patient_ids, strict=True)}
         cases, patients = len(owners), len(set(owners.values()))
-    said = [f"The cohort has {cases} cases of {patients} patients [who, where, when, ethics]."]
+    named = patients_named(run)
+    whose = f" of {patients} patients" if named else ", whose patients are not named: every case counts as one"
+    said = [f"The cohort has {cases} cases{whose} [who, where, when, ethics]."]
     flow = [step for step in run.json(COHORT).get("flow") or [] if isinstance(step, dict)]
     said += [f"{step['cases']} cases were {step['step']}." for step in flow if step.get("kind") == "left out"]
     counts = [
-        f"{name} {len(own)} cases of {len({row['patient_id'] for row in own})} patients"
+        f"{name} {len(own)} cases" + (f" of {len({row['patient_id'] for row in own})} patients" if named else "")
         for part, name in (("train", "training"), ("val", "validation"), ("test", "test"))
         if (own := [row for row in rows if row["split"] == part])
     ]
     if counts:
         shared = "; no patient is in two parts" if _disjoint(rows) else "; SOME PATIENTS ARE IN TWO PARTS"
+        shared = shared if named else "; whether a patient is in two parts is not known"
         fold = f" They are {run.fold}." if run.fold else ""
         said.append(f"Parts: {', '.join(counts)}{shared}.{fold}")
     classes = ", ".join(run.predictions.classes)
     notes = run.json(COHORT).get("notes") or []
     return " ".join([*said, f"Classes: {classes}.", *(str(note) for note in notes if "generated" in str(note))])
+
+
+def patients_named(run: RunFolder) -> bool:
+    """Whether anything tells patients from cases; where it does not, the id of a case stands for its patient."""
+    pairs = [(row["case_id"], row["patient_id"]) for row in run.splits]
+    pairs += [pair for own in run.test_cases.values() for pair in zip(own.case_ids, own.patient_ids, strict=True)]
+    return any(case != patient for case, patient in pairs)
 
 
 def _disjoint(rows: list[dict[str, str]]) -> bool:
@@ -175,7 +185,8 @@ def _statistics(run: RunFolder) -> str:
             limits = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
             said.append(f"Balanced accuracy on the test part, given {run.fullest}, was {value:.3f}{limits}.")
     said.append(
-        f"Intervals are percentiles of {DRAWS} cohorts of patients drawn with replacement. ROC and precision-recall "
+        f"Intervals are percentiles of {DRAWS} cohorts of {'patients' if patients_named(run) else 'cases'} drawn with "
+        "replacement. ROC and precision-recall "
         "areas are those of one class against the rest and, where one number is given, their plain mean."
     )
     if run.json(CALIBRATION):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ KINDS = (
 )
 
 
-def ranking_section(run: RunFolder) -> Section:
+def ranking_section(run: RunFolder, cases: Iterable[str]) -> Section:
     """ROC and precision-recall curves, a line per class."""
-    curves = {subset: _curves(run, subset) for subset in drawn_subsets(run)}
+    curves = {subset: _curves(run, subset) for subset in drawn_subsets(run, cases)}
     blocks: list[Block] = []
     for kind, name, draw, says in KINDS:
         for subset, own in curves.items():
@@ -51,11 +52,11 @@ def _curves(run: RunFolder, subset: str) -> dict[str, dict[str, Line]]:
     return found
 
 
-def confusion_section(run: RunFolder) -> Section:
+def confusion_section(run: RunFolder, cases: Iterable[str]) -> Section:
     """Counts of truth against prediction, as a picture and as a table."""
     classes = run.predictions.classes
-    charts, tables, shown = [], [], drawn_subsets(run)
-    for number, subset in enumerate([*shown, *(name for name in run.test_cases if name not in shown)]):
+    charts, tables, shown = [], [], drawn_subsets(run, cases)
+    for number, subset in enumerate([*shown, *(name for name in cases if name not in shown)]):
         counts = confusion_counts(run.test_cases[subset], len(classes))
         records: list[dict[str, Raw]] = [
             {"true": name, **{f"predicted_{other}": int(n) for other, n in zip(classes, row, strict=True)}}

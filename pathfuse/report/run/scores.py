@@ -8,77 +8,132 @@ import numpy as np
 
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, statistic
 from pathfuse.evaluate.metrics.standard import metric_named
-from pathfuse.report.page import Column, Raw, Record, Section, Table, Text
+from pathfuse.evaluate.names import AS_AVAILABLE, METRICS
+from pathfuse.report.page import FEWEST, GREYED, Block, Column, Raw, Record, Section, Table, Text
+from pathfuse.report.run.further import further_table
+from pathfuse.report.run.reference import reference_rows
+from pathfuse.report.run.stains import available_cases, same_patients
+from pathfuse.runs.files import MODALITIES
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 
 DRAWS = 1000
-SHOWN = {
-    "balanced_accuracy": "Balanced accuracy",
-    "auroc": "AUC-ROC",
-    "auprc": "PR-AUC",
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "mcc": "MCC",
-    "kappa_quadratic": "Quadratic kappa",
-}
+KEYS = ("balanced_accuracy", "auroc", "auprc", "accuracy", "macro_f1", "mcc", "kappa_quadratic")
+SHOWN = {key: METRICS[key] for key in KEYS}
 STRATA = {"high": "0.9 and above", "medium": "0.75 to 0.9", "low": "below 0.75"}
 TOLERANCE = 5e-4
+READING = (
+    f"In brackets: 95 % intervals, percentiles of {DRAWS} cohorts of patients drawn with replacement. Given: the "
+    "stains that the model was shown."
+)
 Limits = dict[str, tuple[float, float]]
 Metrics = Mapping[str, float | None]
+Cases = Mapping[str, SubsetPredictions]
 
 
-def metrics_section(run: RunFolder) -> Section:
-    """One row per subset of stains, with intervals; and one per class."""
+def metrics_section(run: RunFolder, cases: Cases) -> Section:
+    """One row per subset of stains, with intervals and what chance scores; what a stain adds; and one row per class.
+
+    Args:
+        run: the run.
+        cases: the test cases of the subsets that are shown.
+    """
     classes = run.predictions.classes
-    per_class = [f"{metric}/{name}" for name in classes for metric in ("auroc", "auprc")]
+    measured: dict[str, tuple[SubsetPredictions, Metrics]] = {
+        subset: (own, run.metrics.get(subset, {})) for subset, own in cases.items()
+    }
+    if block := run.json(MODALITIES).get("as_available"):
+        measured[AS_AVAILABLE] = (available_cases(run), block)
+    limits = {
+        subset: intervals(own, metrics, [*KEYS, *_per_class(classes)], classes)
+        for subset, (own, metrics) in measured.items()
+    }
+    by_class = [
+        row
+        for subset, (own, metrics) in measured.items()
+        if subset != AS_AVAILABLE
+        for row in _by_class(subset, own, metrics, limits[subset], classes)
+    ]
+    blocks: list[Block] = [Text([READING, *_not_shown(run, cases)]), _values(measured, limits, classes, cases)]
+    blocks += [block for block in (further_table(run, list(cases)),) if block is not None]
+    blocks += same_patients(run)
+    columns = [Column("class", "Class"), Column("given", "Given"), Column("n_cases", "Cases", "count")]
+    columns += [Column("sensitivity", "Sensitivity", "share"), Column("specificity", "Specificity", "share")]
+    columns += [Column(key, SHOWN[key], "share", interval=True) for key in ("auroc", "auprc")]
+    blocks.append(Table("classes", "One class against the rest", columns, by_class, faint=few(by_class, "n_cases")))
+    if any(isinstance(block, Table) and block.faint for block in blocks):
+        blocks.append(Text([GREYED]))
+    return Section("metrics", "Metrics", blocks)
+
+
+def few(records: Sequence[Record], key: str) -> list[int]:
+    """Numbers of the records that stand on few cases."""
+    return [row for row, one in enumerate(records) if isinstance(n := one.get(key), int | float) and n < FEWEST]
+
+
+def _values(
+    measured: Mapping[str, tuple[SubsetPredictions, Metrics]],
+    limits: Mapping[str, Limits],
+    classes: tuple[str, ...],
+    cases: Cases,
+) -> Table:
     records: list[Record] = []
-    by_class: list[Record] = []
-    for subset, own in run.test_cases.items():
-        metrics = run.metrics.get(subset, {})
-        limits = intervals(own, metrics, [*SHOWN, *per_class], classes)
+    for subset, (own, metrics) in measured.items():
+        sizes: dict[str, Raw] = {"given": subset, "n_cases": len(own.case_ids)}
+        sizes |= {"n_patients": len(set(own.patient_ids)), "fewest": _fewest(own, classes)}
         # An interval that the run has written already is the one to show.
-        for name in SHOWN:
-            low, high = metrics.get(f"test/{name}_low"), metrics.get(f"test/{name}_high")
-            if low is not None and high is not None:
-                limits[name] = low, high
-        patients = len(set(own.patient_ids))
-        sizes: dict[str, Raw] = {"given": subset, "n_cases": len(own.case_ids), "n_patients": patients}
-        records.append({**sizes, **_with_limits(SHOWN, metrics, limits)})
-        for index, name in enumerate(classes):
-            here = own.rows.target == index
-            record: dict[str, Raw] = {"class": name, "given": subset, "n_cases": int(here.sum())}
-            record |= {"sensitivity": float((own.rows.predicted[here] == index).mean()) if here.any() else None}
-            record |= {"specificity": float((own.rows.predicted[~here] != index).mean()) if (~here).any() else None}
-            for metric in ("auroc", "auprc"):
-                found = _with_limits([f"{metric}/{name}"], metrics, limits)
-                record |= {key.replace(f"/{name}", ""): value for key, value in found.items()}
-            by_class.append(record)
+        written = {
+            name: (low, high)
+            for name in KEYS
+            if (low := metrics.get(f"test/{name}_low")) is not None
+            and (high := metrics.get(f"test/{name}_high")) is not None
+        }
+        records.append({**sizes, **_with_limits(KEYS, metrics, {**limits[subset], **written})})
+    faint = few(records, "fewest")
+    largest = max(cases.values(), key=lambda own: len(own.case_ids))
+    blank: dict[str, Raw] = {key: None for key in ("n_cases", "n_patients", "fewest")}
+    for row in reference_rows(largest.rows, classes, KEYS):
+        records.append({**blank, **{f"{name}{end}": None for name in KEYS for end in ("_low", "_high")}, **row})
     heads = [Column("given", "Given"), Column("n_cases", "Cases", "count"), Column("n_patients", "Patients", "count")]
-    class_heads = [Column("class", "Class"), Column("given", "Given"), Column("n_cases", "Cases", "count")]
-    class_heads += [Column("sensitivity", "Sensitivity", "share"), Column("specificity", "Specificity", "share")]
-    return Section(
-        "metrics",
-        "Metrics",
-        [
-            Text([
-                f"In brackets: 95 % intervals, percentiles of {DRAWS} cohorts of patients drawn with replacement. "
-                "Given: the stains that the model was shown; every combination that the test cases have.",
-            ]),
-            Table(
-                "values",
-                "Test metrics by what was given",
-                [*heads, *(Column(key, head, "share", interval=True) for key, head in SHOWN.items())],
-                records,
-            ),
-            Table(
-                "classes",
-                "One class against the rest",
-                [*class_heads, *(Column(key, SHOWN[key], "share", interval=True) for key in ("auroc", "auprc"))],
-                by_class,
-            ),
-        ],
-    )  # fmt: skip
+    heads += [Column("fewest", "Of the rarest class", "count")]
+    columns = [*heads, *(Column(key, head, "share", interval=True) for key, head in SHOWN.items())]
+    return Table("values", "Test metrics by what was given", columns, records, faint=faint)
+
+
+def _fewest(own: SubsetPredictions, classes: tuple[str, ...]) -> int:
+    """Cases of the rarest class that occurs."""
+    counts = np.bincount(own.rows.target, minlength=len(classes))
+    return int(counts[counts > 0].min())
+
+
+def _by_class(
+    subset: str, own: SubsetPredictions, metrics: Metrics, limits: Limits, classes: tuple[str, ...]
+) -> Iterable[Record]:
+    for index, name in enumerate(classes):
+        here = own.rows.target == index
+        record: dict[str, Raw] = {"class": name, "given": subset, "n_cases": int(here.sum())}
+        record |= {"sensitivity": float((own.rows.predicted[here] == index).mean()) if here.any() else None}
+        record |= {"specificity": float((own.rows.predicted[~here] != index).mean()) if (~here).any() else None}
+        for metric in ("auroc", "auprc"):
+            found = _with_limits([f"{metric}/{name}"], metrics, limits)
+            record |= {key.replace(f"/{name}", ""): value for key, value in found.items()}
+        yield record
+
+
+def _per_class(classes: tuple[str, ...]) -> list[str]:
+    return [f"{metric}/{name}" for name in classes for metric in ("auroc", "auprc")]
+
+
+def _not_shown(run: RunFolder, cases: Cases) -> list[str]:
+    """Subsets that are left out, and those that stand here for want of others."""
+    left = [name for name in run.test_cases if name not in cases]
+    said = [f"Not shown: {', '.join(left)}, which the model was never trained to be given."] if left else []
+    unknown = [name for name in cases if not run.shown.knows(name)]
+    if unknown:
+        said.append(
+            f"The model was never trained to be given {', '.join(unknown)}: these numbers say nothing about it."
+        )
+    return said
 
 
 def intervals(own: SubsetPredictions, metrics: Metrics, names: Sequence[str], classes: tuple[str, ...]) -> Limits:
@@ -100,10 +155,10 @@ def intervals(own: SubsetPredictions, metrics: Metrics, names: Sequence[str], cl
     }
 
 
-def strata_section(run: RunFolder) -> Section:
+def strata_section(run: RunFolder, cases: Cases) -> Section:
     """How good the predictions are that the model is sure of."""
     records = []
-    for subset in run.test_cases:
+    for subset in cases:
         metrics = run.metrics.get(subset, {})
         for name, title in STRATA.items():
             place = f"test/confidence_{name}"
@@ -115,7 +170,7 @@ def strata_section(run: RunFolder) -> Section:
     overall = [
         {"given": subset, "mec": own.get("test/mec"), "mec_constant": own.get("test/mec_constant")}
         for subset, own in run.metrics.items()
-        if subset in run.test_cases
+        if subset in cases
     ]
     columns = [Column("given", "Given"), Column("confidence", "Confidence"), Column("n_cases", "Cases", "count")]
     columns += [Column("accuracy", "Accuracy", "share"), Column("auroc", "AUC-ROC", "share")]
@@ -125,7 +180,7 @@ def strata_section(run: RunFolder) -> Section:
         "strata",
         "Confidence",
         [
-            Table("strata", "Test metrics by confidence", columns, records),
+            Table("strata", "Test metrics by confidence", columns, records, faint=few(records, "n_cases")),
             Table("mec", "Mean effective confidence (MEC)", effective, overall),
             Text(["Confidence helps where its MEC is above that of a constant 1."]),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pathfuse.charts.lines import risk_coverage
@@ -29,17 +30,17 @@ TOP = "all"
 TOP_NAME = "the most likely"
 
 
-def calibration_section(run: RunFolder) -> Section:
+def calibration_section(run: RunFolder, cases: Collection[str]) -> Section:
     """Reliability diagrams before and after calibration, and the errors."""
     rows = run.lines(RELIABILITY)
-    blocks: list[Block] = [_errors(run)]
+    blocks: list[Block] = [_errors(run, cases)]
     if not rows:
         blocks.append(
             missing("There is no reliability.csv in the folder, so no diagram. `pathfuse test RUN` writes it.")
         )
     calibrated = any(row["stage"] == "after" for row in rows)
     for stage in ("before", "after"):
-        for subset in drawn_subsets(run):
+        for subset in drawn_subsets(run, cases):
             own = [row for row in rows if row["subset"] == subset and row["stage"] == stage]
             if own:
                 title = f"Reliability{f' {stage} calibration' if calibrated else ''}, given {subset}"
@@ -51,19 +52,19 @@ def calibration_section(run: RunFolder) -> Section:
     return Section("calibration", "Calibration", blocks)
 
 
-def selection_section(run: RunFolder) -> Section:
+def selection_section(run: RunFolder, cases: Collection[str]) -> Section:
     """What the run would do if it left its least sure cases to a person."""
     rows, calibration = run.lines(RISK_COVERAGE), run.json(CALIBRATION)
     blocks: list[Block] = []
     if calibration:
-        blocks += _chosen(run, calibration)
+        blocks += _chosen(run, calibration, cases)
     else:
         blocks.append(
             missing("Nothing was calibrated on the validation part, so no threshold for abstaining is chosen.")
         )
     if not rows:
         blocks.append(missing("There is no risk_coverage.csv in the folder. `pathfuse test RUN` writes it."))
-    for subset in drawn_subsets(run):
+    for subset in drawn_subsets(run, cases):
         lines = {}
         for score in dict.fromkeys(row["score"] for row in rows if row["subset"] == subset):
             own = [row for row in rows if row["subset"] == subset and row["score"] == score]
@@ -77,10 +78,10 @@ def selection_section(run: RunFolder) -> Section:
     return Section("selection", "Risk and coverage", blocks)
 
 
-def _errors(run: RunFolder) -> Block:
+def _errors(run: RunFolder, cases: Collection[str]) -> Block:
     keys = {"ece": "ECE", "ece_adaptive": "Adaptive ECE", "brier": "Brier score", "log_loss": "Log loss"}
     records = []
-    for subset in run.test_cases:
+    for subset in cases:
         metrics = run.metrics.get(subset, {})
         for stage, prefix in (("before", "test/"), ("after", "test/calibrated/")):
             found = {key: metrics[prefix + key] for key in keys if prefix + key in metrics}
@@ -93,7 +94,7 @@ def _errors(run: RunFolder) -> Block:
     return Table("errors", "Calibration errors on the test part", columns, records)
 
 
-def _chosen(run: RunFolder, calibration: dict[str, Any]) -> list[Block]:
+def _chosen(run: RunFolder, calibration: dict[str, Any], cases: Collection[str]) -> list[Block]:
     """What was chosen on validation, and what became of it on the test part."""
     fitted = {"pooled": calibration.get("pooled"), **_numbers(calibration.get("subsets"))}
     records = [
@@ -113,7 +114,7 @@ def _chosen(run: RunFolder, calibration: dict[str, Any]) -> list[Block]:
             **{key: metrics.get(f"test/{key}") for key in [*PROMISED, "set_coverage_low", "set_coverage_high"]},
         }
         for subset, metrics in run.metrics.items()
-        if subset in run.test_cases and "test/abstained" in metrics
+        if subset in cases and "test/abstained" in metrics
     ]
     reached = [Column("given", "Given")]
     reached += [

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pathfuse.cli.compare import compare
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.evaluate.compare.compare import compare_runs
+from pathfuse.evaluate.compare.compare import compare_runs, compare_subsets
 from pathfuse.evaluate.compare.files import as_csv, as_markdown, as_table
 from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
@@ -181,33 +181,53 @@ def test_several_passes_over_the_same_cases_are_averaged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "message"),
+    ("before", "after", "says"),
     [
         (
             "t2,q2,val,0",
             "t2,q2,train,0",
-            r"weak and strong: the splits differ in 1 of 42 cases. The first is t2, in val",
+            "weak and strong: the splits differ (1 of 42 cases are in another part, first t2)",
         ),
-        ("t2,q2,val,0\n", "", r"the splits differ. 1 case only in weak, first t2"),
+        ("t2,q2,val,0\n", "", "weak and strong: the splits differ (1 case is in one of them only)"),
     ],
 )
-def test_another_split_is_refused_with_the_first_difference(tmp_path, before, after, message):
+def test_another_split_is_said_with_the_first_difference(tmp_path, before, after, says):
     paths = pair(tmp_path)
     edit(paths[1], before, after, "splits.csv")
-    assert re.search(message, refused(paths))
+    assert any(note.startswith(says) for note in of(paths).notes)
 
 
 def test_without_split_files_the_hashes_are_compared(tmp_path):
     paths = pair(tmp_path, splits=False)
     for path, digest in zip(paths, "ab", strict=True):
         write_versions(path, split_sha256=digest)
-    assert "weak and strong: the splits differ" in refused(paths)
+    assert any("weak and strong: the splits differ" in note for note in of(paths).notes)
 
 
-def test_other_test_patients_labels_and_tasks_are_refused_by_name(tmp_path):
+def test_runs_are_compared_on_the_patients_that_they_share_and_the_rest_is_counted(tmp_path):
     base = write_run(tmp_path / "base", splits=False)
-    later = write_run(tmp_path / "later", first=3, splits=False)
-    assert "3 test cases only in base, first c0000; 3 test cases only in later, first c0040" in refused([base, later])
+    later = write_run(tmp_path / "later", first=3, seed=1, splits=False)
+    found = of([base, later], metrics=("accuracy",))
+    assert {(v.n_cases, v.n_patients) for v in found.values} == {(37, 37)}
+    assert (
+        "he: compared on the 37 patients that all share. Left out: 3 cases of 3 patients only in base, first c0000; 3 "
+        "cases of 3 patients only in later, first c0040."
+    ) in found.notes
+    # The same numbers come from files that hold these patients alone.
+    for name, path in (("x", base), ("y", later)):
+        header, *rows = csv.reader(io.StringIO((path / "predictions.csv").read_text()))
+        (tmp_path / name).mkdir()
+        write_csv(tmp_path / name / "predictions.csv", header, [row for row in rows if "c0003" <= row[0] <= "c0039"])
+    alone = of([tmp_path / "x", tmp_path / "y"], metrics=("accuracy",))
+    assert [(d.difference, d.low, d.p_permutation) for d in alone.differences] == [
+        (d.difference, d.low, d.p_permutation) for d in found.differences
+    ]
+    far = write_run(tmp_path / "far", first=500, splits=False)
+    assert "he: base, far have no test case in common" in refused([base, far])
+
+
+def test_other_labels_patients_and_tasks_are_refused_by_name(tmp_path):
+    base = write_run(tmp_path / "base", splits=False)
     grouped = write_run(tmp_path / "grouped", per_patient=2, patients=20, splits=False)
     assert "case c0001 belongs to patient p0001 in base, but to p0000 in grouped" in refused([base, grouped])
     relabelled = write_run(tmp_path / "relabelled", splits=False)
@@ -219,9 +239,65 @@ def test_other_test_patients_labels_and_tasks_are_refused_by_name(tmp_path):
     )
 
 
-def test_other_folds_are_refused_by_name(tmp_path):
-    paths = [write_folds(tmp_path / "all", folds=3), write_folds(tmp_path / "some", folds=2)]
-    assert "1 fold only in all, first fold_2" in refused(paths)
+def test_of_other_folds_the_patients_that_are_shared_count(tmp_path):
+    paths = [write_folds(tmp_path / "all", folds=3), write_folds(tmp_path / "some", folds=2, seed=1)]
+    found = of(paths, metrics=("accuracy",))
+    assert found.values[0].n_cases == 48 and isnan(found.differences[0].p_wilcoxon)
+    assert "all and some consist of different folds, so there is no signed-rank test over folds." in found.notes
+
+
+def within(path, **options):
+    (run,) = read_runs([path])
+    return compare_subsets(run, CompareOptions(**{**QUICK, **options}))
+
+
+def test_the_stains_of_one_run_are_compared_on_the_patients_that_have_all(tmp_path):
+    """Ten patients have H&E alone: they count for no combination."""
+    run = write_run(tmp_path / "run", subsets=("he", "ihc", "he+ihc"), splits=False, seed=3)
+    header, *rows = csv.reader(io.StringIO((run / "predictions.csv").read_text()))
+    few = [f"c{number:04d}" for number in range(10)]
+    write_csv(run / "predictions.csv", header, [row for row in rows if row[3] == "he" or row[0] not in few])
+    found = within(run, metrics=("accuracy",))
+    assert found.runs == ("he", "ihc", "he+ihc") and found.within == "run"
+    assert {v.n_patients for v in found.values} == {30} and {v.subset for v in found.values} == {"same patients"}
+    assert [(d.run, d.baseline) for d in found.differences] == [("ihc", "he"), ("he+ihc", "he"), ("he+ihc", "ihc")]
+    assert "Left out: 10 cases of 10 patients only in he, first c0000." in " ".join(found.notes)
+    own = {v.run: v.value for v in found.values}
+    assert found.differences[1].difference == pytest.approx(own["he+ihc"] - own["he"])
+
+
+def test_a_combination_that_training_never_had_is_compared_on_request(tmp_path):
+    run = write_run(tmp_path / "run", subsets=("he", "ihc", "he+ihc"), splits=False)
+    write_versions(run, given=None, trained_on=["he", "he+ihc"])
+    assert within(run).runs == ("he", "he+ihc")
+    assert within(run, all_subsets=True).runs == ("he", "ihc", "he+ihc")
+    write_versions(run, given=["he"], trained_on=["he"])
+    with pytest.raises(RunError, match="run is asked from he alone"):
+        within(run)
+
+
+def test_the_answer_says_who_is_better_by_how_much_and_on_how_many(tmp_path):
+    found = of(pair(tmp_path))
+    one = found.differences[0]
+    said = f"{one.difference:.2f} balanced accuracy ({one.low:.2f} to {one.high:.2f})"
+    assert found.answer == f"From H&E alone, strong is better than weak by {said}, 40 patients."
+    turned = of(pair(tmp_path)[::-1])
+    assert turned.answer.startswith("From H&E alone, strong is better than weak by")
+    less = of(pair(tmp_path), metrics=("brier",)).answer
+    assert "strong is better than weak by" in less and "Brier score" in less and "of which less is better" in less
+    equal = of([write_run(tmp_path / name, seed=seed) for seed, name in ((5, "a"), (6, "b"))], metrics=("accuracy",))
+    assert "are not told apart" in equal.answer and "is ahead by" in equal.answer
+
+
+def test_the_answer_of_one_run_says_what_a_stain_adds(tmp_path):
+    run = write_run(tmp_path / "run", subsets=("he",), splits=False, seed=1, skill=0.5)
+    better = write_run(tmp_path / "better", subsets=("he+ihc",), splits=False, seed=2, skill=5.0)
+    (_, *rows) = (better / "predictions.csv").read_text().splitlines()
+    with (run / "predictions.csv").open("a") as file:
+        file.write("\n".join(rows) + "\n")
+    said = within(run).answer
+    assert said.startswith("On the same 40 patients, IHC adds 0.") and said.endswith("to H&E alone.")
+    assert "IHC takes" not in said
 
 
 def test_an_unfinished_second_pass_is_refused(tmp_path):

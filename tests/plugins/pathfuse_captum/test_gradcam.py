@@ -231,3 +231,18 @@ def test_two_tokens_of_one_stain_give_their_mean():
     layers = encoder.cam_layers()
     parts = [by_hand(model, batch, target, layer) for layer in layers.values()]
     assert_close(GradCAM().explain(model, batch, target)["he"], scale(torch.stack(parts).mean(0)))
+
+
+def test_a_map_of_one_cell_is_refused_and_not_drawn_as_noise():
+    model = make_model(backbone=partial(TimmBackbone, name="test_resnet", weights="random"))
+    with pytest.raises(
+        RecipeError, match=r"GradCAM: the last feature map of ImageEncoder has one cell for images of 32x32"
+    ):
+        GradCAM().explain(model, make_batch())
+
+
+@pytest.mark.parametrize("level", [1e-6, 1.0, 1e6])
+def test_rounding_is_no_map_whatever_its_scale(level):
+    noise = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert not scale(level * (1 + 1e-7 * noise)).any()
+    assert_close(scale(level * (1 + 1e-2 * noise)).amax((1, 2)), torch.ones(2))

@@ -1,0 +1,72 @@
+"""Slides beside a run that reads features: pictures of a region, for maps to be drawn over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pathfuse.data.images.decode import Pixels
+from pathfuse.errors import RecipeError
+from pathfuse.slides.opening import open_slide, slide_suffixes
+from pathfuse.slides.slide import Slide
+
+PART_PX = 4096  # of the level that is read, at a time, so that memory does not grow with the slide
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in level-0 pixels."""
+
+
+@dataclass(frozen=True)
+class SlidesAtHand:
+    """Folders of slides, whose files are found by the name of a slide without its ending.
+
+    Attributes:
+        folders: per stain, its folder.
+    """
+
+    folders: Mapping[str, Path]
+
+    def __post_init__(self) -> None:
+        for stain, folder in self.folders.items():
+            if not folder.is_dir():
+                raise RecipeError(f"--slides: {folder} of {stain} is no folder. Name the folder of its slides.")
+
+    def __call__(self, stain: str, slide_id: str, box: Box, longest_px: int) -> Pixels | None:
+        """A region (h, w, 3) whose longer edge has so many pixels; None where the slide is not there.
+
+        Raises:
+            ImageError: if the slide cannot be read.
+        """
+        path = self._files.get((stain, slide_id))
+        if path is None:
+            return None
+        scale = max(1.0, max(box[2], box[3]) / longest_px)
+        with open_slide(path) as slide:
+            return _region(slide, box, max(1, round(box[2] / scale)), max(1, round(box[3] / scale)))
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], Path]:
+        known = slide_suffixes()
+        return {
+            (stain, path.name[: -len(path.suffix)]): path
+            for stain, folder in self.folders.items()
+            for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() in known and path.is_file()
+        }
+
+
+def _region(slide: Slide, box: Box, width: int, height: int) -> Pixels:
+    left, top, across, down = box[0], box[1], box[2] / width, box[3] / height
+    level = slide.levels[slide.level_for(min(across, down))]
+    step = max(1, math.floor(PART_PX * level.downsample / max(across, down)))
+    image = np.empty((height, width, 3), np.uint8)
+    for y in range(0, height, step):
+        for x in range(0, width, step):
+            high, wide = min(step, height - y), min(step, width - x)
+            part = (left + x * across, top + y * down, wide * across, high * down)
+            image[y : y + high, x : x + wide] = slide.read_box(part, wide, high)
+    return image
