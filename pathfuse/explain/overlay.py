@@ -37,12 +37,18 @@ def overlay(image: Tensor, cam: Tensor, *, strength: float = 0.75) -> Picture:
     alpha = strength * values[..., None]
     blended = (1 - alpha) * grey + alpha * colours(values)
     shown = pixels if pixels.shape[2] == 3 else grey
-    panels = [_enlarged(panel) for panel in (shown, blended)]
+    panels = [enlarged(panel) for panel in (shown, blended)]
     height = panels[0].shape[0]
     gap = np.ones((height, GAP_PX, 3))
     scale = colours(np.linspace(1, 0, height)[:, None].repeat(SCALE_PX, axis=1))
     whole = np.concatenate([panels[0], gap, panels[1], gap, scale], axis=1)
     return np.asarray((whole * 255).round(), dtype=np.uint8)
+
+
+def parts_of(picture: Picture) -> tuple[Picture, Picture]:
+    """The image and the map over it, as they stand in a picture of `overlay`."""
+    width = (picture.shape[1] - 2 * GAP_PX - SCALE_PX) // 2
+    return picture[:, :width], picture[:, width + GAP_PX : 2 * width + GAP_PX]
 
 
 def colours(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -69,6 +75,7 @@ def write_png(path: Path, picture: Picture) -> None:
             temporary.unlink()
 
 
-def _enlarged(panel: NDArray[np.floating]) -> NDArray[np.floating]:
+def enlarged(panel: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A small picture (H, W, C) enlarged by a whole factor."""
     factor = max(1, MIN_EDGE_PX // min(panel.shape[:2]))
     return panel.repeat(factor, axis=0).repeat(factor, axis=1)

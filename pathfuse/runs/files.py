@@ -30,6 +30,8 @@ RISK_COVERAGE = "risk_coverage.csv"
 COHORT = "cohort.json"
 WEIGHTS = "weights.json"
 EXAMPLES = "examples"
+BY_CASE = "by_case"
+PANELS = "panels"
 
 Lines = list[dict[str, str]]
 """The lines of a CSV file, by column."""

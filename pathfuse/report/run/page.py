@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pathfuse.report.page import Column, Facts, Page, Section, Text, missing
+from pathfuse.report.run.by_case import by_case_sections
 from pathfuse.report.run.cohort import cohort_section, examples_section, splits_section
 from pathfuse.report.run.origin import provenance_section, weights_section
 from pathfuse.report.run.ranking import confusion_section, ranking_section
@@ -32,7 +33,13 @@ def run_page(run: RunFolder) -> Page:
         ]
     else:
         sections.append(Section("metrics", "Metrics", [missing(NOTHING_TESTED)]))
-    sections += [curves_section(run), examples_section(run), weights_section(run), provenance_section(run)]
+    sections += [
+        curves_section(run),
+        *by_case_sections(run),
+        examples_section(run),
+        weights_section(run),
+        provenance_section(run),
+    ]
     return Page(f"{run.name}: report of a run", f"Folder {run.path.resolve().name}", sections)
 
 
