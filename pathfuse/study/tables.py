@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
+from pathfuse.study.drawing.naming import called, named
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
@@ -62,11 +63,10 @@ def write_table(folder: Path, spec: TableSpec, study: Study, by_variant: ByVaria
                 [variant.name, subset, column, number_cell(found.mean), number_cell(found.sd), str(found.n), said]
             )
             cells.append(found.text(expected) + (f" [*published* {said}]" if said else ""))
-        rows.append([variant.name, subset or "-", *cells])
+        rows.append([called(study, variant), subset or "-", *cells])
+    heads = ["Variant", "Given", *(named(study, column) for column in columns)]
     notes = [EXPLAINED, *([PUBLISHED] if spec.published else []), *([spec.note] if spec.note else [])]
-    text = _page(
-        spec.title, [("", ["Variant", "Given", *columns], rows)], [*notes, *lacking(study, by_variant, expected)]
-    )
+    text = _page(spec.title, [("", heads, rows)], [*notes, *lacking(study, by_variant, expected)])
     write_text(folder / f"{spec.name}.csv", csv_text(lines))
     write_text(folder / f"{spec.name}.md", text)
     return [folder / f"{spec.name}.csv", folder / f"{spec.name}.md"]

@@ -39,6 +39,7 @@ report:
     areas: {title: Areas, published: {he: {auroc: 0.9}}}
   figures:
     roc: {kind: roc}
+    together: {kind: roc, lines: models}
     mec: {kind: bars, value: mec}
 """
 
