@@ -44,7 +44,19 @@ MAY = {
     "report": {"core", "charts", "cohort", "evaluate", "recipes", "registry", "runs"},
     "training": {"core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"},
     "extract": {"core", "nn", "registry", "slides", "store", "cohort", "data", "runs", "training"},
-    "study": {"core", "charts", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs", "training"},
+    "study": {
+        "core",
+        "charts",
+        "registry",
+        "recipes",
+        "cohort",
+        "data",
+        "evaluate",
+        "explain",
+        "report",
+        "runs",
+        "training",
+    },
 }
 EVERYBODY = {"errors", "system"}
 # What stands beside the rooms: below them all, and above them all.

@@ -78,6 +78,15 @@ def test_panels_are_pictures_of_a_case_per_class(tmp_path: Path, by_variant) -> 
     assert maps.read_text().count("<image") == 3  # the image, and a map per variant
 
 
+def test_heat_maps_of_bags_stand_without_an_image(tmp_path: Path, by_variant) -> None:
+    for (run,) in by_variant.values():
+        entry = {"case_id": "c0", "target": "0", "pictures": {"he": ["c0.png", "c0-2.png"]}}
+        text = json.dumps({"explainer": "attention", "cases": [entry]})
+        (run.folder.path / "explain/explain.json").write_text(text)
+    (maps, _) = write_figure(tmp_path / "out", FigureSpec("maps", "panels", value="explain"), STUDY, by_variant, 1)
+    assert maps.read_text().count("<image") == 2 and ">image<" not in maps.read_text()
+
+
 def test_a_file_name_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path, by_variant) -> None:
     run = by_variant["d8_se"][0].folder
     (tmp_path / "0.png").write_bytes((run.path / "panels/correlate/0.png").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from pathfuse.system.files import write_text
 Pixels = NDArray[np.uint8]
 EDGE_PX = 128  # every picture is a bitmap inside the drawing
 MAPS = "explain"
+OF_BAGS = "attention"
 
 
 def write_panels(
@@ -51,31 +53,57 @@ def write_panels(
 def _maps(
     folder: Path, spec: FigureSpec, study: Study, variants: Sequence[Variant], by_variant: ByVariant
 ) -> list[Path]:
-    """The cases that the first run of the first variant explained: the image, then the map of every variant."""
+    """The cases that the first run of the first variant explained: the image, then the map of every variant.
+
+    Heat maps of bags are pictures of their own, without an image beside them.
+    """
     found = {called(study, v): _explained(by_variant[v.name][0].folder) for v in variants}
-    cases = sorted((target, case) for case, (target, _) in next(iter(found.values()), {}).items())
+    cases = sorted((one.target, case) for case, one in next(iter(found.values()), {}).items())
+    images: list[Pixels | None] = []
     grid: list[list[Pixels | None]] = []
     for _, case in cases:
-        pictures = [None if case not in own else _whole(own[case][1]) for own in found.values()]
-        parts = [None if picture is None else parts_of(picture) for picture in pictures]
-        image = next((part[0] for part in parts if part is not None), None)
-        grid.append([_small(own) for own in (image, *(None if part is None else part[1] for part in parts))])
+        parts = [_parts(own.get(case)) for own in found.values()]
+        images.append(next((image for image, _ in parts if image is not None), None))
+        grid.append([shown for _, shown in parts])
     if not any(picture is not None for row in grid for picture in row):
         return []
-    return _write(folder, spec.name, spec, spec.title, cases, ["image", *found], grid)
+    columns = list(found)
+    if any(image is not None for image in images):
+        columns, grid = ["image", *columns], [[image, *row] for image, row in zip(images, grid, strict=True)]
+    return _write(folder, spec.name, spec, spec.title, cases, columns, grid)
 
 
-def _explained(run: RunFolder) -> dict[str, tuple[str, Path]]:
-    """By case, its class and its picture, from the latest `explain.json`."""
+class _Explained(NamedTuple):
+    """The class of a case, its picture, and whether that has the image on its left."""
+
+    target: str
+    path: Path
+    beside_image: bool
+
+
+def _parts(one: _Explained | None) -> tuple[Pixels | None, Pixels | None]:
+    """The image, where it is shown, and the map."""
+    picture = None if one is None else _whole(one.path)
+    if one is None or picture is None:
+        return None, None
+    if not one.beside_image:
+        return None, _small(picture)
+    image, shown = parts_of(picture)
+    return _small(image), _small(shown)
+
+
+def _explained(run: RunFolder) -> dict[str, _Explained]:
+    """What has a picture in the latest `explain.json`, by case; of a bag its first slide."""
     files = sorted(run.path.glob("*/explain.json"))
-    if not files:
-        return {}
-    content = run.json(files[-1].relative_to(run.path).as_posix())
-    return {
-        entry["case_id"]: (str(entry.get("target") or ""), files[-1].parent / Path(name).name)
-        for entry in content.get("cases", [])
-        for name in list(entry.get("pictures", {}).values())[:1]
-    }
+    content = run.json(files[-1].relative_to(run.path).as_posix()) if files else {}
+    found = {}
+    for entry in content.get("cases", []):
+        for names in list(entry.get("pictures", {}).values())[:1]:
+            name = names if isinstance(names, str) else names[0]
+            path = files[-1].parent / Path(name).name
+            target = str(entry.get("target") or "")
+            found[str(entry["case_id"])] = _Explained(target, path, content.get("explainer") != OF_BAGS)
+    return found
 
 
 def _read(folder: Path, name: str) -> Pixels | None:
