@@ -154,7 +154,8 @@ def tested(plan: Plan, run: RunFolder) -> dict[str, np.ndarray]:
             maps[stain].append(fused.by_modality[stain])
             images[stain].append(grey(batch.image(stain)))
     learned = retrieval(torch.cat(maps["he"]), torch.cat(maps["ihc"]), names)
-    pooled = retrieval(*(torch.cat(maps[stain]).mean((2, 3)) for stain in maps), names)
+    means = {stain: torch.cat(own).mean((2, 3)) for stain, own in maps.items()}
+    pooled = retrieval(means["he"], means["ihc"], names)
     raw = retrieval(torch.cat(images["he"]), torch.cat(images["ihc"]), names)
     found = {
         "stage 1": learned,

@@ -70,7 +70,8 @@ def _against_strangers(
     own, partner = grey(batch.image(stain)[both]), grey(batch.image(target)[both])
     found = retrieval(passes.attended[stain][both], passes.attended[target][both], patients)
     values = {f"{name}_from_{{stain}}": own_values for name, own_values in found.items()}
-    pooled = retrieval(*(passes.attended[m][both].mean((2, 3)) for m in stains), patients)
+    means = {m: passes.attended[m][both].mean((2, 3)) for m in stains}
+    pooled = retrieval(means[stain], means[target], patients)
     values |= {f"retrieval_pooled_{key}_from_{{stain}}": pooled[f"retrieval_{key}"] for key in ("rank1", "mrr")}
     values["retrieval_rank1_from_{stain}_grey"] = retrieval(own, partner, patients)["retrieval_rank1"]
     values["mean_correlation_from_{stain}_grey"] = pearson(own.double(), partner.double(), dims=(1, 2, 3))
@@ -108,7 +109,7 @@ def class_signal(by_case: Mapping[str, Tensor], target: Tensor) -> dict[str, Ten
         by_case: what `pairing` gives.
         target: (B,) classes in their order, -1 where none is known.
     """
-    out = {}
+    out: dict[str, Tensor] = {}
     for name, values in by_case.items():
         if name.partition("_from_")[0] == "dab":
             known = (target >= 0) & ~values.isnan()

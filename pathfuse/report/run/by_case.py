@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.metrics.resampling import percentile_interval
-from pathfuse.report.page import Block, Column, Example, Gallery, Picture, Record, Section, Table, Text
+from pathfuse.report.page import Block, Column, Example, Gallery, Picture, Raw, Record, Section, Table, Text
 from pathfuse.runs.files import BY_CASE, PANELS, Lines, number
 from pathfuse.runs.folder import RunFolder
 
@@ -65,7 +65,7 @@ def _section(run: RunFolder, stage: str, rows: Lines, names: list[str]) -> Secti
 
 def _record(rows: Lines, name: str, ranks: dict[str, int]) -> Record:
     known = [(row, value) for row in rows if (value := number(row.get(name))) is not None]
-    record: Record = {"figure": name, "said": _said(name), "n_cases": len(known)}
+    record: dict[str, Raw] = {"figure": name, "said": _said(name), "n_cases": len(known)}
     record |= dict.fromkeys(("mean", "mean_low", "mean_high", "spearman"))
     if known:
         values = np.array([value for _, value in known])

@@ -26,10 +26,10 @@ def write_grouped(
     lines = [["variant", "group", "bar", "value", "mean", "sd", "runs", "published", "test", "pairs", "p_wilcoxon"]]
     for variant in variants:
         group, own = named(study, variant.axes.get(spec.group, "")), called(study, variant, without=(spec.group,))
-        for number, (said, value) in enumerate(spec.values.items()):
+        for number, (word, value) in enumerate(spec.values.items()):
             values = [one for one in values_of(value, variant, by_variant) if not isnan(one)]
             found = spread_of(values)
-            bar = own if len(spec.values) == 1 else f"{own}, {said}"
+            bar = own if len(spec.values) == 1 else f"{own}, {word}"
             published = spec.published.get(variant.name) if number == 0 else None
             paper = "" if published is None else str(published)
             numbers = [number_cell(found.mean), number_cell(found.sd), str(found.n), paper]
@@ -38,8 +38,8 @@ def write_grouped(
                 groups.setdefault(group, {})[bar] = GroupedBar(found.mean, values, published)
     first = next(iter(spec.values.values()))
     tests = paired_test(replace(spec, value=first), variants, by_variant) if spec.by else []
-    for name, test in tests:
-        lines.append(["", "", "", first, "", "", "", "", name, str(test.folds), number_cell(test.p)])
+    for apart, test in tests:
+        lines.append(["", "", "", first, "", "", "", "", apart, str(test.folds), number_cell(test.p)])
     table = folder / f"{spec.name}.csv"
     write_text(table, csv_text(lines))
     if not groups:
