@@ -19,8 +19,8 @@ from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.finite import StopsAtNonFinite
-from pathfuse.training.for_report import report_run
 from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
 from pathfuse.training.steady.selection import LOSS, Criterion, EpochCheckpoint, checkpoints
 from pathfuse.training.task import Task
@@ -150,7 +150,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> Epoc
     kept = checkpoints(run.checkpoints(name), criterion or Criterion(None))
     lines = EpochLines(name, console, None if criterion is None else criterion.monitor)
     trainer = plan.stages[name].make_trainer(
-        [StopsAtNonFinite(run, name, tests=last), *kept, Curves(run, name), lines, NamesSplit(data)],
+        [StopsAtNonFinite(run, name, tests=name == plan.last), *kept, Curves(run, name), lines, NamesSplit(data)],
         str(run.path),
         validates=bool(held_out),
     )
