@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -23,12 +23,12 @@ class ExplainStep:
 
     Attributes:
         explainer: a component; empty takes Grad-CAM for images, and the attention of models of bags.
-        options: of the explainer.
+        options: of the explainer, by name.
         variants: names, with stars.
     """
 
     explainer: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[tuple[str, str], ...] = ()
     variants: tuple[str, ...] = ("*",)
 
     def reaches(self, variant: str) -> bool:
@@ -50,7 +50,7 @@ def read_explain(value: object, place: str) -> ExplainStep | None:
         return None
     found = mapping(value, place)
     refuse_unknown(found, KEYS, place, "key of explain")
-    options = {str(key): str(own) for key, own in mapping(found.get("options"), f"{place}.options").items()}
+    options = tuple((str(key), str(own)) for key, own in mapping(found.get("options"), f"{place}.options").items())
     return ExplainStep(str(found.get("explainer") or ""), options, words(found.get("variants"), place) or ("*",))
 
 

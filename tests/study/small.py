@@ -31,6 +31,7 @@ seeds: [1]
 variants:
   he: RECIPE
   ihc: {recipe: RECIPE, overrides: {model.encoder.input.modality: ihc}}
+explain: {explainer: GradCAM, variants: [he]}
 report:
   baseline: he
   draws: 50
@@ -41,6 +42,7 @@ report:
     roc: {kind: roc}
     together: {kind: roc, lines: models}
     mec: {kind: bars, value: mec}
+    maps: {kind: panels, value: explain, variants: [he]}
 """
 
 

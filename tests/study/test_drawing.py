@@ -108,8 +108,8 @@ def test_the_first_test_case_of_every_class_is_shown() -> None:
 
 def test_what_is_explained_is_read_strictly() -> None:
     step = read_explain({"explainer": "GradCAM", "variants": ["*_he"]}, "s.yaml: explain")
-    assert step == ExplainStep("GradCAM", {}, ("*_he",)) and step.reaches("vit_he") and not step.reaches("vit_ihc")
-    assert read_explain(None, "") is None
+    assert step == ExplainStep("GradCAM", (), ("*_he",)) and step.reaches("vit_he") and not step.reaches("vit_ihc")
+    assert read_explain(None, "") is None and hash(step) == hash(ExplainStep("GradCAM", (), ("*_he",)))
     with pytest.raises(
         RecipeError, match=r"s\.yaml: explain: .explains. is no key of explain\. Did you mean explainer"
     ):

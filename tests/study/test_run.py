@@ -27,6 +27,8 @@ def test_a_study_trains_every_variant_on_every_fold_and_compares_them(done: Path
         "figures/together.svg",
     ):
         assert (done / name).is_file(), name
+    assert all((done / f"he/seed1/r0f{fold}/explain/explain.json").is_file() for fold in (0, 1))
+    assert not (done / "ihc/seed1/r0f0/explain").exists()
     numbers_are_those_of_the_runs(done)
     checkpoints_name_their_folds(done)
 
