@@ -80,7 +80,7 @@ def variants(batch: Batch, dim: int, size: int) -> dict[str, Callable[[], float]
             loss = lambda plain=plain: plain_corrnet.loss(plain, x, y)  # noqa: E731
             runs[name] = step(list(plain.parameters()), loss, bf16=bf16)
         else:
-            objective = CorrelationObjective(share_rows=share)
+            objective = CorrelationObjective(correlation="channel", share_rows=share)
             loss = lambda m=model, o=objective: weighted_total(o.losses(m, batch).terms, WEIGHTS)  # noqa: E731
             runs[name] = step(list(model.parameters()), loss, bf16=bf16)
     return runs

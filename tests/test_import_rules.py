@@ -47,7 +47,19 @@ MAY = {
     "training": {"core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"},
     "extract": {"core", "nn", "registry", "slides", "store", "cohort", "data", "runs", "training"},
     "quantify": {"core", "slides", "store", "cohort", "extract"},
-    "study": {"core", "charts", "registry", "recipes", "cohort", "data", "evaluate", "report", "runs", "training"},
+    "study": {
+        "core",
+        "charts",
+        "registry",
+        "recipes",
+        "cohort",
+        "data",
+        "evaluate",
+        "explain",
+        "report",
+        "runs",
+        "training",
+    },
 }
 EVERYBODY = {"errors", "system"}
 # What stands beside the rooms: below them all, and above them all.

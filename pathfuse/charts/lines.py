@@ -23,13 +23,34 @@ class Line(NamedTuple):
 
 
 @styled()
-def roc(lines: Mapping[str, Line]) -> Figure:
-    """Sensitivity against 1 - specificity, a line per class; the diagonal is a coin."""
+def roc(lines: Mapping[str, Line], title: str = "Class (AUC)") -> Figure:
+    """Sensitivity against 1 - specificity, a line per class, or whatever the title says; the diagonal is a coin."""
     drawn, axes = square("1 - specificity", "Sensitivity", _names(lines))
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
     _draw(axes, lines)
     unit_square(axes)
-    legend_beside(axes, "Class (AUC)")
+    legend_beside(axes, title)
+    return drawn
+
+
+@styled()
+def roc_panels(panels: Mapping[str, Mapping[str, Line]]) -> Figure:
+    """ROC curves side by side, a panel per name with a legend of its own under it."""
+    rows = max((len(lines) for lines in panels.values()), default=1)
+    below, panel_in, gap, above = 0.55 + 0.17 * (rows + 1), 2.1, 0.35, 0.3
+    width, height = 0.6 + len(panels) * (panel_in + gap), below + panel_in + above
+    drawn = Figure(figsize=(width, height))
+    for number, (name, lines) in enumerate(panels.items()):
+        left = 0.55 + number * (panel_in + gap)
+        axes = drawn.add_axes((left / width, below / height, panel_in / width, panel_in / height))
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
+        _draw(axes, lines)
+        unit_square(axes)
+        axes.set_title(label(name))
+        axes.set_xlabel("1 - specificity")
+        if number == 0:
+            axes.set_ylabel("Sensitivity")
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.22), title="(AUC)", alignment="left", borderaxespad=0)
     return drawn
 
 

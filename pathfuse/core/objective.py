@@ -39,9 +39,12 @@ class Objective(Weighted, nn.Module, ABC):
 
     Attributes:
         needs_labels: whether it learns from labels, whatever the head says; None asks the head.
+        selected_by: of its metrics, the one whose highest validation value selects the epoch of a stage that another
+            one stands on; None takes the loss.
     """
 
     needs_labels: ClassVar[bool | None] = None
+    selected_by: str | None = None
 
     @abstractmethod
     def losses(self, model: Model, batch: Batch) -> Outcome:
@@ -58,6 +61,22 @@ class Objective(Weighted, nn.Module, ABC):
             whole: the same cases with every modality that they have. `model` may not be given it.
         """
         return self.losses(model, shown)
+
+    def by_case(self, model: Model, batch: Batch) -> dict[str, Tensor]:
+        """Figures (B,) of every case beside the prediction, NaN where one has none; written of the test part.
+
+        Args:
+            model: in eval mode.
+            batch: with every modality that the cases have.
+        """
+        return {}
+
+    def pictures(self, model: Model, batch: Batch) -> dict[str, Tensor]:
+        """Images (B, 3, H, W) or maps (B, 1, H, W) of every case, for a few of which they are drawn side by side.
+
+        Maps may have any range; a case without a picture has NaN. Arguments as in `by_case`.
+        """
+        return {}
 
 
 class SupervisedObjective(Objective):

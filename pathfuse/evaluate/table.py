@@ -37,6 +37,7 @@ TRUST = {
     "Classes\nin set": "set_size",
 }
 SAME = {"balanced_accuracy": "Balanced\naccuracy", "auroc": "AUC-ROC", "accuracy": "Accuracy"}
+EFFECTIVE = {"MEC": "mec", "MEC of a\nconstant 1": "mec_constant", "AUC of\nbeing right": "confidence_auroc"}
 STRATA = {"0.9 and above": "high", "0.75 to 0.9": "medium", "below 0.75": "low"}
 
 
@@ -132,21 +133,21 @@ def further_table(metrics: Metrics, names: Sequence[str], part: str = "test") ->
 
 
 def strata_table(metrics: Metrics, part: str = "test") -> Table:
-    """Mean effective confidence beside what a constant one scores, and the strata of confidence, per subset.
+    """Mean effective confidence, what a constant one scores, how confidence ranks errors, and its strata, per subset.
 
     Args:
         metrics: the content of `metrics.json`.
         part: `test` or `val`, the prefix of the metric names.
     """
     table = _table(f"{part} metrics by confidence (MEC: mean effective confidence)", "Given")
-    for heading in ("MEC", "MEC of a\nconstant 1", "Confidence", "Cases", "Accuracy", "AUC-ROC"):
+    for heading in (*EFFECTIVE, "Confidence", "Cases", "Accuracy", "AUC-ROC"):
         table.add_column(heading, justify="right")
     for subset, values in metrics.items():
-        first = [subset, _share(values.get(f"{part}/mec")), _share(values.get(f"{part}/mec_constant"))]
+        first = [subset, *(_share(values.get(f"{part}/{name}")) for name in EFFECTIVE.values())]
         for label, name in STRATA.items():
             cells = {key: values.get(f"{part}/confidence_{name}/{key}") for key in ("n", "accuracy", "auroc")}
             table.add_row(*first, label, _count(cells["n"]), _share(cells["accuracy"]), _share(cells["auroc"]))
-            first = ["", "", ""]
+            first = [""] * len(first)
     return table
 
 

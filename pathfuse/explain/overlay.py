@@ -40,7 +40,7 @@ def overlay(image: Tensor, cam: Tensor, *, strength: float = 0.75) -> Picture:
     alpha = strength * values[..., None]
     blended = (1 - alpha) * grey + alpha * colours(values)
     shown = pixels if pixels.shape[2] == 3 else grey
-    panels = [_enlarged(panel) for panel in (shown, blended)]
+    panels = [enlarged(panel) for panel in (shown, blended)]
     height = panels[0].shape[0]
     gap = np.ones((height, GAP_PX, 3))
     scale = colours(np.linspace(1, 0, height)[:, None].repeat(SCALE_PX, axis=1))
@@ -82,6 +82,12 @@ def _wrapped(text: str, font: Any, width: int) -> list[str]:  # noqa: ANN401 - e
     return lines
 
 
+def parts_of(picture: Picture) -> tuple[Picture, Picture]:
+    """The image and the map over it, as they stand in a picture of `overlay`."""
+    width = (picture.shape[1] - 2 * GAP_PX - SCALE_PX) // 2
+    return picture[:, :width], picture[:, width + GAP_PX : 2 * width + GAP_PX]
+
+
 def colours(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Values (...) in [0, 1] as colours (..., 3) in [0, 1]."""
     anchors = np.array([[code >> 16, code >> 8 & 255, code & 255] for code in VIRIDIS]) / 255
@@ -106,6 +112,7 @@ def write_png(path: Path, picture: Picture) -> None:
             temporary.unlink()
 
 
-def _enlarged(panel: NDArray[np.floating]) -> NDArray[np.floating]:
+def enlarged(panel: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A small picture (H, W, C) enlarged by a whole factor."""
     factor = max(1, MIN_EDGE_PX // min(panel.shape[:2]))
     return panel.repeat(factor, axis=0).repeat(factor, axis=1)

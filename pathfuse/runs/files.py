@@ -32,6 +32,8 @@ COHORT = "cohort.json"
 COLUMNS = "columns.csv"
 WEIGHTS = "weights.json"
 EXAMPLES = "examples"
+BY_CASE = "by_case"
+PANELS = "panels"
 
 Lines = list[dict[str, str]]
 """The lines of a CSV file, by column."""

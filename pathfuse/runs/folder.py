@@ -197,9 +197,25 @@ class RunFolder(TextFiles):
         """Names of the stages that are trained to their end."""
         return list(self.json(STAGES).get("complete", []))
 
-    def mark_complete(self, stage: str) -> None:
-        """Remembers that a stage needs no further training."""
-        self.write_json(STAGES, {"complete": [*self.complete(), stage]})
+    def mark_complete(self, stage: str, epoch: int | None = None, by: str | None = None) -> None:
+        """Remembers that a stage needs no further training, which epoch it hands on, and what selected it."""
+        kept = {**self._kept, stage: {"epoch": epoch, "by": by}}
+        self.write_json(STAGES, {"complete": [*self.complete(), stage], "kept": kept})
+
+    def kept_epoch(self, stage: str) -> int | None:
+        """The epoch that a stage hands on; None where none was selected, or nobody says."""
+        epoch = self._kept.get(stage, {}).get("epoch")
+        return epoch if isinstance(epoch, int) else None
+
+    def kept_by(self, stage: str) -> str | None:
+        """The validation figure that selected this epoch; None where none did, or nobody says."""
+        by = self._kept.get(stage, {}).get("by")
+        return by if isinstance(by, str) else None
+
+    @property
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        kept = self.json(STAGES).get("kept")
+        return {str(s): own for s, own in kept.items() if isinstance(own, dict)} if isinstance(kept, dict) else {}
 
     def curve(self, stage: str) -> Lines:
         """What was logged per epoch of a stage; empty where nothing was."""

@@ -12,12 +12,13 @@ from pathlib import Path
 from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import DEMO, Config, merge, read_yaml
 from pathfuse.recipes.find import RecipeFile, find_named, shipped_files
+from pathfuse.study.explaining import ExplainStep, read_explain
 from pathfuse.study.reading import file_name, mapping, refuse_unknown, words
 from pathfuse.study.report_file import Report, read_report
 
 Options = tuple[tuple[str, str], ...]
 
-KEYS = ("variants", "grid", "grids", "splits", "seeds", "overrides", "report", "layers")
+KEYS = ("variants", "grid", "grids", "splits", "seeds", "overrides", "explain", "report", "layers")
 VARIANT_KEYS = ("recipe", "layers", "overrides", "subset")
 DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify", "leave_out")
 RESERVED = ("tables", "figures")
@@ -74,6 +75,7 @@ class Study:
         variants: what is compared.
         seeds: of weights, order and augmentation; every fold is trained with each.
         splits: a file of folds, or how they are drawn.
+        explain: the runs that are explained after their test; None explains none.
         report: what is written at the end.
     """
 
@@ -81,6 +83,7 @@ class Study:
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...] = (DEFAULT_SEED,)
     splits: Path | DrawnSplits = field(default_factory=DrawnSplits)
+    explain: ExplainStep | None = None
     report: Report = field(default_factory=Report)
 
 
@@ -107,6 +110,7 @@ def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str
         variants,
         _seeds(config.get("seeds", [DEFAULT_SEED]), str(path)),
         _splits(config.get("splits"), path),
+        read_explain(config.get("explain"), f"{path}: explain"),
         read_report(
             config.get("report"),
             str(path),

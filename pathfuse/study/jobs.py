@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.recipes.compose import Recipe
+from pathfuse.study.explaining import ExplainStep
 from pathfuse.study.file import Options, Study
 from pathfuse.system.shards import shard
 
@@ -29,6 +30,7 @@ class Job:
         options: command-line pairs.
         folder: the run folder.
         sha256: of everything that the run depends on.
+        explain: how it is explained after its test; None for not at all.
     """
 
     variant: str
@@ -40,6 +42,7 @@ class Job:
     options: Options
     folder: Path
     sha256: str
+    explain: ExplainStep | None = None
 
     @property
     def name(self) -> str:
@@ -104,7 +107,9 @@ def jobs_of(
                 folder = out / run_name(name, seed, repeat, fold)
                 sha256 = _sha256(variant, (*own, *where[1:]), splits_sha256)
                 options = (*variant.options, *own, *where)
-                jobs.append(Job(name, seed, repeat, fold, variant.recipes, variant.layers, options, folder, sha256))
+                step = study.explain if study.explain and study.explain.reaches(name) else None
+                recipes = variant.recipes, variant.layers
+                jobs.append(Job(name, seed, repeat, fold, *recipes, options, folder, sha256, step))
     return jobs
 
 

@@ -57,10 +57,11 @@ COLUMNS = tuple(field.name for field in fields(RunState))
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the run was done with the same recipe, folds and cases, and its predictions are as it wrote them."""
+    """Whether nothing is left to do: same recipe, folds and cases, predictions as it wrote them, explained if asked."""
     run = RunFolder(job.folder)
     try:
-        return run.json(MARK).get("sha256") == job.sha256 and run.sealed
+        explained = job.explain is None or job.explain.done(run)
+        return run.json(MARK).get("sha256") == job.sha256 and run.sealed and explained
     except RunError:
         return False
 

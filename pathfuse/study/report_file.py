@@ -10,10 +10,17 @@ from typing import Literal, get_args
 from pathfuse.errors import RecipeError
 from pathfuse.study.reading import file_name, mapping, refuse_unknown, whole, words
 
-KEYS = ("metrics", "baseline", "draws", "permutations", "tables", "figures")
+KEYS = ("metrics", "baseline", "draws", "permutations", "names", "tables", "figures")
 TABLE_KEYS = ("title", "columns", "variants", "published", "note")
-FIGURE_KEYS = ("kind", "title", "variants", "value", "by", "strata", "note")
-Kind = Literal["roc", "bars"]
+FIGURE_KEYS = (
+    "kind", "title", "variants", "value", "values", "by", "lines", "per", "group", "y", "published", "note",
+)  # fmt: skip
+Kind = Literal["roc", "bars", "grouped", "panels"]
+Lines = Literal["classes", "confidence", "models"]
+VALUES = {
+    "bars": "a metric, curve:STAGE:COLUMN, cases:STAGE:COLUMN or explain:KEY",
+    "panels": "panels:STAGE, or explain",
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,20 @@ class FigureSpec:
 
     Attributes:
         name: of its files.
-        kind: `roc` draws the curves of every class per variant; `bars` a value per variant.
+        kind: `roc` draws curves per variant; `bars` a value per variant; `grouped` values side by side in groups;
+            `panels` pictures in rows of classes.
         title: its heading.
         variants: what is drawn; empty takes all.
-        value: of the bars: a metric, `curve:STAGE:COLUMN` of the training curves, or `explain:KEY` of `explain.json`.
-        by: axis of the grid whose two values are tested against each other, pair by pair, with the signed-rank test.
-        strata: `roc` draws ranges of confidence instead of classes.
+        value: of the bars: a metric, `curve:STAGE:COLUMN` of the training curves, `cases:STAGE:COLUMN` of `by_case`, or
+            `explain:KEY` of `explain.json`. Of panels: `panels:STAGE`, or `explain` for the maps.
+        values: of grouped bars, by what they are called; each is a `value`.
+        by: axis of the grid whose two values are tested against each other, pair by pair, with the signed-rank test;
+            over test cases where the value is one of `cases`, else over folds.
+        lines: what the curves of `roc` are: `classes`, ranges of `confidence`, or the `models` in one pair of axes.
+        per: axis of the grid; a figure for each of its values, with its variants side by side.
+        group: axis of the grid whose values are the groups of bars; the other axes are the bars in a group.
+        y: name of the axis of grouped bars.
+        published: per variant, what a paper reports of the first of `values`.
         note: a line under it.
     """
 
@@ -57,8 +72,13 @@ class FigureSpec:
     title: str = ""
     variants: tuple[str, ...] = ()
     value: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
     by: str = ""
-    strata: bool = False
+    lines: Lines = "classes"
+    per: str = ""
+    group: str = ""
+    y: str = ""
+    published: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
 
@@ -71,6 +91,7 @@ class Report:
         baseline: the variant that all others are compared with; None compares every pair.
         draws: cohorts of the bootstrap.
         permutations: exchanges of the permutation test.
+        names: what variants, values of axes and metrics are called in tables and figures.
         tables: further tables.
         figures: charts.
     """
@@ -79,6 +100,7 @@ class Report:
     baseline: str | None = None
     draws: int = 10_000
     permutations: int = 10_000
+    names: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[TableSpec, ...] = ()
     figures: tuple[FigureSpec, ...] = ()
 
@@ -106,6 +128,7 @@ def read_report(value: object, file: str, variants: Sequence[str], axes: Sequenc
         baseline,
         whole(found.get("draws", 10_000), f"{place}.draws"),
         whole(found.get("permutations", 10_000), f"{place}.permutations"),
+        {str(key): str(own) for key, own in mapping(found.get("names"), f"{place}.names").items()},
         tuple(
             _table(file_name(name, f"{place}.tables"), own, f"{place}.tables.{name}", variants)
             for name, own in mapping(found.get("tables"), f"{place}.tables").items()
@@ -140,21 +163,42 @@ def _table(name: str, value: object, place: str, variants: Sequence[str]) -> Tab
 def _figure(name: str, value: object, place: str, variants: Sequence[str], axes: Sequence[str]) -> FigureSpec:
     found = mapping(value, place)
     refuse_unknown(found, FIGURE_KEYS, place, "key of a figure")
-    if found.get("kind") not in get_args(Kind):
-        raise RecipeError(f"{place}.kind: {found.get('kind')!r} is unknown; write {' or '.join(get_args(Kind))}.")
-    if found["kind"] == "bars" and not isinstance(found.get("value"), str):
-        raise RecipeError(f"{place}: bars need a `value`: a metric, curve:STAGE:COLUMN or explain:KEY.")
-    refuse_unknown(words(found.get("by"), f"{place}.by"), axes, f"{place}.by", "axis of a grid")
+    kind = found.get("kind", "")
+    if kind not in get_args(Kind):
+        raise RecipeError(f"{place}.kind: {kind!r} is unknown; write {' or '.join(get_args(Kind))}.")
+    if kind in ("bars", "panels") and not isinstance(found.get("value"), str):
+        raise RecipeError(f"{place}: {kind} need a `value`: {VALUES[kind]}.")
+    values = {str(key): str(own) for key, own in mapping(found.get("values"), f"{place}.values").items()}
+    if kind == "grouped" and not (values and found.get("group")):
+        raise RecipeError(f"{place}: grouped bars need `values`, by what they are called, and a `group`: an axis.")
+    lines = found.get("lines", "classes")
+    if lines not in get_args(Lines):
+        raise RecipeError(f"{place}.lines: {lines!r} is unknown; write {', '.join(get_args(Lines))}.")
+    for key in ("by", "per", "group"):
+        refuse_unknown(words(found.get(key), f"{place}.{key}"), axes, f"{place}.{key}", "axis of a grid")
+    published = mapping(found.get("published"), f"{place}.published")
+    _variants(published, variants, f"{place}.published")
     return FigureSpec(
         name,
-        found["kind"],
-        str(found.get("title", name)),
-        _variants(words(found.get("variants"), f"{place}.variants"), variants, f"{place}.variants"),
-        str(found.get("value", "")),
-        str(found.get("by", "")),
-        bool(found.get("strata", False)),
-        str(found.get("note", "")),
+        kind,
+        title=str(found.get("title", name)),
+        variants=_variants(words(found.get("variants"), f"{place}.variants"), variants, f"{place}.variants"),
+        value=str(found.get("value", "")),
+        values=values,
+        by=str(found.get("by", "")),
+        lines=lines,
+        per=str(found.get("per", "")),
+        group=str(found.get("group", "")),
+        y=str(found.get("y", "")),
+        published={key: _number(own, f"{place}.published.{key}") for key, own in published.items()},
+        note=str(found.get("note", "")),
     )
+
+
+def _number(value: object, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecipeError(f"{place}: {value!r} is no number. Correct it.")
+    return float(value)
 
 
 def _variants(named: Iterable[str], known: Sequence[str], place: str) -> tuple[str, ...]:

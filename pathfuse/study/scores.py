@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathfuse.errors import RunError, cannot_be_read
-from pathfuse.runs.files import METRICS
+from pathfuse.runs.files import BY_CASE, METRICS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
 
-CURVE, EXPLAINED = "curve:", "explain:"
-SELECTS = "val/loss"
+CURVE, EXPLAINED, CASES = "curve:", "explain:", "cases:"
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,24 @@ class RunScores:
         """A figure of the run; NaN where it is not defined or was not made.
 
         Args:
-            name: a metric, `curve:STAGE:COLUMN` for the epoch with the least validation loss, or `explain:KEY.KEY` of
-                the latest `explain.json`.
+            name: a metric, `curve:STAGE:COLUMN` for the epoch that was kept, `cases:STAGE:COLUMN` for the mean over
+                test cases, or `explain:KEY.KEY` of the latest `explain.json`.
             subset: the stains that were given, for a metric.
         """
         if name.startswith(CURVE):
             return _of_curve(self.folder, name.removeprefix(CURVE))
         if name.startswith(EXPLAINED):
             return _of_maps(self.folder, name.removeprefix(EXPLAINED))
+        if name.startswith(CASES):
+            known = list(self.by_case(name).values())
+            return float(np.mean(known)) if known else nan
         return self.metrics.get(subset, {}).get(name, nan)
+
+    def by_case(self, name: str) -> dict[str, float]:
+        """`cases:STAGE:COLUMN` of every test case that has it."""
+        stage, _, column = name.removeprefix(CASES).partition(":")
+        rows = self.folder.lines(f"{BY_CASE}/{stage}.csv")
+        return {row["case_id"]: float(row[column]) for row in rows if row.get(column)}
 
 
 class Spread(NamedTuple):
@@ -106,9 +114,8 @@ def _of_curve(run: RunFolder, name: str) -> float:
     rows = [row for row in run.curve(stage) if row.get(column)]
     if not rows:
         return nan
-    selects = all(row.get(SELECTS) for row in rows)
-    row = min(rows, key=lambda own: float(own[SELECTS])) if selects else rows[-1]
-    return float(row[column])
+    kept = run.kept_epoch(stage)
+    return float(next((row for row in rows if row["epoch"] == str(kept)), rows[-1])[column])
 
 
 def _of_maps(run: RunFolder, name: str) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
-from pathfuse.evaluate.names import metric_name
+from pathfuse.study.drawing.naming import called, measured
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
@@ -63,13 +63,10 @@ def write_table(folder: Path, spec: TableSpec, study: Study, by_variant: ByVaria
                 [variant.name, subset, column, number_cell(found.mean), number_cell(found.sd), str(found.n), said]
             )
             cells.append(found.text(expected) + (f" [*published* {said}]" if said else ""))
-        rows.append([variant.name, subset or "-", *cells])
+        rows.append([called(study, variant), subset or "-", *cells])
+    heads = ["Variant", "Given", *(measured(study, column) for column in columns)]
     notes = [EXPLAINED, *([PUBLISHED] if spec.published else []), *([spec.note] if spec.note else [])]
-    text = _page(
-        spec.title,
-        [("", ["Variant", "Given", *map(metric_name, columns)], rows)],
-        [*notes, *lacking(study, by_variant, expected)],
-    )
+    text = _page(spec.title, [("", heads, rows)], [*notes, *lacking(study, by_variant, expected)])
     write_text(folder / f"{spec.name}.csv", csv_text(lines))
     write_text(folder / f"{spec.name}.md", text)
     return [folder / f"{spec.name}.csv", folder / f"{spec.name}.md"]
@@ -104,7 +101,13 @@ def _folds_text(study: Study, by_variant: ByVariant, expected: int) -> str:
             if having:
                 cells = [spread_of([run.value(c, subset) for run in having]).text(expected) for c in columns]
                 rows.append([name, *cells])
-        tables.append((f"Given {subset}: mean ± sd over runs", ["Variant", *map(metric_name, columns)], rows))
+        tables.append(
+            (
+                f"Given {subset}: mean ± sd over runs",
+                ["Variant", *(measured(study, column) for column in columns)],
+                rows,
+            )
+        )
     for variant in study.variants:
         runs = by_variant.get(variant.name, ())
         subset = subset_of(variant, runs)
@@ -114,7 +117,13 @@ def _folds_text(study: Study, by_variant: ByVariant, expected: int) -> str:
             for run in runs
         ]  # fmt: skip
         if rows:
-            tables.append((f"{variant.name}, given {subset}: every run", ["Run", *map(metric_name, columns)], rows))
+            tables.append(
+                (
+                    f"{variant.name}, given {subset}: every run",
+                    ["Run", *(measured(study, column) for column in columns)],
+                    rows,
+                )
+            )
     return _page(f"Folds of {study.name}", tables, [EXPLAINED, *lacking(study, by_variant, expected)])
 
 

@@ -73,6 +73,7 @@ def _fit(job: Job) -> None:
     from rich.console import Console
 
     from pathfuse.recipes import compose
+    from pathfuse.study.explaining import explain_finished
     from pathfuse.training.fit import fit
     from pathfuse.training.speaking import prepare_lightning
 
@@ -83,7 +84,10 @@ def _fit(job: Job) -> None:
         shutil.rmtree(job.folder)
     recipe = compose(job.recipes, job.layers, job.options)
     with log_of(job).open("a", encoding="utf-8") as file:
-        fit(recipe, None if begun else job.folder, job.folder if begun else None, Console(file=file, width=120))
+        console = Console(file=file, width=120)
+        fit(recipe, None if begun else job.folder, job.folder if begun else None, console)
+        if job.explain is not None and not job.explain.done(RunFolder(job.folder)):
+            explain_finished(RunFolder(job.folder), job.explain, console)
 
 
 def _log(job: Job, text: str) -> None:

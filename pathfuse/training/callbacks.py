@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,42 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
 from pathfuse.runs.files import CURVES
-from pathfuse.runs.folder import BEST, LAST, RunFolder
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.versions import split_identity
 
 SPLIT = "pathfuse_split"
 """Key of a checkpoint."""
-
-
-def checkpoints(folder: Path, monitor: str | None, *, higher: bool = False) -> list[Callback]:
-    """The last finished epoch, to resume from, and the best one on the validation part, to test.
-
-    Args:
-        folder: where they go.
-        monitor: the validation metric that selects; None selects the last epoch.
-        higher: whether more of it is better.
-    """
-    last = _every_epoch(folder, LAST, None, higher)
-    if monitor is None:
-        return [last]
-    best = _every_epoch(folder, BEST, monitor, higher)
-    # In this order, so that the last epoch's file knows whether that epoch was the best one.
-    return [best, last]
-
-
-class EpochCheckpoint(ModelCheckpoint):
-    """Keeps its files in its own folder, whatever a checkpoint says: a run may be moved, or come from a stranger."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up scores and file names, not folders."""
-        files = {
-            key: self._here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")
-        }
-        best = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **files, "best_k_models": best, "dirpath": self.dirpath})
-
-    def _here(self, path: str) -> str:
-        return str(Path(self.dirpath or "") / Path(path).name) if path else path
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -74,17 +42,6 @@ class WholeFiles(TorchCheckpointIO):
         finally:
             with suppress(OSError):
                 temporary.unlink()
-
-
-def _every_epoch(folder: Path, name: str, monitor: str | None, higher: bool) -> ModelCheckpoint:
-    return EpochCheckpoint(
-        dirpath=folder,
-        filename=Path(name).stem,
-        monitor=monitor,
-        mode="max" if higher else "min",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
 
 
 class NamesSplit(Callback):

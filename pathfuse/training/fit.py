@@ -16,12 +16,14 @@ from pathfuse.registry import recording
 from pathfuse.runs.files import CONFIG, SPLITS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
-from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, checkpoints
+from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.finite import StopsAtNonFinite
-from pathfuse.training.for_report import report_run
 from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
+from pathfuse.training.steady.selection import LOSS, Criterion, EpochCheckpoint, checkpoints
+from pathfuse.training.task import Task
 from pathfuse.training.versions import recipe_hash, write_versions
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.
@@ -60,9 +62,9 @@ def fit(
         print_note(note, console)
     for name in plan.stages:
         if name not in run.complete():
-            train_stage(plan, name, run, console)
+            kept = train_stage(plan, name, run, console)
             if is_first_rank():
-                run.mark_complete(name)
+                run.mark_complete(name, kept.kept_epoch, kept.monitor)
     checkpoint = run.selected(plan.last)
     task = trained_task(plan, checkpoint)
     calibrate(plan, task, run, console)
@@ -138,20 +140,20 @@ def flat(config: object, prefix: str = "") -> dict[str, object]:
     }
 
 
-def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None:
-    """Trains one stage to its end, from its last finished epoch if there is one."""
+def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> EpochCheckpoint:
+    """Trains one stage to its end, from its last finished epoch if there is one; returns what kept an epoch."""
     data = plan.data_of(name)
     task = plan.fill(name, run)
-    last = name == plan.last
     held_out = [row for row in data.split_table() if row.split == "val"]
-    can_select = any(row.label or not last for row in held_out)
-    monitor = (task.selected_by if last else "val/loss") if can_select else None
-    if monitor is None:
+    criterion = (
+        _criterion(task, last=name == plan.last, labelled=any(row.label for row in held_out)) if held_out else None
+    )
+    if criterion is None:
         print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
-    kept = checkpoints(run.checkpoints(name), monitor, higher=last and task.measures.higher)
-    lines = EpochLines(name, console, monitor)
+    kept = checkpoints(run.checkpoints(name), criterion or Criterion(None))
+    lines = EpochLines(name, console, None if criterion is None else criterion.monitor)
     trainer = plan.stages[name].make_trainer(
-        [StopsAtNonFinite(run, name, tests=last), *kept, Curves(run, name), lines, NamesSplit(data)],
+        [StopsAtNonFinite(run, name, tests=name == plan.last), *kept, Curves(run, name), lines, NamesSplit(data)],
         str(run.path),
         validates=bool(held_out),
     )
@@ -168,3 +170,14 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
         if unfinished is None or lines.began:
             raise
         raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error
+    return kept[0]
+
+
+def _criterion(task: Task, *, last: bool, labelled: bool) -> Criterion | None:
+    """What selects the epoch: what the objective says, or else a metric in the last stage and the loss in others."""
+    own = task.objective.selected_by
+    if own is not None:
+        return Criterion(f"val/{own}", higher=True)
+    if last:
+        return Criterion(task.selected_by, task.measures.higher) if labelled else None
+    return Criterion(LOSS)

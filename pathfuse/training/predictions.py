@@ -147,7 +147,7 @@ def write_predictions(
     header += ["target", "predicted", *(f"p_{name}" for name in classes), "confidence"]
     if calibration is not None:
         # Not p_: whoever reads the file finds the model's own probabilities under that.
-        header += [*(f"cal_{name}" for name in classes), "set", "abstain"]
+        header += [*(f"cal_{name}" for name in classes), "cal_confidence", "set", "abstain"]
     lines = (
         line
         for subset, rows in subsets.items()
@@ -192,8 +192,11 @@ def _lines(
 def _promised(rows: Predictions, calibrator: Calibrator, classes: Sequence[str]) -> list[list[str]]:
     prob = rows.probabilities.numpy()
     made = calibrator(prob, None if rows.confidence is None else rows.confidence.numpy())
-    cells = zip(made.prob, made.set_names(classes), made.abstain, strict=True)
-    return [[*(repr(p) for p in own.tolist()), str(name), str(int(abstain))] for own, name, abstain in cells]
+    cells = zip(made.prob, made.sure.tolist(), made.set_names(classes), made.abstain, strict=True)
+    return [
+        [*(repr(p) for p in own.tolist()), repr(sure), str(name), str(int(abstain))]
+        for own, sure, name, abstain in cells
+    ]
 
 
 def rows_of(prediction: Prediction, rows: Tensor) -> Prediction:

@@ -33,7 +33,7 @@ from pathfuse.recipes.compose import Config
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.messages import explain
-from pathfuse.training.steady.statistics import RecomputedStatistics as RecomputedStatistics  # a word in recipes
+from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
 from pathfuse.training.trust import check_classes, trusted_imports
 
@@ -58,7 +58,7 @@ def _nothing(kind: type, *args: object, **options: object) -> None:
     """Stands for a part that is not to be built."""
 
 
-# Cohort and loading are groups of the parser, and so are model and trainer, without which data is made.
+# Cohort, loading and steady are groups of the parser, and so are model and trainer, which are not built with them.
 _WITHOUT_MODEL: list[Instantiator] = [(_nothing, Task, True), (_nothing, Trainer, True)]
 
 
@@ -106,9 +106,10 @@ class StageCLI(LightningCLI):
             raise type(error)(f"stage {name}: {error}{renamed}") from error
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds what a stage has besides model, data and trainer: who is in the cohort, and how it is loaded."""
+        """Adds what a stage has besides model, data and trainer: the cohort, how it is loaded, what is averaged."""
         parser.add_class_arguments(Cohort, "cohort", fail_untyped=True, sub_configs=False)
         parser.add_class_arguments(Loading, "loading", fail_untyped=True, sub_configs=False)
+        parser.add_class_arguments(Steady, "steady", fail_untyped=True, sub_configs=False)
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
         parser.add_argument(
             "--optimizer",
@@ -187,10 +188,11 @@ class StageCLI(LightningCLI):
 
     def make_trainer(self, callbacks: list[Callback], default_root_dir: str, validates: bool = True) -> Trainer:
         """The stage's trainer, with further callbacks; `validates` is False where there is no validation part."""
+        steady: Steady = self._instantiate("steady", instantiators=_WITHOUT_MODEL).steady
         config = dict(self._instantiate("trainer").trainer)
         if not validates:
             config["limit_val_batches"] = 0
-        config["callbacks"] = [*_as_list(config["callbacks"]), *callbacks]
+        config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
             return Trainer(**{**config, "default_root_dir": default_root_dir})

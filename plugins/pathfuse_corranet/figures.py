@@ -1,4 +1,4 @@
-"""The paper's mean correlation between the representation and the IHC image (figure 2B)."""
+"""The paper's mean correlation between the representation and the IHC image (figure 2B), case by case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def mean_correlation(
 ) -> dict[str, Tensor]:
     """`mean_correlation` of the joint pass, and `mean_correlation_from_<stain>` without the reference stain.
 
-    Pearson per case over all pixels, averaged over the cases that have the reference stain; without any, no entry.
+    Pearson (B,) of each case over all pixels; NaN for a case without the reference stain or without what the pass
+    starts from.
 
     Source: Dutta et al. 2025, figure 2B, where neither the channel nor the axis is defined.
     """
@@ -37,9 +38,22 @@ def mean_correlation(
             continue
         known = batch.present[stain][run.rows]  # (R,)
         values = compared(run, batch, sources, stain, output, known.nonzero().squeeze(1), run.rows[known])
-        if values.numel():
-            out["mean_correlation" if name == JOINT else f"mean_correlation_{name}"] = values.mean()
+        out["mean_correlation" if name == JOINT else f"mean_correlation_{name}"] = spread(
+            values, run.rows[known], batch
+        )
     return out
+
+
+def spread(values: Tensor, rows: Tensor, batch: Batch) -> Tensor:
+    """Values (R,) of some rows of a batch as (B,), NaN for the others."""
+    return torch.full((len(batch),), float("nan"), dtype=torch.float64, device=values.device).index_copy(
+        0, rows.to(values.device), values.double()
+    )
+
+
+def averages(by_case: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The means over the cases that have a value, in single precision; nothing where none has."""
+    return {name: values.nanmean().float() for name, values in by_case.items() if not bool(values.isnan().all())}
 
 
 def reference_stain(sources: Mapping[str, Tensor], reference: str | None) -> str:

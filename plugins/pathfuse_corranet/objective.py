@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from pathfuse.core import Batch, Model, Objective, Outcome
 from pathfuse.errors import RecipeError
 from pathfuse_corranet.correlation import Reading, Units, correlation
 from pathfuse_corranet.encoder import StainEncoder
-from pathfuse_corranet.figures import mean_correlation
-from pathfuse_corranet.pairing import pairing
+from pathfuse_corranet.figures import averages, mean_correlation, reference_stain
+from pathfuse_corranet.pairing import class_signal, dead_channels, pairing
+from pathfuse_corranet.panels import panels
 from pathfuse_corranet.passes import JOINT, Passes, from_stain, rows_of, shareable, shared, stacked
 from pathfuse_corranet.ssim import mixture
 
@@ -22,6 +23,11 @@ _NARROWEST_RANGE = 1e-3
 Term = Literal["joint", "self", "cross"]
 Scored = tuple[Tensor, Tensor]
 """Values (R,) of some rows and, (R,) bool, which of them count."""
+
+
+class _Compared(TypedDict):
+    output: Literal["hidden", "reconstruction"]
+    reference: str | None
 
 
 class CorrelationObjective(Objective):
@@ -37,17 +43,19 @@ class CorrelationObjective(Objective):
             stain from it); null is all three. `from_<stain>` is the mean of its self and cross parts.
         correlation: what is correlated: `channel`, the features at every pixel, as in the released code; `flat`, all
             values of a case; `batch`, every unit over the cases, as in the method that the paper builds on;
-            `batch_channel`, every channel over cases and pixels. `channel` hardly tells a pair from strangers; it is
-            the default until the readings have been compared on several cohorts.
+            `batch_channel`, every channel over cases and pixels. `channel` hardly tells a pair from strangers.
         units: for the two batch readings, `mean` or `sum` over units.
         data_range: span of the values for SSIM; null is 1 for images and, with a stem, the range of the batch.
         mean_correlation: what the metric of that name compares with the reference stain: `hidden`, the channel mean
             of h(Z) with the grey image; `reconstruction`, the decoded view with what it should be.
         reference: the stain of that metric; null is `ihc`, or the last stain where none is called so.
+        select_by: what selects the epoch that the next stage stands on: `retrieval` of the partner by
+            channel means, or the `loss`.
         share_rows: encode every distinct image once instead of in each pass. The numbers are the same up to rounding.
 
     Source: Dutta et al. 2025, eq. 2 to 4 and figure 2B; Chandar et al. 2016, section 4 (the three passes).
-    Departs: beta and the axis of the correlation are not in the paper; the denominator of the correlation is guarded.
+    Departs: beta and the axis of the correlation are not in the paper, which builds on a method of `batch`, while its
+        released code computes `channel`; the denominator of the correlation is guarded.
     """
 
     def __init__(
@@ -55,11 +63,12 @@ class CorrelationObjective(Objective):
         *,
         beta: float = 0.84,
         terms: list[Term] | None = None,
-        correlation: Reading = "channel",
+        correlation: Reading = "batch",
         units: Units = "mean",
         data_range: float | None = None,
         mean_correlation: Literal["hidden", "reconstruction"] = "hidden",
         reference: str | None = None,
+        select_by: Literal["retrieval", "loss"] = "retrieval",
         share_rows: bool = True,
     ) -> None:
         super().__init__()
@@ -76,23 +85,49 @@ class CorrelationObjective(Objective):
         self.data_range = data_range
         self.mean_correlation = mean_correlation
         self.reference = reference
+        self.selected_by = "retrieval_pooled_mrr" if select_by == "retrieval" else None
         self.share_rows = share_rows
 
     def losses(self, model: Model, batch: Batch) -> Outcome:
         """The loss terms of a batch, and the prediction of the joint pass."""
         sources = _sources(model, batch)
-        rows = rows_of(batch, model.reads, alone=bool(self.terms & {"self", "cross"}))
-        if self.share_rows and shareable(model, batch):
-            passes = shared(model, batch, rows, sources)
-        else:
-            passes = stacked(model, batch, rows)
+        passes = self._passes(model, batch, sources, alone=bool(self.terms & {"self", "cross"}))
         scores = self._scores(passes, batch, sources, self._ranges(model, batch, sources))
         correlated = correlate_stains(passes.attended, batch.present, self.correlation, self.units)
         terms = {**self._terms(scores, model.reads), "correlation": -correlated}
-        figures = mean_correlation(passes, batch, sources, output=self.mean_correlation, reference=self.reference)
+        figures = averages(mean_correlation(passes, batch, sources, **self._compared))
         if not self.training:
-            figures |= pairing(passes, batch, sources, output=self.mean_correlation, reference=self.reference)
+            by_case = pairing(passes, batch, sources, **self._compared)
+            figures |= (
+                averages(by_case) | class_signal(by_case, batch.target) | {"dead_channels": dead_channels(passes)}
+            )
         return Outcome(terms, passes.prediction, _parts(scores) | {"correlation": correlated.detach()} | figures)
+
+    @torch.no_grad()
+    def by_case(self, model: Model, batch: Batch) -> dict[str, Tensor]:
+        """What the maps know of the pair, for every case: see `mean_correlation` and `pairing`."""
+        sources = _sources(model, batch)
+        passes = self._passes(model, batch, sources, alone=True)
+        return mean_correlation(passes, batch, sources, **self._compared) | pairing(
+            passes, batch, sources, **self._compared
+        )
+
+    @torch.no_grad()
+    def pictures(self, model: Model, batch: Batch) -> dict[str, Tensor]:
+        """Every stain, the channel mean of h(Z) from each other stain than the reference, and the reference rebuilt."""
+        sources = _sources(model, batch)
+        passes = self._passes(model, batch, sources, alone=True)
+        return panels(passes, batch, reference_stain(sources, self.reference))
+
+    @property
+    def _compared(self) -> _Compared:
+        return {"output": self.mean_correlation, "reference": self.reference}
+
+    def _passes(self, model: Model, batch: Batch, sources: Mapping[str, Tensor], *, alone: bool) -> Passes:
+        rows = rows_of(batch, model.reads, alone=alone)
+        if self.share_rows and shareable(model, batch):
+            return shared(model, batch, rows, sources)
+        return stacked(model, batch, rows)
 
     def _scores(
         self, passes: Passes, batch: Batch, sources: Mapping[str, Tensor], ranges: Mapping[str, float]

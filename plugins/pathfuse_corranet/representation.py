@@ -14,14 +14,15 @@ _FLAT = 1e-6
 
 
 class CorrelatedRepresentation(ImageInput):
-    """What an earlier stage makes of a case, frozen, each case scaled to [0, 1].
+    """What an earlier stage makes of a case, each case scaled to [0, 1].
 
-    The frozen model keeps its batch statistics and gets no gradient, but gradients pass through it, so that
-    class-activation maps can be taken behind or inside it.
+    The model of that stage is frozen: it keeps its batch statistics and gets no gradient, but gradients pass through
+    it, so that class-activation maps can be taken behind or inside it. `tune` trains it on.
 
     Args:
         checkpoint: the stage that was trained to correlate, for example `stage:correlate`.
         output: `hidden` is the joint map h(Z); `reconstruction` the decoded stains, one after another.
+        tune: train the model of the earlier stage with the classifier, from the weights it has.
 
     Source: Dutta et al. 2025, Methods: h(Z) with d channels goes to the classifier.
     Departs: the released code passes the duplicated reconstruction (`reconstruction`) whatever d is.
@@ -30,9 +31,15 @@ class CorrelatedRepresentation(ImageInput):
     name = "correlated"
 
     def __init__(
-        self, spec: DataSpec, *, checkpoint: str, output: Literal["hidden", "reconstruction"] = "hidden"
+        self,
+        spec: DataSpec,
+        *,
+        checkpoint: str,
+        output: Literal["hidden", "reconstruction"] = "hidden",
+        tune: bool = False,
     ) -> None:
         super().__init__()
+        self.tune = tune
         self.model = stage_model(checkpoint)
         self.output = output
         self.reads = self.model.reads
@@ -43,13 +50,15 @@ class CorrelatedRepresentation(ImageInput):
                 f"{absent[0]}; add the column, its cells may be empty"
             )
         self.channels = self._channels(spec)
-        self.model.requires_grad_(False)
-        self.model.eval()
+        if not tune:
+            self.model.requires_grad_(False)
+            self.model.eval()
 
     def train(self, mode: bool = True) -> CorrelatedRepresentation:
-        """The frozen model stays in eval mode whatever happens to the classifier around it."""
+        """A frozen model stays in eval mode whatever happens to the classifier around it."""
         super().train(mode)
-        self.model.eval()
+        if not self.tune:
+            self.model.eval()
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -6,16 +6,20 @@ from collections.abc import Callable
 from math import nan
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from pathfuse.charts.confusion import confusion
-from pathfuse.charts.lines import Line, curves, precision_recall, risk_coverage, roc
+from pathfuse.charts.grouped import GroupedBar, grouped_bars
+from pathfuse.charts.lines import Line, curves, precision_recall, risk_coverage, roc, roc_panels
+from pathfuse.charts.pictures import picture_grid
 from pathfuse.charts.points import Bar, Bin, Estimate, bars, forest, reliability
 from pathfuse.charts.style import COLOURS, DASHES, INK, LONGEST, MARKERS, label, svg
 
 HOSTILE = '<script>alert("x")</script>&amp; $\\frac{1}{0}$ ]]> \x00 é 漢'
 Make = Callable[[str], Figure]
+PIXELS = np.full((4, 4, 3), 128, dtype=np.uint8)
 LINE = Line([0.0, 0.5, 1.0], [0.0, 0.75, 1.0], "0.75")
 CHARTS: dict[str, Make] = {
     "roc": lambda name: roc({name: LINE, "b": LINE}),
@@ -25,6 +29,13 @@ CHARTS: dict[str, Make] = {
     "confusion": lambda name: confusion([[3, 1], [0, 7]], [name, "b"]),
     "reliability": lambda name: reliability({name: [Bin(0.2, 0.3, 5), Bin(0.8, 0.9, 7)], "b": []}),
     "forest": lambda name: forest([Estimate(name, 0.1, 0.05, 0.2), Estimate("b", -0.1, nan, nan)], x="Difference"),
+    "roc_panels": lambda name: roc_panels({name: {"a": LINE, "b": LINE}, "other": {"a": LINE}}),
+    "grouped": lambda name: grouped_bars(
+        {name: {"a": GroupedBar(0.5, [0.4, 0.6], 0.7), "b": GroupedBar(-0.1)}, "g": {name: GroupedBar(0.2)}},
+        y="MEC",
+        said=["a - b: p 0.04"],
+    ),
+    "pictures": lambda name: picture_grid([name, "1+"], ["he", name], [[PIXELS, None], [None, PIXELS]]),
     "bars": lambda name: bars([Bar(name, 0.5, [0.4, 0.6]), Bar("b", 0.2)], y="Accuracy"),
 }
 

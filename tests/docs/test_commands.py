@@ -74,6 +74,7 @@ SMALL_STUDY = {"demo": [*SMALL_RUNS, "--corranet.correlate.trainer.max_epochs=1"
 SMALLER = {
     "corranet": SMALL_DATA + TWO_STAGES,
     "corranet_released": SMALL_DATA + TWO_STAGES,
+    "corranet_wide": SMALL_DATA + [word for word in TWO_STAGES if "correlate.model" not in word],
     "he_only": SMALL_DATA + ONE_STAGE,
     "ihc_only": SMALL_DATA + ONE_STAGE,
     "he_ihc": SMALL_DATA + ONE_STAGE,
@@ -91,7 +92,6 @@ SMALLER = {
     "tiny": SMALL_DATA,  # of the plug-in template
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
-    "averaged": SMALL_DATA,
     "expression": [],
     "he_ihc_clinical": SMALL_BAGS,
     "steady": SMALL_DATA,

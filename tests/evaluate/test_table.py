@@ -13,6 +13,7 @@ METRICS = {
         "test/auprc": None,
         "test/mec": 0.31,
         "test/mec_constant": 0.02,
+        "test/confidence_auroc": 0.61,
         "test/ece": 0.123,
         "test/abstained": 0.25,
         "test/set_size": 1.75,
@@ -43,7 +44,7 @@ def test_every_subset_has_a_row_with_cases_patients_and_interval():
 
 
 def test_mean_effective_confidence_stands_beside_its_constant_baseline():
-    assert rows("he")[1][:3] == ["he", "0.310", "0.020"]
+    assert rows("he")[1][:4] == ["he", "0.310", "0.020", "0.610"]
 
 
 def test_what_was_not_calibrated_is_a_dash():
@@ -57,7 +58,7 @@ def test_undefined_values_are_dashes():
 
 
 def test_strata_show_size_and_accuracy():
-    assert rows("he")[1][3:] == ["0.9", "and", "above", "7", "0.857", "-"]
+    assert rows("he")[1][4:] == ["0.9", "and", "above", "7", "0.857", "-"]
 
 
 def test_headings_are_whole_words_in_eighty_columns():

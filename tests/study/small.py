@@ -31,6 +31,7 @@ seeds: [1]
 variants:
   he: RECIPE
   ihc: {recipe: RECIPE, overrides: {model.encoder.input.modality: ihc}}
+explain: {explainer: GradCAM, variants: [he]}
 report:
   baseline: he
   draws: 50
@@ -39,7 +40,9 @@ report:
     areas: {title: Areas, published: {he: {auroc: 0.9}}}
   figures:
     roc: {kind: roc}
+    together: {kind: roc, lines: models}
     mec: {kind: bars, value: mec}
+    maps: {kind: panels, value: explain, variants: [he]}
 """
 
 

@@ -18,8 +18,17 @@ def test_a_study_trains_every_variant_on_every_fold_and_compares_them(done: Path
     assert sorted(tested) == [f"c{number:03d}" for number in range(16)]
     values = [row for row in rows(done / "comparison.csv") if row["kind"] == "value"]
     assert {(row["run"], row["n_cases"]) for row in values} == {("he", "16"), ("ihc", "16")}
-    for name in ("folds.md", "tables/areas.md", "figures/mec.svg", "figures/roc_he.svg", "figures/roc_ihc.csv"):
+    for name in (
+        "folds.md",
+        "tables/areas.md",
+        "figures/mec.svg",
+        "figures/roc_he.svg",
+        "figures/roc_ihc.csv",
+        "figures/together.svg",
+    ):
         assert (done / name).is_file(), name
+    assert all((done / f"he/seed1/r0f{fold}/explain/explain.json").is_file() for fold in (0, 1))
+    assert not (done / "ihc/seed1/r0f0/explain").exists()
     numbers_are_those_of_the_runs(done)
     checkpoints_name_their_folds(done)
 

@@ -1,4 +1,4 @@
-"""Weights averaged over the steps, by Lightning's own callback: what a recipe says, and that it resumes exactly."""
+"""Weights averaged over the steps: what the average is, and that a run with it resumes exactly."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pathfuse.cli import main
 from pathfuse.training import fit as fit_module
 from tests.training.conftest import Run
 
-AVERAGED = ["--predict.trainer.callbacks+=EMAWeightAveraging", "--predict.trainer.callbacks.decay=0.9"]
+AVERAGED = ["--predict.steady.average=0.6"]
 SHORT = ["--correlate.trainer.max_epochs=1", "--predict.trainer.max_epochs=3"]
 
 
@@ -45,8 +45,9 @@ def test_checkpoints_and_predictions_are_those_of_the_averaged_weights(fit: Run,
     run = fit("run", *AVERAGED, *SHORT)
     name = next(key for key in kept.steps[0] if key.startswith("model.head") and key.endswith("weight"))
     average = kept.steps[0][name]
-    for step in kept.steps[1:]:
-        average = 0.9 * average + 0.1 * step[name]
+    for n, step in enumerate(kept.steps[1:], start=1):
+        keep = min(0.6, (1 + n) / (10 + n))
+        average = keep * average + (1 - keep) * step[name]
     last = torch.load(run / "checkpoints/predict/last.ckpt", weights_only=True)
     torch.testing.assert_close(last["state_dict"][name], average)
     assert not torch.equal(average, kept.steps[-1][name])

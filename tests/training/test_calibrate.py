@@ -88,7 +88,7 @@ def test_the_validation_part_is_what_was_calibrated_on(run: Path) -> None:
 def test_predictions_have_calibrated_columns_behind_those_of_the_model(run: Path) -> None:
     written = rows(run / "predictions.csv")
     names = list(written[0])
-    assert names[-6:] == [*(f"cal_{name}" for name in CLASSES), "set", "abstain"]
+    assert names[-7:] == [*(f"cal_{name}" for name in CLASSES), "cal_confidence", "set", "abstain"]
     made = Calibrators.read(RunFolder(run))
     for row in written:
         prob = np.array([[float(row[f"p_{name}"]) for name in CLASSES]])
@@ -96,6 +96,8 @@ def test_predictions_have_calibrated_columns_behind_those_of_the_model(run: Path
         expected = own(prob)
         assert [float(row[f"cal_{name}"]) for name in CLASSES] == pytest.approx(expected.prob[0], abs=1e-4)
         assert row["set"] == expected.set_names(CLASSES)[0] and row["predicted"] in row["set"].split("|")
+        sure = own(prob, np.array([float(row["confidence"])])).sure[0]
+        assert float(row["cal_confidence"]) == pytest.approx(sure, abs=1e-4)
         if abs(expected.confidence[0] - own.abstention.threshold) > 1e-4:
             assert row["abstain"] == str(int(expected.abstain[0]))
     assert read_predictions(run / "predictions.csv").classes == CLASSES

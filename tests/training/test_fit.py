@@ -21,7 +21,7 @@ def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(fit: Run, capsys: pyte
     run = fit("run")
     found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert any(name.startswith("examples/") for name in found)
-    assert {name for name in found if not name.startswith("examples/")} == {
+    assert {name for name in found if not name.startswith(("examples/", "panels/correlate/"))} == {
         "config.yaml",
         "spec.json",
         "versions.json",
@@ -34,6 +34,8 @@ def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(fit: Run, capsys: pyte
         "cohort.json",
         "weights.json",
         "examples.csv",
+        "by_case/correlate.csv",
+        "panels/correlate.csv",
         "report.html",
         "report.json",
         "methods.md",
@@ -49,7 +51,15 @@ def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(fit: Run, capsys: pyte
     for row in predictions:
         assert sum(float(row[f"p_{name}"]) for name in ("0", "1+", "2+", "3+")) == pytest.approx(1, abs=1e-5)
         assert row["present_ihc"] == str(int("ihc" in row["subset"]))
-    assert json.loads((run / "stages.json").read_text()) == {"complete": ["correlate", "predict"]}
+    by_case = rows(run / "by_case/correlate.csv")
+    assert [row["case_id"] for row in by_case] == [row["case_id"] for row in predictions[:4]]
+    assert all(-1 <= float(row["mean_correlation_from_he"]) <= 1 for row in by_case)
+    shown = rows(run / "panels/correlate.csv")
+    assert list(shown[0]) == ["target", "case_id", "he", "h(Z) from he", "ihc from he", "ihc"]
+    assert all((run / "panels/correlate" / row["he"]).is_file() for row in shown)
+    assert "What stage correlate knows of the pair" in (run / "report.html").read_text()
+    stages = json.loads((run / "stages.json").read_text())
+    assert stages["complete"] == ["correlate", "predict"] and set(stages["kept"]) == {"correlate", "predict"}
     versions = json.loads((run / "versions.json").read_text())
     assert {"pathfuse", "plugins", "torch", "recipe_sha256", "cases_sha256", "split_sha256"} <= set(versions)
     assert len(rows(run / "splits.csv")) == 16

@@ -106,9 +106,10 @@ def test_a_recipe_adds_and_selects_by_it(small: Path, tmp_path: Path, capsys: py
         apart = np.array([CLASSES.index(row["predicted"]) - CLASSES.index(row["target"]) for row in own])
         assert values["test/score_error"] == np.where(apart < 0, -2 * apart, apart).mean()
 
-    curve = [float(row["val/score_error"]) for row in rows(run / "curves" / "predict.csv")]
+    epochs = rows(run / "curves" / "predict.csv")
+    curve = [(float(row["val/score_error"]), float(row["val/classification"])) for row in epochs]
     best = torch.load(run / "checkpoints" / "predict" / "best.ckpt", weights_only=True)
-    assert best["epoch"] == int(np.argmin(curve))
+    assert best["epoch"] == curve.index(min(curve))
     assert "The epoch of best score_error on the validation part was taken" in (run / "methods.md").read_text()
     versions = json.loads((run / "versions.json").read_text())
     assert versions["plugins"]["foreign-metrics"] == "1.2"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pathfuse.nn.weights import weights_note
-from pathfuse.training.for_report import EACH, SURE, example_cases
+from pathfuse.training.reported.for_report import EACH, SURE, example_cases
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_timm.backbone import TimmBackbone
 from pathfuse_torchvision.alexnet import AlexNet
@@ -60,7 +60,7 @@ def test_a_report_that_fails_leaves_the_run_whole(
     def broken(*_: object) -> None:
         raise ValueError("the disk\nis full")
 
-    monkeypatch.setattr("pathfuse.training.for_report.write_cohort", broken)
+    monkeypatch.setattr("pathfuse.training.reported.for_report.write_cohort", broken)
     run = fit("run")
     said = capsys.readouterr().out
     assert f"note: there is no report (the disk). Try again with: pathfuse report {run}" in said

@@ -12,6 +12,7 @@ import numpy as np
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.abstention import Abstention, Mask, confidences
 from pathfuse.evaluate.calibrate.conformal import PredictionSets, Sets
+from pathfuse.evaluate.calibrate.sureness import Sureness
 from pathfuse.evaluate.calibrate.temperature import Temperature
 from pathfuse.runs.rows import Index, Values
 
@@ -26,12 +27,14 @@ class Calibrated:
     Attributes:
         prob: (N, C) calibrated distribution.
         confidence: (N,) what decides on abstaining.
+        sure: (N,) how often such a prediction is right: the learned confidence, or else the highest probability.
         abstain: (N,) bool.
         sets: (N, C) bool, classes of the prediction set.
     """
 
     prob: Values
     confidence: Values
+    sure: Values
     abstain: Mask
     sets: Sets
 
@@ -46,12 +49,14 @@ class Calibrator:
 
     Attributes:
         temperature: of the probabilities.
+        sureness: of the learned confidence, or else of the highest probability.
         confidence: which confidence decides.
         abstention: below which confidence a case is left to a person.
         sets: the prediction sets.
     """
 
     temperature: Temperature
+    sureness: Sureness
     confidence: Confidence
     abstention: Abstention
     sets: PredictionSets
@@ -94,13 +99,15 @@ class Calibrator:
         sure = _chosen(scaled, learned, confidence)
         abstention = Abstention.choose(sure, wrong, parts, target_risk=target_risk, certainty=certainty)
         sets = PredictionSets.fit(scaled, target, patients, parts, miss=miss, ordered=ordered)
-        return cls(temperature, confidence, abstention, sets)
+        sureness = Sureness.fit(prob.max(1) if learned is None else learned, 1 - wrong, parts)
+        return cls(temperature, sureness, confidence, abstention, sets)
 
     def __call__(self, prob: Values, learned: Values | None = None) -> Calibrated:
         """The calibrated form of predictions of the same model."""
         scaled = self.temperature(prob)
         sure = _chosen(scaled, learned, self.confidence)
-        return Calibrated(scaled, sure, self.abstention(sure), self.sets(scaled))
+        own = self.sureness(prob.max(1) if learned is None else learned)
+        return Calibrated(scaled, sure, own, self.abstention(sure), self.sets(scaled))
 
     def plain(self) -> dict[str, Any]:
         """What `calibration.json` holds of it; what is infinite or not defined is None."""
@@ -113,7 +120,8 @@ class Calibrator:
         keeps |= {"threshold": _or(keeps["threshold"], inf), "validation_risk": _or(keeps["validation_risk"], nan)}
         sets["mass"] = _or(sets["mass"], inf)
         temperature = Temperature(**plain["temperature"])
-        return cls(temperature, plain["confidence"], Abstention(**keeps), PredictionSets(**sets))
+        sureness = Sureness(**plain["sureness"])
+        return cls(temperature, sureness, plain["confidence"], Abstention(**keeps), PredictionSets(**sets))
 
 
 def _chosen(prob: Values, learned: Values | None, confidence: Confidence) -> Values:

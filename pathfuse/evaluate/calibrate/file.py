@@ -1,8 +1,8 @@
 """`calibration.json`: what was chosen on a run's validation part, for all stains together and per subset of stains.
 
 The file holds `part` (always `val`), `checkpoint` (the weights it belongs to), `classes`, `rule`, and under `pooled`
-and under `subsets` by name: `cases` and `patients` it was fitted on, `temperature`, `confidence` (what decides on
-abstaining), `abstention` and `sets`, as the classes of these names describe them.
+and under `subsets` by name: `cases` and `patients` it was fitted on, `temperature`, `sureness`, `confidence` (what
+decides on abstaining), `abstention` and `sets`, as the classes of these names describe them.
 """
 
 from __future__ import annotations

@@ -7,13 +7,14 @@ from math import nan
 
 import numpy as np
 
-from pathfuse.evaluate.calibrate.abstention import Mask, abstention_metrics, risk_coverage
+from pathfuse.evaluate.calibrate.abstention import Mask, abstention_metrics, confidences, risk_coverage
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.conformal import measured_coverage
 from pathfuse.evaluate.calibrate.diagrams import Measured
 from pathfuse.evaluate.her2 import EQUIVOCAL, equivocal_report, in_order
+from pathfuse.evaluate.metrics.ranking import correctness_auroc
 from pathfuse.evaluate.metrics.standard import calibration_metrics
-from pathfuse.runs.rows import Values
+from pathfuse.runs.rows import Index, Values
 
 
 def trust_metrics(measured: Measured) -> dict[str, float]:
@@ -21,6 +22,7 @@ def trust_metrics(measured: Measured) -> dict[str, float]:
     return {
         **calibration_metrics(measured.prob, measured.target),
         **abstention_metrics(measured.prob, measured.learned, measured.target),
+        **correctness_metrics(measured.prob, measured.learned, measured.target),
     }
 
 
@@ -45,6 +47,8 @@ def promise_metrics(
         "temperature": calibrator.temperature.value,
         **{f"calibrated/{name}": value for name, value in errors.items()},
         "calibrated/aurc": risk_coverage(made.confidence, wrong).aurc,
+        "calibrated/mec": _mean(np.where(wrong > 0, -made.sure, made.sure)),
+        "calibrated/confidence_mean": _mean(made.sure),
         "abstained": _mean(made.abstain),
         "risk_kept": _mean(wrong[~made.abstain]),
         "risk_abstained": _mean(wrong[made.abstain]),
@@ -69,6 +73,14 @@ def equivocal_metrics(measured: Measured, classes: Sequence[str]) -> dict[str, f
         "equivocal/sensitivity": found.sensitivity,
         "equivocal/precision": found.precision,
         "equivocal/far": found.far,
+    }
+
+
+def correctness_metrics(prob: Values, learned: Values | None, target: Index) -> dict[str, float]:
+    """The area under the ROC curve of every confidence, for being right; a half knows nothing of it."""
+    right = prob.argmax(1) == target
+    return {
+        f"confidence_auroc_{kind}": correctness_auroc(own, right) for kind, own in confidences(prob, learned).items()
     }
 
 

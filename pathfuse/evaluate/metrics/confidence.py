@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pathfuse.evaluate.metrics.ranking import correctness_auroc
 from pathfuse.evaluate.metrics.resampled import Scorer, WeightedMetric, mean_of
 from pathfuse.evaluate.metrics.strata import STRATA, layers
 from pathfuse.runs.rows import Rows
 
 
 class MeanEffectiveConfidence(WeightedMetric):
-    """Mean effective confidence, what a constant one would score, and the strata of confidence.
+    """Mean effective confidence, what a constant one would score, its mean, its ranking, and strata of confidence.
 
     Where no confidence was learned the highest probability stands in.
 
@@ -29,9 +30,9 @@ class MeanEffectiveConfidence(WeightedMetric):
         return mean_effective_confidence(prob.argmax(1) == target, prob.amax(1) if confidence is None else confidence)
 
     def names(self, classes: Sequence[str]) -> tuple[str, ...]:
-        """Itself, the constant one, and three numbers per stratum."""
+        """Itself, the constant one, mean and ranking of the confidence, and three numbers per stratum."""
         strata = (f"confidence_{name}/{key}" for name in STRATA for key in ("n", "accuracy", "auroc"))
-        return (self.key, "mec_constant", *strata)
+        return (self.key, "mec_constant", "confidence_mean", "confidence_auroc", *strata)
 
     def named(
         self, prob: Tensor, target: Tensor, confidence: Tensor | None, classes: Sequence[str]
@@ -41,7 +42,9 @@ class MeanEffectiveConfidence(WeightedMetric):
         correct = predicted == target  # (N,)
         found = layers(Rows(prob.numpy(), predicted.numpy(), target.numpy(), sure.numpy()))
         strata = [float(value) for layer in found for value in (layer.n, layer.accuracy, layer.auroc)]
-        values = [mean_effective_confidence(correct, sure), constant_confidence(correct), *strata]
+        mean = float(sure.double().mean()) if len(sure) else nan
+        ranking = correctness_auroc(sure.double().numpy(), correct.numpy())
+        values = [mean_effective_confidence(correct, sure), constant_confidence(correct), mean, ranking, *strata]
         return dict(zip(self.names(classes), values, strict=True))
 
     def scorer(self, rows: Rows, name: str, classes: Sequence[str]) -> Scorer:

@@ -124,6 +124,11 @@ class AUPRC(RankingMetric):
         return precision_area(score, positive)
 
 
+def correctness_auroc(confidence: Values, right: Mask) -> float:
+    """How well a confidence (N,) tells right predictions from wrong ones; NaN without both."""
+    return auroc(np.stack([1 - confidence, confidence], axis=1), right.astype(np.int64))[1]
+
+
 def auroc(prob: Values, target: Index) -> list[float]:
     """Per class, the area under the ROC curve; ties count one half. NaN where the class or the rest is absent."""
     return _per_class(roc_auc_score, prob, target)

@@ -46,6 +46,7 @@ RESERVED = (
     "balanced_accuracy_low",
     "balanced_accuracy_high",
     *(f"{area}_{kind}" for area in ("aurc", "excess_aurc") for kind in ("softmax", "learned", "combined")),
+    *(f"confidence_auroc_{kind}" for kind in ("softmax", "learned", "combined")),
     "temperature",
     "calibrated",
     "abstained",

@@ -14,6 +14,7 @@ from pathfuse.report.run.terms import terms_of_use
 from pathfuse.runs.files import CALIBRATION, COHORT, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 
+LOSS = "val/loss"
 _SOURCE = re.compile(r"^Source: (.*?)(?=^\s*$|^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 _PAPER = re.compile(r"\b(19|20)\d\d\b")
 
@@ -154,7 +155,9 @@ def _training(run: RunFolder) -> str:
         rate = f", learning rate {optimiser.options['lr']:g}" if optimiser and "lr" in optimiser.options else ""
         weights = (own.get("model") or {}).get("loss_weights") or {}
         loss = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
-        said.append(f"Stage {stage} was trained for {epochs} epochs{how}{rate}" + (f"; loss: {loss}." if loss else "."))
+        steady = _steady({"steady": config.get("steady"), **own})
+        ended = f"; loss: {loss}." if loss else "."
+        said.append(f"Stage {stage} was trained for {epochs} epochs{how}{rate}{ended}{steady}")
     if data.get("batch_size"):
         said.append(f"Batches had {data['batch_size']} cases.")
     seeded = f"Seed {config['seed']}." if "seed" in config else ""
@@ -164,8 +167,9 @@ def _training(run: RunFolder) -> str:
 def _selection(run: RunFolder) -> str:
     """By what the epoch was chosen, as `pathfuse fit` does it."""
     held_out = [row for row in run.splits if row["split"] == "val"]
-    stages = list((run.config.get("stages") or {}).values())
-    earlier = " Earlier stages kept the epoch of least validation loss." if held_out and len(stages) > 1 else ""
+    named = run.config.get("stages") or {}
+    stages = list(named.values())
+    earlier = "".join(f" Stage {stage} kept {_kept(run, stage)}." for stage in list(named)[:-1] if held_out)
     if not any(row["label"] for row in held_out):
         return f"The last epoch was taken.{earlier}"
     model = (stages[-1].get("model") or {}) if stages else {}
@@ -173,6 +177,25 @@ def _selection(run: RunFolder) -> str:
     part = f"the validation part, given {given}," if given else "the validation part"
     best = {"balanced_accuracy": "highest balanced accuracy", "loss": "least loss"}.get(by, f"best {by}")
     return f"The epoch of {best} on {part} was taken; the test part was not looked at.{earlier}"
+
+
+def _kept(run: RunFolder, stage: str) -> str:
+    by = run.kept_by(stage)
+    return "the epoch of least validation loss" if by in (None, LOSS) else f"the epoch of highest {by}"
+
+
+def _steady(own: Mapping[str, Any]) -> str:
+    """Which weights are meant, where they are not those of the last step."""
+    steady = own.get("steady") or {}
+    said = [
+        text.format(steady[key])
+        for key, text in (
+            ("average", " Its weights are a moving average over the steps (decay {})."),
+            ("statistics", " Batch statistics were recomputed from up to {} training batches."),
+        )
+        if steady.get(key) is not None
+    ]
+    return "".join(said)
 
 
 def _statistics(run: RunFolder) -> str:

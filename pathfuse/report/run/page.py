@@ -9,6 +9,7 @@ from pathfuse.evaluate.called import called_too_often
 from pathfuse.evaluate.groups import cells_of, group_values
 from pathfuse.report.groups import SITE, groups_section
 from pathfuse.report.page import Column, Facts, Page, Section, Text, missing
+from pathfuse.report.run.by_case import by_case_sections
 from pathfuse.report.run.cohort import cohort_section, examples_section, splits_section
 from pathfuse.report.run.methods import patients_named
 from pathfuse.report.run.origin import provenance_section, weights_section
@@ -45,7 +46,13 @@ def run_page(run: RunFolder, *, all_subsets: bool = False, by: Sequence[str] = (
         ]
     else:
         sections.append(Section("metrics", "Metrics", [missing(NOTHING_TESTED)]))
-    sections += [curves_section(run), examples_section(run), weights_section(run), provenance_section(run)]
+    sections += [
+        curves_section(run),
+        *by_case_sections(run),
+        examples_section(run),
+        weights_section(run),
+        provenance_section(run),
+    ]
     return Page(f"{run.name}: report of a run", f"Folder {run.path.resolve().name}", sections)
 
 

@@ -21,6 +21,20 @@ DRAWS = 1000
 KEYS = ("balanced_accuracy", "auroc", "auprc", "accuracy", "macro_f1", "mcc", "kappa_quadratic")
 SHOWN = {key: METRICS[key] for key in KEYS}
 STRATA = {"high": "0.9 and above", "medium": "0.75 to 0.9", "low": "below 0.75"}
+EFFECTIVE = {
+    "mec": "MEC",
+    "calibrated/mec": "MEC, calibrated",
+    "mec_constant": "MEC of a constant 1",
+    "accuracy": "Accuracy",
+    "confidence_mean": "Mean confidence",
+    "calibrated/confidence_mean": "Mean confidence, calibrated",
+    "confidence_auroc": "AUC for being right",
+    "confidence_auroc_softmax": "AUC for being right, highest probability",
+}
+REACH = (
+    "MEC reaches at most the accuracy, with a confidence of 1 where the prediction is right and 0 where it is wrong; "
+    "one that cannot tell the two apart (an AUC of 0.5) reaches the larger of 0 and 2 accuracy - 1."
+)
 TOLERANCE = 5e-4
 READING = (
     f"In brackets: 95 % intervals, percentiles of {DRAWS} cohorts of patients drawn with replacement. Given: the "
@@ -168,21 +182,21 @@ def strata_section(run: RunFolder, cases: Cases) -> Section:
                 | {key: metrics.get(f"{place}/{key}") for key in ("accuracy", "auroc")}
             )
     overall = [
-        {"given": subset, "mec": own.get("test/mec"), "mec_constant": own.get("test/mec_constant")}
+        {"given": subset, **{name: own.get(f"test/{name}") for name in EFFECTIVE}}
         for subset, own in run.metrics.items()
         if subset in cases
     ]
     columns = [Column("given", "Given"), Column("confidence", "Confidence"), Column("n_cases", "Cases", "count")]
     columns += [Column("accuracy", "Accuracy", "share"), Column("auroc", "AUC-ROC", "share")]
-    effective = [Column("given", "Given"), Column("mec", "MEC", "signed")]
-    effective += [Column("mec_constant", "MEC of a constant 1", "signed")]
+    effective = [Column("given", "Given")]
+    effective += [Column(name, head, "signed" if "mec" in name else "share") for name, head in EFFECTIVE.items()]
     return Section(
         "strata",
         "Confidence",
         [
             Table("strata", "Test metrics by confidence", columns, records, faint=few(records, "n_cases")),
             Table("mec", "Mean effective confidence (MEC)", effective, overall),
-            Text(["Confidence helps where its MEC is above that of a constant 1."]),
+            Text([REACH]),
         ],
     )  # fmt: skip
 

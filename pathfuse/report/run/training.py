@@ -11,6 +11,16 @@ from pathfuse.runs.folder import RunFolder
 PANELS = {
     "Loss": ("train/loss", "val/loss"),
     "Validation": ("val/balanced_accuracy", "val/auroc"),
+    "Correlation from one stain": (
+        "val/mean_correlation_from_he",
+        "val/mean_correlation_from_he_shuffled",
+        "val/mean_correlation_from_he_grey",
+    ),
+    "Retrieval": (
+        "val/retrieval_rank1_from_he",
+        "val/retrieval_pooled_rank1_from_he",
+        "val/retrieval_chance_from_he",
+    ),
 }
 MOST_EPOCHS = 400
 
@@ -23,7 +33,9 @@ def curves_section(run: RunFolder) -> Section:
             lines = {name: line for name in names if (line := _line(rows, name)).x}
             if lines:
                 title = f"{panel}, stage {stage}"
-                drawn = svg(curves(lines, y=panel), title, f"{', '.join(lines)} per epoch.")
+                drawn = svg(
+                    curves(lines, y=panel, selected=run.kept_epoch(stage)), title, f"{', '.join(lines)} per epoch."
+                )
                 data = {name: {"x": list(line.x), "y": list(line.y)} for name, line in lines.items()}
                 blocks.append(Chart(f"{panel}_{stage}", title, drawn, data))
     return Section("training", "Training", blocks or [missing("The folder has no training curves.")])

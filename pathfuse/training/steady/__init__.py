@@ -1,1 +1,1 @@
-"""Callbacks that a recipe may name to make training steadier."""
+"""Steadier training: averaged weights, batch statistics, and which epoch is kept."""

@@ -15,7 +15,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from pathfuse.core import Batch
-from pathfuse.errors import RecipeError
 from pathfuse.training.task import Task
 
 
@@ -27,34 +26,19 @@ class RecomputedStatistics(Callback):
     checkpoints, written after validation, hold the same ones. Layers in eval mode, frozen ones, keep theirs. Draws of
     the passes do not touch those of training.
 
-    Behind `EMAWeightAveraging` in the list of callbacks, they are those of the averaged weights.
+    Behind `AveragedWeights` in the list of callbacks, they are those of the averaged weights.
 
     Args:
         batches: at most so many training batches, those that the epoch began with.
-
-    Raises:
-        RecipeError: if `batches` is below 1, or weights are averaged by a callback that stands behind.
 
     Source: Izmailov et al. 2018, arXiv:1803.05407, section 3.2, for averaged weights; Wu & Johnson 2021,
         arXiv:2105.07576, section 3, for any.
     """
 
-    def __init__(self, *, batches: int = 100) -> None:
-        if batches < 1:
-            raise RecipeError(f"RecomputedStatistics: batches is {batches}; give 1 or more.")
+    def __init__(self, *, batches: int) -> None:
         self.batches = batches
         self._loader: DataLoader[Batch] | None = None
         self._trained: list[_BatchNorm] = []
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses an order in which other weights would be validated than these statistics are of."""
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        behind = callbacks[callbacks.index(self) + 1 :]
-        late = [type(one).__name__ for one in behind if type(one).__name__.endswith("WeightAveraging")]
-        if late:
-            raise RecipeError(
-                f"trainer.callbacks: RecomputedStatistics has to stand behind {late[0]}. Change the order."
-            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes which layers are trained."""

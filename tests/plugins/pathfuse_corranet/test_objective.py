@@ -77,7 +77,7 @@ def test_self_and_cross_average_to_the_whole():
 
 def test_three_stains_have_three_passes_and_the_mean_over_pairs():
     model, batch = model_of(THREE).eval(), batch_of(THREE)
-    outcome = CorrelationObjective().losses(model, batch)
+    outcome = CorrelationObjective(correlation="channel").losses(model, batch)
     assert set(outcome.terms) == {"joint", "from_he", "from_her2", "from_ki67", "correlation"}
     maps = model.fuse(batch).by_modality
     pearson = [

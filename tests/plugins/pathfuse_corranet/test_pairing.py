@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from pathfuse_corranet.dab import dab, spearman
 from pathfuse_corranet.figures import grey
 from pathfuse_corranet.objective import CorrelationObjective
 from pathfuse_corranet.pairing import retrieval, strangers
@@ -38,12 +39,12 @@ def test_the_partner_is_found_where_maps_agree_and_by_chance_where_all_are_the_s
     maps = torch.randn(6, 4, 3, 3)
     patients = [str(row) for row in range(6)]
     found = retrieval(maps, 2 * maps + 1, patients)
-    assert found["retrieval_rank1"] == 1 and found["retrieval_mrr"] == 1
-    assert_close(found["retrieval_chance"], torch.tensor(1 / 6))
+    assert found["retrieval_rank1"].eq(1).all() and found["retrieval_mrr"].eq(1).all()
+    assert_close(found["retrieval_chance"], torch.full((6,), 1 / 6))
     blind = retrieval(torch.ones_like(maps), maps, patients)
-    assert_close(blind["retrieval_rank1"], torch.tensor(1 / 6))
+    assert_close(blind["retrieval_rank1"], torch.full((6,), 1 / 6))
     rolled = retrieval(maps, maps.roll(1, 0), patients)
-    assert rolled["retrieval_rank1"] == 0 and rolled["retrieval_mrr"] < 0.6
+    assert rolled["retrieval_rank1"].eq(0).all() and rolled["retrieval_mrr"].mean() < 0.6
 
 
 def test_ranks_are_those_of_a_loop_over_other_patients():
@@ -56,9 +57,9 @@ def test_ranks_are_those_of_a_loop_over_other_patients():
         others = [other for other in range(4) if PATIENTS[other] != PATIENTS[row]]
         ranks.append(1 + sum(np.dot(q[row], c[other]) / np.linalg.norm(c[other]) > own for other in others))
     found = retrieval(he, ihc, PATIENTS)
-    assert float(found["retrieval_rank1"]) == np.mean([rank == 1 for rank in ranks])
-    assert float(found["retrieval_mrr"]) == pytest.approx(np.mean([1 / rank for rank in ranks]))
-    assert float(found["retrieval_chance"]) == pytest.approx(np.mean([1 / 3, 1 / 3, 1 / 4, 1 / 4]))
+    assert found["retrieval_rank1"].tolist() == [float(rank == 1) for rank in ranks]
+    assert found["retrieval_mrr"].tolist() == pytest.approx([1 / rank for rank in ranks])
+    assert found["retrieval_chance"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 4, 1 / 4])
 
 
 def test_dead_channels_are_counted():
@@ -88,3 +89,51 @@ def test_pairs_that_stand_among_lone_cases_keep_their_rows():
 def test_they_are_not_computed_in_training():
     found = CorrelationObjective().train().losses(model_of(), batch_of()).metrics
     assert "dead_channels" not in found
+
+
+def test_grey_images_are_what_needs_no_network():
+    model, batch = model_of().eval(), replace(batch_of(), patient_ids=PATIENTS)
+    he, ihc = (grey(batch.x[stain]).flatten(1).numpy() for stain in ("he", "ihc"))
+    found = metrics_of(model, batch)
+    expected = np.mean([np.corrcoef(one, other)[0, 1] for one, other in zip(he, ihc, strict=True)])
+    assert float(found["mean_correlation_from_he_grey"]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_pooled_retrieval_knows_no_place():
+    model, batch = model_of().eval(), replace(batch_of(), patient_ids=("a", "b", "c", "d"))
+    found = CorrelationObjective().eval().by_case(model, batch)
+    maps = model.fuse(batch).by_modality
+    expected = retrieval(maps["he"].mean((2, 3)), maps["ihc"].mean((2, 3)), "abcd")["retrieval_mrr"]
+    assert_close(found["retrieval_pooled_mrr_from_he"].float(), expected)
+    assert_close(found["retrieval_pooled_mrr"], found["retrieval_pooled_mrr_from_he"])
+
+
+def test_what_is_logged_is_the_mean_over_the_cases_of_the_part():
+    model = model_of().eval()
+    batch = replace(batch_of(ihc=(1,)), patient_ids=("a", "b", "c", "d"))
+    objective = CorrelationObjective().eval()
+    by_case, logged = objective.by_case(model, batch), metrics_of(model, batch)
+    assert "dab_from_he" in by_case and by_case["mean_correlation_from_he"].isnan().tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    for name, values in by_case.items():
+        assert_close(values.nanmean().float(), logged[name])
+
+
+def test_brown_is_the_dab_of_two_stains_mixed_by_hand():
+    amounts = torch.tensor([[0.2, 0.0], [0.2, 0.4], [0.1, 0.8]])
+    absorbed = torch.tensor([[0.650, 0.704, 0.286], [0.268, 0.570, 0.776]])
+    absorbed = absorbed / torch.linalg.vector_norm(absorbed, dim=1, keepdim=True)
+    images = (10 ** -(amounts @ absorbed))[:, :, None, None].expand(3, 3, 2, 2)
+    assert_close(dab(images).float(), amounts[:, 1], atol=1e-5, rtol=1e-5)
+
+
+def test_ranks_of_dab_and_score_are_correlated_with_ties_in_the_middle():
+    from scipy.stats import spearmanr
+
+    brown, score = torch.tensor([0.1, 0.3, 0.3, 0.9, 0.2]), torch.tensor([0, 1, 1, 3, 2])
+    assert float(spearman(brown, score)) == pytest.approx(spearmanr(brown, score).statistic)
+    assert spearman(brown, torch.ones(5)).isnan()

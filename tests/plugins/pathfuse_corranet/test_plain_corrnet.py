@@ -29,7 +29,7 @@ def test_a_training_step_of_the_components_is_that_of_the_plain_form():
     plain = plain_corrnet.load(model)
     expected = plain_corrnet.loss(plain, batch.x["he"], batch.x["ihc"])
     expected.backward()
-    terms = CorrelationObjective().losses(model, batch).terms
+    terms = CorrelationObjective(correlation="channel").losses(model, batch).terms
     total = weighted_total(terms, dict.fromkeys(terms, 1.0) | {"correlation": 1.5})
     total.backward()
     assert_close(total, expected)

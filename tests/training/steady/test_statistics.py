@@ -1,6 +1,7 @@
 """Recomputed batch statistics: what they are, that nothing else changes, and that a run with them resumes exactly."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,13 +9,15 @@ from lightning.pytorch import Callback
 from torch.testing import assert_close
 
 from pathfuse.cli import main
+from pathfuse.errors import RecipeError
 from pathfuse.recipes import compose
 from pathfuse.training import fit as fit_module
 from pathfuse.training.plan import Plan
+from pathfuse.training.steady.options import Steady
 from tests.training.conftest import Run
 
-RECOMPUTED = "--predict.trainer.callbacks+=RecomputedStatistics"
-AVERAGED = ["--predict.trainer.callbacks+=EMAWeightAveraging", "--predict.trainer.callbacks.decay=0.9"]
+RECOMPUTED = "--predict.steady.statistics=100"
+AVERAGED = ["--predict.steady.average=0.9"]
 SHORT = ["--correlate.trainer.max_epochs=1", "--predict.trainer.max_epochs=2"]
 
 
@@ -44,18 +47,17 @@ def test_they_are_the_mean_over_training_batches_and_training_is_the_same(fit: R
     assert_close(plain[f"{name}.running_mean"], expected, atol=1e-5, rtol=1e-4)
 
 
-def test_behind_averaged_weights_they_are_of_these_and_before_them_they_are_refused(
-    fit: Run, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_with_averaged_weights_they_are_of_these(fit: Run) -> None:
     averaged = state(fit("averaged", *AVERAGED, *SHORT))
     both = state(fit("both", *AVERAGED, RECOMPUTED, *SHORT))
     moved = {name for name, value in both.items() if not value.equal(averaged[name])}
     assert moved and all(name.endswith(("running_mean", "running_var")) for name in moved)
-    words = ["fit", "--recipe", str(small), "--out", str(tmp_path / "wrong"), RECOMPUTED, *AVERAGED, *SHORT]
-    assert main(words) == 2
-    assert "RecomputedStatistics has to stand behind EMAWeightAveraging" in capsys.readouterr().err
-    assert main([*words[:5], RECOMPUTED, "--predict.trainer.callbacks.batches=0"]) == 2
-    assert "batches is 0; give 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"average": 1.0}, {"average": 0.0}, {"statistics": 0}])
+def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"steady\.(average|statistics) is .*; give"):
+        Steady(**wrong)
 
 
 def test_a_resumed_run_with_them_equals_the_uninterrupted_one(

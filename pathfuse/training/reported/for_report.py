@@ -19,6 +19,7 @@ from pathfuse.runs.files import COHORT, EXAMPLES, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.system.files import replacing
 from pathfuse.training.plan import Plan
+from pathfuse.training.reported.by_case import write_by_case
 from pathfuse.training.speaking import print_note
 
 EACH = 4  # cases of a kind
@@ -45,6 +46,7 @@ def report_run(plan: Plan, run: RunFolder, console: Console, *, all_subsets: boo
         write_cohort(plan, run)
         write_weights(plan, run)
         write_examples(plan, run)
+        write_by_case(plan, run)
         page = write_run_report(run, all_subsets=all_subsets)[0]
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without its report
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

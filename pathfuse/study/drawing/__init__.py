@@ -1,0 +1,1 @@
+"""How the figures of a study are drawn, a file per kind."""

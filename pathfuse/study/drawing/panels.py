@@ -1,0 +1,142 @@
+"""Pictures of one case per class: what a stage made of them, or where models looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pathfuse.charts.pictures import picture_grid
+from pathfuse.charts.style import svg
+from pathfuse.explain.overlay import parts_of
+from pathfuse.runs.files import PANELS
+from pathfuse.runs.folder import RunFolder
+from pathfuse.study.drawing.naming import called, named
+from pathfuse.study.drawing.paired import ByVariant
+from pathfuse.study.file import Study, Variant
+from pathfuse.study.report_file import FigureSpec
+from pathfuse.study.tables import csv_text
+from pathfuse.system.files import write_text
+
+Pixels = NDArray[np.uint8]
+EDGE_PX = 128  # every picture is a bitmap inside the drawing
+MAPS = "explain"
+OF_BAGS = "attention"
+
+
+def write_panels(
+    folder: Path, spec: FigureSpec, study: Study, variants: Sequence[Variant], by_variant: ByVariant
+) -> list[Path]:
+    """`panels:STAGE`: a chart per variant, from its first run. `explain`: one chart, a column per variant."""
+    if spec.value == MAPS:
+        return _maps(folder, spec, study, variants, by_variant)
+    stage = spec.value.partition(":")[2]
+    files: list[Path] = []
+    for variant in variants:
+        run = by_variant[variant.name][0].folder
+        rows = run.lines(f"{PANELS}/{stage}.csv")
+        kinds = [kind for kind in (rows[0] if rows else {}) if kind not in ("target", "case_id")]
+        grid = [[_read(run.path / PANELS / stage, row[kind]) for kind in kinds] for row in rows]
+        if any(picture is not None for own in grid for picture in own):
+            title = f"{spec.title}: {called(study, variant)}"
+            cases = [(row["target"], row["case_id"]) for row in rows]
+            files += _write(
+                folder, f"{spec.name}_{variant.name}", spec, title, cases, [named(study, kind) for kind in kinds], grid
+            )
+    return files
+
+
+def _maps(
+    folder: Path, spec: FigureSpec, study: Study, variants: Sequence[Variant], by_variant: ByVariant
+) -> list[Path]:
+    """The cases that the first run of the first variant explained: the image, then the map of every variant.
+
+    Heat maps of bags are pictures of their own, without an image beside them.
+    """
+    found = {called(study, v): _explained(by_variant[v.name][0].folder) for v in variants}
+    cases = sorted((one.target, case) for case, one in next(iter(found.values()), {}).items())
+    images: list[Pixels | None] = []
+    grid: list[list[Pixels | None]] = []
+    for _, case in cases:
+        parts = [_parts(own.get(case)) for own in found.values()]
+        images.append(next((image for image, _ in parts if image is not None), None))
+        grid.append([shown for _, shown in parts])
+    if not any(picture is not None for row in grid for picture in row):
+        return []
+    columns = list(found)
+    if any(image is not None for image in images):
+        columns, grid = ["image", *columns], [[image, *row] for image, row in zip(images, grid, strict=True)]
+    return _write(folder, spec.name, spec, spec.title, cases, columns, grid)
+
+
+class _Explained(NamedTuple):
+    """The class of a case, its picture, and whether that has the image on its left."""
+
+    target: str
+    path: Path
+    beside_image: bool
+
+
+def _parts(one: _Explained | None) -> tuple[Pixels | None, Pixels | None]:
+    """The image, where it is shown, and the map."""
+    picture = None if one is None else _whole(one.path)
+    if one is None or picture is None:
+        return None, None
+    if not one.beside_image:
+        return None, _small(picture)
+    image, shown = parts_of(picture)
+    return _small(image), _small(shown)
+
+
+def _explained(run: RunFolder) -> dict[str, _Explained]:
+    """What has a picture in the latest `explain.json`, by case; of a bag its first slide."""
+    files = sorted(run.path.glob("*/explain.json"))
+    content = run.json(files[-1].relative_to(run.path).as_posix()) if files else {}
+    found = {}
+    for entry in content.get("cases", []):
+        for names in list(entry.get("pictures", {}).values())[:1]:
+            name = names if isinstance(names, str) else names[0]
+            path = files[-1].parent / Path(name).name
+            target = str(entry.get("target") or "")
+            found[str(entry["case_id"])] = _Explained(target, path, content.get("explainer") != OF_BAGS)
+    return found
+
+
+def _read(folder: Path, name: str) -> Pixels | None:
+    # Only names, no paths: a folder may come from a stranger.
+    return _small(_whole(folder / Path(name or ".").name))
+
+
+def _whole(path: Path) -> Pixels | None:
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _small(pixels: Pixels | None) -> Pixels | None:
+    if pixels is None:
+        return None
+    image = Image.fromarray(pixels)
+    image.thumbnail((EDGE_PX, EDGE_PX), Image.Resampling.BOX)
+    return np.asarray(image)
+
+
+def _write(
+    folder: Path,
+    name: str,
+    spec: FigureSpec,
+    title: str,
+    cases: Sequence[tuple[str, str]],
+    columns: Sequence[str],
+    grid: Sequence[Sequence[Pixels | None]],
+) -> list[Path]:
+    drawn = picture_grid([target for target, _ in cases], columns, grid)
+    text = f"A test case per class: {', '.join(case for _, case in cases)}. {spec.note}".strip()
+    write_text(folder / f"{name}.svg", svg(drawn, title, text))
+    write_text(folder / f"{name}.csv", csv_text([["target", "case_id"], *map(list, cases)]))
+    return [folder / f"{name}.svg", folder / f"{name}.csv"]
