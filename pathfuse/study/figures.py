@@ -18,6 +18,7 @@ from pathfuse.evaluate.metrics.strata import BORDERS, STRATA
 from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
 from pathfuse.runs.rows import Rows
 from pathfuse.study.file import Study, Variant
+from pathfuse.study.learning_curves import write_curves
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
 from pathfuse.study.tables import csv_text, number_cell
@@ -37,6 +38,8 @@ def write_figure(folder: Path, spec: FigureSpec, study: Study, by_variant: ByVar
         by_variant: the finished runs.
         expected: runs that a whole variant has.
     """
+    if spec.kind == "curves":
+        return write_curves(folder, spec, study, by_variant)
     wanted = [v for v in study.variants if not spec.variants or v.name in spec.variants]
     having = [variant for variant in wanted if by_variant.get(variant.name)]
     if spec.kind == "bars":

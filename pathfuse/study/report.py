@@ -69,6 +69,10 @@ def _compare(
     whole = [name for name, runs in by_variant.items() if len(runs) == expected]
     if len(study.variants) < 2:
         return []
+    if len(study.cohorts) > 1:
+        return _none(
+            out, f"{len(study.cohorts)} cohorts have patients of their own; figures of kind curves pair them", console
+        )
     if len(whole) < 2:
         return _none(out, "fewer than two variants are finished", console)
     report = study.report

@@ -12,8 +12,8 @@ from pathfuse.study.reading import file_name, mapping, refuse_unknown, whole, wo
 
 KEYS = ("metrics", "baseline", "draws", "permutations", "tables", "figures")
 TABLE_KEYS = ("title", "columns", "variants", "published", "note")
-FIGURE_KEYS = ("kind", "title", "variants", "value", "by", "strata", "note")
-Kind = Literal["roc", "bars"]
+FIGURE_KEYS = ("kind", "title", "variants", "value", "by", "x", "lead", "baseline", "strata", "note")
+Kind = Literal["roc", "bars", "curves"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,17 @@ class FigureSpec:
 
     Attributes:
         name: of its files.
-        kind: `roc` draws the curves of every class per variant; `bars` a value per variant.
+        kind: `roc` draws the curves of every class per variant; `bars` a value per variant; `curves` a line per value
+            of the axis `by` over those of the axis `x`, with intervals.
         title: its heading.
         variants: what is drawn; empty takes all.
-        value: of the bars: a metric, `curve:STAGE:COLUMN` of the training curves, or `explain:KEY` of `explain.json`.
-        by: axis of the grid whose two values are tested against each other, pair by pair, with the signed-rank test.
+        value: of bars and curves: a metric, `curve:STAGE:COLUMN` of the training curves, or `explain:KEY` of
+            `explain.json`.
+        by: axis of the grid. Of bars, its two values are tested against each other, pair by pair, with the signed-rank
+            test; of curves, every value is a line.
+        x: of curves, the axis of the grid along which they run.
+        lead: of curves, the line that is compared with all others.
+        baseline: of curves, the line whose last point the lead is to reach.
         strata: `roc` draws ranges of confidence instead of classes.
         note: a line under it.
     """
@@ -58,6 +64,9 @@ class FigureSpec:
     variants: tuple[str, ...] = ()
     value: str = ""
     by: str = ""
+    x: str = ""
+    lead: str = ""
+    baseline: str = ""
     strata: bool = False
     note: str = ""
 
@@ -142,9 +151,15 @@ def _figure(name: str, value: object, place: str, variants: Sequence[str], axes:
     refuse_unknown(found, FIGURE_KEYS, place, "key of a figure")
     if found.get("kind") not in get_args(Kind):
         raise RecipeError(f"{place}.kind: {found.get('kind')!r} is unknown; write {' or '.join(get_args(Kind))}.")
-    if found["kind"] == "bars" and not isinstance(found.get("value"), str):
-        raise RecipeError(f"{place}: bars need a `value`: a metric, curve:STAGE:COLUMN or explain:KEY.")
-    refuse_unknown(words(found.get("by"), f"{place}.by"), axes, f"{place}.by", "axis of a grid")
+    if found["kind"] != "roc" and not isinstance(found.get("value"), str):
+        raise RecipeError(f"{place}: {found['kind']} need a `value`: a metric, curve:STAGE:COLUMN or explain:KEY.")
+    lacking = next((key for key in ("x", "by") if found["kind"] == "curves" and not found.get(key)), None)
+    if lacking:
+        raise RecipeError(
+            f"{place}: curves need `{lacking}`, an axis of the grid: {', '.join(axes) or 'there is none'}."
+        )
+    for key in ("by", "x"):
+        refuse_unknown(words(found.get(key), f"{place}.{key}"), axes, f"{place}.{key}", "axis of a grid")
     return FigureSpec(
         name,
         found["kind"],
@@ -152,6 +167,9 @@ def _figure(name: str, value: object, place: str, variants: Sequence[str], axes:
         _variants(words(found.get("variants"), f"{place}.variants"), variants, f"{place}.variants"),
         str(found.get("value", "")),
         str(found.get("by", "")),
+        str(found.get("x", "")),
+        str(found.get("lead", "")),
+        str(found.get("baseline", "")),
         bool(found.get("strata", False)),
         str(found.get("note", "")),
     )

@@ -17,6 +17,7 @@ from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
 
 CURVE, EXPLAINED = "curve:", "explain:"
+STEPS, STEPS_BEFORE = "steps", "steps_before"
 SELECTS = "val/loss"
 
 
@@ -38,15 +39,25 @@ class RunScores:
         """A figure of the run; NaN where it is not defined or was not made.
 
         Args:
-            name: a metric, `curve:STAGE:COLUMN` for the epoch with the least validation loss, or `explain:KEY.KEY` of
-                the latest `explain.json`.
+            name: a metric, `curve:STAGE:COLUMN` for the epoch with the least validation loss, `explain:KEY.KEY` of
+                the latest `explain.json`, `steps` for the optimiser steps of the last stage, or `steps_before` for
+                those of the stages before it.
             subset: the stains that were given, for a metric.
         """
         if name.startswith(CURVE):
             return _of_curve(self.folder, name.removeprefix(CURVE))
+        if name in (STEPS, STEPS_BEFORE):
+            *before, last = self._steps()
+            return last if name == STEPS else sum(before)
         if name.startswith(EXPLAINED):
             return _of_maps(self.folder, name.removeprefix(EXPLAINED))
         return self.metrics.get(subset, {}).get(name, nan)
+
+    def _steps(self) -> list[float]:
+        """Optimiser steps of every stage, in order of training."""
+        stages = self.folder.config.get("stages") or {}
+        rows = [self.folder.curve(str(stage)) for stage in stages]
+        return [float(own[-1].get("steps") or nan) if own else nan for own in rows] or [nan]
 
 
 class Spread(NamedTuple):
