@@ -30,7 +30,7 @@ def study(words: list[str]) -> int:
         return _list()
     if len(line.positional) != 1:
         raise RecipeError("name one study; `pathfuse study list` lists those that come with pathfuse.")
-    from pathfuse.study.file import find_study, has_layer, read_study
+    from pathfuse.study.file import find_study, has_layer, read_study, with_only
 
     path = find_study(line.positional[0])
     line.positional = []
@@ -40,10 +40,12 @@ def study(words: list[str]) -> int:
     prepare_lightning()
     from pathfuse.study.prepare import uses_demo
 
+    only = [name for name in (line.take("only") or "").split(",") if name]
+    chosen = with_only(chosen, only)
     found = _changed(chosen, line)
     if has_layer(path, "demo") and "demo" not in layers and uses_demo(found, rest):
-        chosen, rest = read_study(path, [*layers, "demo"])
-        found = _changed(chosen, line)
+        chosen, rest = read_study(path, ["demo", *layers])
+        found = _changed(with_only(chosen, only), line)
         print(f"note: no cases: using the built-in demo cohort with the demo layer of {path.name} (smaller sizes)")
     return _run(found, Path(out) if out else Path("runs") / path.stem, how, rest)
 

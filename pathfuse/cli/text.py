@@ -34,6 +34,7 @@ RUNNING = """
 --address A         with ray: HOST:PORT, auto or local (RAY_ADDRESS, else starts Ray here)
 --gpus X            with ray: GPUs per run, 0.25 puts four on one (0)
 --shard i/n         every n-th run from the i-th on, for job arrays; the last to end writes the report
+--only NAME,NAME    these variants of a study alone, a name with a star for several
 --dry-run           say what would be done
 --key.subkey VALUE  any option of all recipes; --last.key.subkey one of their last stage; --VARIANT.key.subkey one of
                     a variant of the study

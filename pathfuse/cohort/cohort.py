@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pathfuse.cohort.folds.parts import Parts
 from pathfuse.cohort.generated import GENERATED, draw, patients_of
+from pathfuse.cohort.hidden import with_hidden_labels
 from pathfuse.cohort.label_map import NamedMap, label_map_of, merge_labels
 from pathfuse.cohort.labelled import labelled_training
 from pathfuse.cohort.new_cases import for_new_cases
@@ -66,7 +67,9 @@ class Cohort:
         fold: which fold of that repeat, from 0.
         val_fraction: fraction of the training patients drawn for validation when the source has no such part.
         test_fraction: fraction of the patients drawn for the test when the source has no parts.
-        seed: of the drawn parts, and of `shuffled`.
+        seed: of the drawn parts, of `labelled_patients`, and of `shuffled`.
+        labelled_patients: how many training patients keep their labels, spread equally over the classes; those of the
+            others are hidden, and the other parts keep all. For learning curves; null hides none.
         shuffled: stains of which every case gets the files of another patient of its part: a control that takes the
             pairs apart. Null leaves all cases their own.
         test_on: `test` tests on the test part, `all` on every case: for a cohort that the model never saw.
@@ -92,6 +95,7 @@ class Cohort:
     val_fraction: float = 0.3
     test_fraction: float = 0.2
     seed: int = 0
+    labelled_patients: int | None = None
     shuffled: list[str] | None = None
     test_on: Literal["test", "all"] = "test"
     demo: DemoCohort = field(default_factory=DemoCohort)
@@ -106,6 +110,8 @@ class Cohort:
                 object.__setattr__(self, name, by_modality(given, f"cohort.{name}"))
         if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
             raise RecipeError(f"cohort.mpp is {self.mpp}; give {MIN_MPP:g} to {MAX_MPP:g} micrometres per pixel.")
+        if self.labelled_patients is not None and self.labelled_patients < 0:
+            raise RecipeError(f"cohort.labelled_patients is {self.labelled_patients}; give at least 0, or null.")
         if self.stores is not None and self.cases is None:
             raise RecipeError("cohort.stores needs the labels of its cases; name their table with cohort.cases.")
         if isinstance(self.cases, dict) and self.stores is None:
@@ -127,6 +133,8 @@ class Cohort:
         cases, notes = self.parts.apply(read.cases)
         same = check_same(cases, read.origin, ids=read.kind in TABLES) if not self.generated else []
         divided = replace(read, cases=tuple(cases), notes=(*read.notes, *notes, *same))
+        if self.labelled_patients is not None and self.test_on != "all":
+            divided = with_hidden_labels(divided, self.labelled_patients, self.seed)
         return labelled_training(divided) if self._needs_labels else divided
 
     def __iter__(self) -> Iterator[Case]:

@@ -14,6 +14,10 @@ class Counted(Protocol):
     def patient_id(self) -> str:
         """The patient of the case."""
 
+    @property
+    def label(self) -> str:
+        """Its class; empty where unknown."""
+
 
 @dataclass(frozen=True)
 class FlowStep:
@@ -24,17 +28,19 @@ class FlowStep:
         step: what happened, for example `left out: no he or ihc image`; the name of a part is `train`, `val` or `test`.
         cases: how many cases start, leave, remain or are in the part.
         patients: how many patients do; a patient leaves with the last of its cases.
+        unlabelled: how many of the cases have no label.
     """
 
     kind: Literal["table", "left out", "in use", "part"]
     step: str
     cases: int
     patients: int
+    unlabelled: int = 0
 
 
 def table_step(cases: Sequence[Counted]) -> FlowStep:
     """The start: all cases of the source."""
-    return FlowStep("table", "in the table", len(cases), _patients(cases))
+    return FlowStep("table", "in the table", len(cases), _patients(cases), _bare(cases))
 
 
 def left_out_step(why: str, before: Sequence[Counted], after: Sequence[Counted]) -> tuple[FlowStep, ...]:
@@ -42,7 +48,8 @@ def left_out_step(why: str, before: Sequence[Counted], after: Sequence[Counted])
     if len(after) == len(before):
         return ()
     lost = _patients(before) - _patients(after)
-    return (FlowStep("left out", f"left out: {why}", len(before) - len(after), lost),)
+    bare = _bare(before) - _bare(after)
+    return (FlowStep("left out", f"left out: {why}", len(before) - len(after), lost, bare),)
 
 
 def part_steps(cases: Sequence[Counted], parts: Sequence[str]) -> tuple[FlowStep, ...]:
@@ -57,10 +64,14 @@ def part_steps(cases: Sequence[Counted], parts: Sequence[str]) -> tuple[FlowStep
         for name in ("train", "val", "test")
     }
     return (
-        FlowStep("in use", "in use", len(cases), _patients(cases)),
-        *(FlowStep("part", name, len(own), _patients(own)) for name, own in divided.items() if own),
+        FlowStep("in use", "in use", len(cases), _patients(cases), _bare(cases)),
+        *(FlowStep("part", name, len(own), _patients(own), _bare(own)) for name, own in divided.items() if own),
     )
 
 
 def _patients(cases: Iterable[Counted]) -> int:
     return len({case.patient_id for case in cases})
+
+
+def _bare(cases: Iterable[Counted]) -> int:
+    return sum(not case.label for case in cases)

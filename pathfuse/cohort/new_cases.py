@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-OWN = ("cases", "stores", "vectors", "groups", "folds", "shuffled")
+OWN = ("cases", "stores", "vectors", "groups", "folds", "labelled_patients", "shuffled")
 """Options about the cases that a model was trained on; new ones bring their own."""
 
 

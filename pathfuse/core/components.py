@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -159,6 +159,15 @@ class Head(Weighted, nn.Module, ABC):
     """
 
     needs_labels: ClassVar[bool] = True
+
+    @classmethod
+    def learns_from_all(cls, options: Mapping[str, object]) -> bool:
+        """Whether with these options cases without a label teach too, and stay in training.
+
+        Args:
+            options: those of the recipe.
+        """
+        return not cls.needs_labels
 
     @abstractmethod
     def forward(self, fused: Fused) -> Prediction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -45,6 +45,13 @@ class Objective(Weighted, nn.Module, ABC):
 
     needs_labels: ClassVar[bool | None] = None
     selected_by: str | None = None
+
+    def prepare(self, validation: Iterable[Batch]) -> None:
+        """What has to be known before the first step of a training, for example how sure a teacher may be.
+
+        Args:
+            validation: batches of the validation part, on the device of the model; read only if they are asked for.
+        """
 
     @abstractmethod
     def losses(self, model: Model, batch: Batch) -> Outcome:

@@ -130,11 +130,14 @@ class CaseData(LightningDataModule, ABC):
         """The order of the cases: that of the table, a new one each epoch, or every class equally often."""
         ranks, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
         epoch = None if self.trainer is None else self._epoch
-        seed = self.loading.seed
+        seed, batches = self.loading.seed, self.loading.batches_per_epoch
+        length = batches * self.loading.batch_size * ranks if batches and part == "train" else None
         if part == "train" and self.loading.sampler == "balanced":
             targets = self.cohort.table.targets()[index]
-            return BalancedSampler(data, targets, seed=seed, epoch=epoch, ranks=ranks, rank=rank)
-        return EpochSampler(data, seed=seed, shuffle=part == "train", epoch=epoch, ranks=ranks, rank=rank)
+            return BalancedSampler(data, targets, seed=seed, length=length, epoch=epoch, ranks=ranks, rank=rank)
+        return EpochSampler(
+            data, seed=seed, shuffle=part == "train", length=length, epoch=epoch, ranks=ranks, rank=rank
+        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The training part, shuffled."""

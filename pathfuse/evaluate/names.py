@@ -23,6 +23,8 @@ METRICS = {
     "abstained": "Share left to a person",
     "set_coverage": "Truth inside the set",
     "set_size": "Classes per set",
+    "steps": "Optimiser steps",
+    "steps_before": "Optimiser steps of stages before",
     "n_cases": "Cases",
     "n_patients": "Patients",
 }

@@ -18,11 +18,13 @@ from pathfuse.study.report_file import Report, read_report
 
 Options = tuple[tuple[str, str], ...]
 
-KEYS = ("variants", "grid", "grids", "splits", "seeds", "overrides", "explain", "report", "layers")
+KEYS = ("variants", "grid", "grids", "cohorts", "splits", "seeds", "overrides", "explain", "report", "layers")
 VARIANT_KEYS = ("recipe", "layers", "overrides", "subset")
 DRAWN_KEYS = ("folds", "repeats", "seed", "val_fraction", "group", "site", "stratify", "leave_out")
 RESERVED = ("tables", "figures")
 DEFAULT_SEED = 7
+GIVEN = "given"
+"""Instead of folds: the parts that the source of a cohort gives, as the demo cohort does."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,18 @@ class Study:
         name: of the file.
         variants: what is compared.
         seeds: of weights, order and augmentation; every fold is trained with each.
-        splits: a file of folds, or how they are drawn.
+        splits: a file of folds, how they are drawn, or None for the parts that the cohort comes with.
         explain: the runs that are explained after their test; None explains none.
+        cohorts: options of every cohort, by name; every variant is trained in each. Empty is the one of the recipes.
         report: what is written at the end.
     """
 
     name: str
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...] = (DEFAULT_SEED,)
-    splits: Path | DrawnSplits = field(default_factory=DrawnSplits)
+    splits: Path | DrawnSplits | None = field(default_factory=DrawnSplits)
     explain: ExplainStep | None = None
+    cohorts: Mapping[str, Options] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
 
 
@@ -111,6 +115,7 @@ def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str
         _seeds(config.get("seeds", [DEFAULT_SEED]), str(path)),
         _splits(config.get("splits"), path),
         read_explain(config.get("explain"), f"{path}: explain"),
+        _cohorts(config, str(path)),
         read_report(
             config.get("report"),
             str(path),
@@ -138,6 +143,24 @@ def with_options(study: Study, options: Options) -> Study:
             added[name] += ((rest if named else key, value),)
     variants = tuple(replace(own, options=own.options + added[own.name]) for own in study.variants)
     return replace(study, variants=variants)
+
+
+def with_only(study: Study, names: Sequence[str]) -> Study:
+    """The study with some of its variants.
+
+    Args:
+        study: the study.
+        names: of variants, a star for several; empty leaves all.
+
+    Raises:
+        RecipeError: if one fits none.
+    """
+    known = [variant.name for variant in study.variants]
+    for name in names:
+        if not fnmatch.filter(known, name):
+            refuse_unknown([name], known, "--only", "variant of the study")
+    wanted = {found for name in names for found in fnmatch.filter(known, name)}
+    return replace(study, variants=tuple(own for own in study.variants if own.name in wanted)) if names else study
 
 
 def has_layer(path: Path, layer: str) -> bool:
@@ -222,7 +245,29 @@ def _seeds(value: object, place: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _splits(value: object, path: Path) -> Path | DrawnSplits:
+def _cohorts(config: Config, place: str) -> dict[str, Options]:
+    """The cohorts of a study; each brings its own parts, because folds are of the cases of one."""
+    found = {
+        file_name(name, f"{place}: cohorts"): _options(own, f"{place}: cohorts.{name}")
+        for name, own in mapping(config.get("cohorts"), f"{place}: cohorts").items()
+    }
+    if found and config.get("splits") != GIVEN:
+        raise RecipeError(
+            f"{place}: folds are of one cohort, and there are {len(found)}. Write splits: {GIVEN}, or drop cohorts."
+        )
+    for name, own in found.items():
+        other = next((key for key, _ in own if not key.startswith("cohort.")), None)
+        if other or not own:
+            raise RecipeError(
+                f"{place}: cohorts.{name}: {other or 'nothing'} is no option of a cohort. Write for example "
+                "cohort.demo.seed: 1."
+            )
+    return found
+
+
+def _splits(value: object, path: Path) -> Path | DrawnSplits | None:
+    if value == GIVEN:
+        return None
     if isinstance(value, str):
         return splits_file(value, path.parent)
     found = mapping(value, f"{path}: splits")

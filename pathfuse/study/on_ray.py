@@ -118,7 +118,7 @@ def _problem(job: Job, start: Start) -> str | None:
         return f"{here} has pathfuse {own}, and the study was started by {start.version}. Install the same on both."
     if not start.folder.is_dir():
         return f"{here} has no folder {start.folder}. Start the study in a folder that every machine shares."
-    if not (start.folder / job.splits).is_file():
+    if job.splits is not None and not (start.folder / job.splits).is_file():
         return f"{here} does not see {job.splits.parent}. Choose an --out that every machine shares."
     return None
 

@@ -17,8 +17,8 @@ from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.recipes.compose import DEMO, Config, read_yaml
-from pathfuse.study.file import DrawnSplits, Study, Variant
-from pathfuse.study.jobs import Prepared
+from pathfuse.study.file import DrawnSplits, Options, Study, Variant
+from pathfuse.study.jobs import Place, Prepared, cohort_places, fold_places
 from pathfuse.system.files import write_text
 from pathfuse.training.plan import Plan
 
@@ -52,15 +52,29 @@ class FoldFile:
         return sorted({(row.repeat, row.fold) for row in self.rows})
 
 
-def prepare_variants(study: Study, layers: Sequence[str]) -> tuple[dict[str, Prepared], list[Case], list[str]]:
-    """Parses every variant and reads every cohort once.
+@dataclass(frozen=True)
+class Variants:
+    """The variants of a study, parsed, and what was read of their cohorts.
+
+    Attributes:
+        prepared: by name; of a study of several cohorts, in the first.
+        cases: all cases of that cohort.
+        notes: what should be known about them.
+        cohorts: per cohort of the study, the fingerprint of its cases.
+    """
+
+    prepared: dict[str, Prepared]
+    cases: list[Case]
+    notes: list[str]
+    cohorts: dict[str, str]
+
+
+def prepare_variants(study: Study, layers: Sequence[str]) -> Variants:
+    """Parses every variant and reads every cohort once; of several cohorts, all but the first with one variant.
 
     Args:
         study: the study.
         layers: further layers, for the recipes that have them.
-
-    Returns:
-        The variants by name, all cases of their cohorts, and notes.
 
     Raises:
         RecipeError, PluginError, CaseTableError: for the first variant that cannot be trained.
@@ -69,11 +83,9 @@ def prepare_variants(study: Study, layers: Sequence[str]) -> tuple[dict[str, Pre
     prepared: dict[str, Prepared] = {}
     notes: list[str] = []
     cases: dict[str, Case] = {}
+    first, *others = study.cohorts.items() or [("", ())]
     for variant in study.variants:
-        try:
-            prepared[variant.name], data, own_notes = _prepare(variant, layers, cohorts)
-        except PathfuseError as error:
-            raise type(error)(f"{study.name}, variant {variant.name}: {error}") from error
+        prepared[variant.name], data, own_notes = _prepare(study, variant, layers, cohorts, first[1])
         notes += [note for note in own_notes if note not in notes]
         for case in (case for own in data for case in own.cohort):
             known = cases.setdefault(case.case_id, case)
@@ -83,19 +95,35 @@ def prepare_variants(study: Study, layers: Sequence[str]) -> tuple[dict[str, Pre
                     f"{case.patient_id} in {variant.name}. Study one cohort at a time."
                 )
     _refuse_unknown_layers(study, layers)
-    return prepared, list(cases.values()), notes
+    prints = {first[0]: prepared[study.variants[0].name].cohort_sha256}
+    for name, own in others:
+        prints[name] = _prepare(study, study.variants[0], layers, {}, own)[0].cohort_sha256
+    return Variants(prepared, list(cases.values()), notes, prints)
 
 
-def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile:
-    """Reads the folds of a study, or draws them for its cases.
+def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
+    """Reads the folds of a study, or draws them for its cases; None where these come with their parts.
+
+    What is drawn are the patients with a label. The others are in the training part of every fold: nothing could be
+    said about them in another.
 
     Raises:
         CaseTableError: if they do not fit the cases, or cannot be drawn.
     """
+    if study.splits is None:
+        _refuse_without_parts(study, cases)
+        return None
     if isinstance(study.splits, DrawnSplits):
-        folds = _drawn(study.splits, cases)
+        own = study.splits
+        known = {case.patient_id for case in cases if case.label}
+        bare = [case for case in cases if case.patient_id not in known] if known else []
+        folds = _drawn(own, [case for case in cases if case.patient_id in known] if bare else cases)
+        rows = (*folds.rows, *_in_training(bare, folds.rows))
         notes = (*folds.notes, *((NOT_LOOKED,) if any(case.files for case in cases) else ()))
-        return FoldFile(folds.rows, folds_text(folds.rows), notes)
+        if bare:
+            patients = len({case.patient_id for case in bare})
+            notes += (f"{patients} patients without a label are in the training part of every fold",)
+        return FoldFile(rows, folds_text(rows), notes)
     rows = tuple(read_folds(study.splits))
     if any(row.inner for row in rows):
         raise RunError(f"{study.splits} has inner folds, which a study does not train. Draw it without --nested.")
@@ -117,6 +145,20 @@ def _drawn(own: DrawnSplits, cases: Sequence[Case]) -> Splits:
         site=own.site,
         stratify=own.stratify,
     )
+
+
+def places_of(study: Study, folds: FoldFile | None, splits: Path, cohorts: Mapping[str, str]) -> list[Place]:
+    """Where every variant is trained.
+
+    Args:
+        study: the study.
+        folds: its folds; None where the cohorts come with their parts.
+        splits: the file of folds, in the folder of the study.
+        cohorts: per cohort, the fingerprint of its cases.
+    """
+    if folds is None:
+        return cohort_places(study.cohorts, cohorts)
+    return fold_places(folds.places, splits, folds.sha256)
 
 
 def keep_splits(out: Path, folds: FoldFile) -> Path:
@@ -146,7 +188,8 @@ def uses_demo(study: Study, layers: Sequence[str] = ()) -> bool:
     without = []
     for variant in study.variants:
         # What matters is the data alone; other options may name stages that only a recipe's layers have.
-        own = tuple((key, value) for key, value in variant.options if key.split(".")[0] == "cohort")
+        first = next(iter(study.cohorts.values()), ())
+        own = tuple((key, value) for key, value in (*variant.options, *first) if key.split(".")[0] == "cohort")
         files = tuple(find_recipe(name) for name in variant.recipes)
         if DEMO in compose(files, _layers(variant, files, layers), own).layers:
             without.append(variant.name)
@@ -158,9 +201,39 @@ def uses_demo(study: Study, layers: Sequence[str] = ()) -> bool:
     return bool(without)
 
 
+def _refuse_without_parts(study: Study, cases: Sequence[Case]) -> None:
+    parts = {case.split for case in cases if case.label}
+    lacking = [part for part in ("train", "val", "test") if part not in parts]
+    if lacking:
+        raise RecipeError(
+            f"{study.name}: splits: given, but no labelled case is in {' or '.join(lacking)}. Give the parts in the "
+            "case table, or draw folds with --folds N."
+        )
+
+
+def _in_training(cases: Sequence[Case], rows: Sequence[FoldRow]) -> list[FoldRow]:
+    """Rows that put cases into the training part of every split."""
+    places = sorted({row.place for row in rows})
+    return [
+        FoldRow(repeat, fold, case.case_id, case.patient_id, "train", inner)
+        for repeat, fold, inner in places
+        for case in cases
+    ]
+
+
 def _prepare(
-    variant: Variant, layers: Sequence[str], cohorts: dict[str, CaseData]
+    study: Study, variant: Variant, layers: Sequence[str], cohorts: dict[str, CaseData], cohort: Options
 ) -> tuple[Prepared, list[CaseData], list[str]]:
+    try:
+        return _read_variant(variant, layers, cohorts, cohort)
+    except PathfuseError as error:
+        raise type(error)(f"{study.name}, variant {variant.name}: {error}") from error
+
+
+def _read_variant(
+    variant: Variant, layers: Sequence[str], cohorts: dict[str, CaseData], cohort: Options
+) -> tuple[Prepared, list[CaseData], list[str]]:
+    """The variant in one cohort; the options that it is prepared with leave the cohort open."""
     files = tuple(find_recipe(name) for name in variant.recipes)
     own_layers = _layers(variant, files, layers)
     last = list(compose(files, own_layers, []).stages)[-1]
@@ -169,7 +242,7 @@ def _prepare(
     devices = () if any(key.endswith("trainer.devices") for key, _ in said) else (("trainer.devices", "1"),)
     own = (*devices, *said)
     recipe = compose(files, own_layers, own)
-    plan = Plan.parse(recipe)
+    plan = Plan.parse(compose(files, own_layers, (*own, *cohort)) if cohort else recipe)
     config = plan.config()
     blocks = {
         name: [config.get(key) or config["stages"][name][key] for key in ("cohort", "data", "loading")]

@@ -49,7 +49,7 @@ def write_report(study: Study, out: Path, jobs: Sequence[Job], console: Console)
     for table in study.report.tables:
         files += write_table(out / TABLES, table, study, by_variant, expected)
     if study.report.figures:
-        from pathfuse.study.figures import write_figure
+        from pathfuse.study.drawing.figures import write_figure
 
         for figure in study.report.figures:
             files += write_figure(out / FIGURES, figure, study, by_variant, expected)
@@ -71,6 +71,10 @@ def _compare(
     The stains of a single variant are compared, where it is given several.
     """
     whole = [name for name, runs in by_variant.items() if len(runs) == expected]
+    if len(study.cohorts) > 1:
+        return _none(
+            out, f"{len(study.cohorts)} cohorts have patients of their own; figures of kind curves pair them", console
+        )
     if len(whole) < min(len(study.variants), 2):
         return _none(out, "fewer than two variants are finished", console) if len(study.variants) > 1 else []
     report = study.report

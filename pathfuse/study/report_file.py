@@ -13,12 +13,14 @@ from pathfuse.study.reading import file_name, mapping, refuse_unknown, whole, wo
 KEYS = ("metrics", "baseline", "draws", "permutations", "names", "tables", "figures")
 TABLE_KEYS = ("title", "columns", "variants", "published", "note")
 FIGURE_KEYS = (
-    "kind", "title", "variants", "value", "values", "by", "lines", "per", "group", "y", "published", "note",
+    "kind", "title", "variants", "value", "values", "by", "lines", "per", "group", "y", "x", "lead", "baseline",
+    "published", "note",
 )  # fmt: skip
-Kind = Literal["roc", "bars", "grouped", "panels"]
+Kind = Literal["roc", "bars", "grouped", "panels", "curves"]
 Lines = Literal["classes", "confidence", "models"]
 VALUES = {
     "bars": "a metric, curve:STAGE:COLUMN, cases:STAGE:COLUMN or explain:KEY",
+    "curves": "a metric, curve:STAGE:COLUMN, cases:STAGE:COLUMN or explain:KEY",
     "panels": "panels:STAGE, or explain",
 }
 
@@ -51,11 +53,11 @@ class FigureSpec:
     Attributes:
         name: of its files.
         kind: `roc` draws curves per variant; `bars` a value per variant; `grouped` values side by side in groups;
-            `panels` pictures in rows of classes.
+            `panels` pictures in rows of classes; `curves` a line per value of an axis over another, with intervals.
         title: its heading.
         variants: what is drawn; empty takes all.
-        value: of the bars: a metric, `curve:STAGE:COLUMN` of the training curves, `cases:STAGE:COLUMN` of `by_case`, or
-            `explain:KEY` of `explain.json`. Of panels: `panels:STAGE`, or `explain` for the maps.
+        value: of bars and curves: a metric, `curve:STAGE:COLUMN` of the training curves, `cases:STAGE:COLUMN` of
+            `by_case`, or `explain:KEY` of `explain.json`. Of panels: `panels:STAGE`, or `explain` for the maps.
         values: of grouped bars, by what they are called; each is a `value`.
         by: axis of the grid whose two values are tested against each other, pair by pair, with the signed-rank test;
             over test cases where the value is one of `cases`, else over folds.
@@ -64,6 +66,9 @@ class FigureSpec:
         group: axis of the grid whose values are the groups of bars; the other axes are the bars in a group.
         y: name of the axis of grouped bars.
         published: per variant, what a paper reports of the first of `values`.
+        x: of curves, the axis of the grid along which they run; there, every value of `by` is a line.
+        lead: of curves, the line that is compared with all others.
+        baseline: of curves, the line whose last point the lead is to reach.
         note: a line under it.
     """
 
@@ -79,6 +84,9 @@ class FigureSpec:
     group: str = ""
     y: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
+    x: str = ""
+    lead: str = ""
+    baseline: str = ""
     note: str = ""
 
 
@@ -166,15 +174,20 @@ def _figure(name: str, value: object, place: str, variants: Sequence[str], axes:
     kind = found.get("kind", "")
     if kind not in get_args(Kind):
         raise RecipeError(f"{place}.kind: {kind!r} is unknown; write {' or '.join(get_args(Kind))}.")
-    if kind in ("bars", "panels") and not isinstance(found.get("value"), str):
+    if kind in VALUES and not isinstance(found.get("value"), str):
         raise RecipeError(f"{place}: {kind} need a `value`: {VALUES[kind]}.")
     values = {str(key): str(own) for key, own in mapping(found.get("values"), f"{place}.values").items()}
     if kind == "grouped" and not (values and found.get("group")):
         raise RecipeError(f"{place}: grouped bars need `values`, by what they are called, and a `group`: an axis.")
+    lacking = next((key for key in ("x", "by") if kind == "curves" and not found.get(key)), None)
+    if lacking:
+        raise RecipeError(
+            f"{place}: curves need `{lacking}`, an axis of the grid: {', '.join(axes) or 'there is none'}."
+        )
     lines = found.get("lines", "classes")
     if lines not in get_args(Lines):
         raise RecipeError(f"{place}.lines: {lines!r} is unknown; write {', '.join(get_args(Lines))}.")
-    for key in ("by", "per", "group"):
+    for key in ("by", "x", "per", "group"):
         refuse_unknown(words(found.get(key), f"{place}.{key}"), axes, f"{place}.{key}", "axis of a grid")
     published = mapping(found.get("published"), f"{place}.published")
     _variants(published, variants, f"{place}.published")
@@ -190,6 +203,9 @@ def _figure(name: str, value: object, place: str, variants: Sequence[str], axes:
         per=str(found.get("per", "")),
         group=str(found.get("group", "")),
         y=str(found.get("y", "")),
+        x=str(found.get("x", "")),
+        lead=str(found.get("lead", "")),
+        baseline=str(found.get("baseline", "")),
         published={key: _number(own, f"{place}.published.{key}") for key, own in published.items()},
         note=str(found.get("note", "")),
     )

@@ -17,7 +17,7 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
 from pathfuse.study.ledger import RUNS, RunState, is_finished, record
-from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, prepare_variants
+from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, places_of, prepare_variants
 
 Engine = Literal["local", "ray"]
 WHOLE_STUDY_S = 1e9  # the time left is estimated from all runs, which may take hours each
@@ -71,17 +71,17 @@ def run_study(study: Study, out: Path, how: HowToRun, console: Console, *, layer
     Raises:
         PathfuseError: before anything is trained, if a recipe, the cohort or the folds cannot be used.
     """
-    prepared, cases, notes = prepare_variants(study, layers)
-    folds = make_splits(study, cases)
-    for note in (*notes, *folds.notes):
+    found = prepare_variants(study, layers)
+    folds = make_splits(study, found.cases)
+    for note in (*found.notes, *(folds.notes if folds else ())):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
-    path = (out / SPLITS).resolve()
-    jobs = jobs_of(study, prepared, folds.places, splits=path, splits_sha256=folds.sha256, out=out)
+    jobs = jobs_of(study, found.prepared, places_of(study, folds, (out / SPLITS).resolve(), found.cohorts), out=out)
     mine = shard_of(jobs, how.shard) if how.shard else jobs
     if how.dry_run:
-        _print_plan(study, prepared, mine, console)
+        _print_plan(study, found.prepared, mine, console)
         return 0
-    keep_splits(out, folds)
+    if folds:
+        keep_splits(out, folds)
     states = _do(mine, out, how, console)
     _print_outcome(study, out, jobs, mine, states, console)
     # A shard is a part; whichever ends last reports on the whole.

@@ -16,6 +16,7 @@ from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
 
 CURVE, EXPLAINED, CASES = "curve:", "explain:", "cases:"
+STEPS, STEPS_BEFORE = "steps", "steps_before"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class RunScores:
 
         Args:
             name: a metric, `curve:STAGE:COLUMN` for the epoch that was kept, `cases:STAGE:COLUMN` for the mean over
-                test cases, or `explain:KEY.KEY` of the latest `explain.json`.
+                test cases, `explain:KEY.KEY` of the latest `explain.json`, `steps` for the optimiser steps of the last
+                stage, or `steps_before` for those of the stages before it.
             subset: the stains that were given, for a metric.
         """
         if name.startswith(CURVE):
             return _of_curve(self.folder, name.removeprefix(CURVE))
+        if name in (STEPS, STEPS_BEFORE):
+            *before, last = self._steps()
+            return last if name == STEPS else sum(before)
         if name.startswith(EXPLAINED):
             return _of_maps(self.folder, name.removeprefix(EXPLAINED))
         if name.startswith(CASES):
@@ -54,6 +59,12 @@ class RunScores:
         stage, _, column = name.removeprefix(CASES).partition(":")
         rows = self.folder.lines(f"{BY_CASE}/{stage}.csv")
         return {row["case_id"]: float(row[column]) for row in rows if row.get(column)}
+
+    def _steps(self) -> list[float]:
+        """Optimiser steps of every stage, in order of training."""
+        stages = self.folder.config.get("stages") or {}
+        rows = [self.folder.curve(str(stage)) for stage in stages]
+        return [float(own[-1].get("steps") or nan) if own else nan for own in rows] or [nan]
 
 
 class Spread(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from pathfuse.study.drawing.naming import called, measured
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
-from pathfuse.study.scores import RunScores, spread_of, subset_of
+from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, Spread, spread_of, subset_of
 from pathfuse.system.files import write_text
 
 ByVariant = Mapping[str, Sequence[RunScores]]
@@ -25,10 +25,10 @@ PUBLISHED = "*published*: the number of the paper, on its own data and split. It
 
 def write_folds(folder: Path, study: Study, by_variant: ByVariant, expected: int) -> list[Path]:
     """`folds.csv`, every metric of every run, and `folds.md`, the spread over runs."""
-    lines = [["variant", "seed", "repeat", "fold", "subset", "metric", "value"]]
+    lines = [["variant", "seed", "cohort", "repeat", "fold", "subset", "metric", "value"]]
     for name, runs in by_variant.items():
         for run in runs:
-            where = [name, str(run.job.seed), str(run.job.repeat), str(run.job.fold)]
+            where = [name, str(run.job.seed), run.job.cohort, str(run.job.repeat), str(run.job.fold)]
             for subset, own in run.metrics.items():
                 lines += [[*where, subset, metric, number_cell(value)] for metric, value in own.items()]
     write_text(folder / "folds.csv", csv_text(lines))
@@ -62,11 +62,12 @@ def write_table(folder: Path, spec: TableSpec, study: Study, by_variant: ByVaria
             lines.append(
                 [variant.name, subset, column, number_cell(found.mean), number_cell(found.sd), str(found.n), said]
             )
-            cells.append(found.text(expected) + (f" [*published* {said}]" if said else ""))
+            text = _count(found) if column in (STEPS, STEPS_BEFORE) else found.text(expected)
+            cells.append(text + (f" [*published* {said}]" if said else ""))
         rows.append([called(study, variant), subset or "-", *cells])
     heads = ["Variant", "Given", *(measured(study, column) for column in columns)]
     notes = [EXPLAINED, *([PUBLISHED] if spec.published else []), *([spec.note] if spec.note else [])]
-    text = _page(spec.title, [("", heads, rows)], [*notes, *lacking(study, by_variant, expected)])
+    text = page(spec.title, [("", heads, rows)], [*notes, *lacking(study, by_variant, expected)])
     write_text(folder / f"{spec.name}.csv", csv_text(lines))
     write_text(folder / f"{spec.name}.md", text)
     return [folder / f"{spec.name}.csv", folder / f"{spec.name}.md"]
@@ -112,7 +113,7 @@ def _folds_text(study: Study, by_variant: ByVariant, expected: int) -> str:
         runs = by_variant.get(variant.name, ())
         subset = subset_of(variant, runs)
         rows = [
-            [f"seed {run.job.seed}, repeat {run.job.repeat}, fold {run.job.fold}",
+            [f"seed {run.job.seed}, {run.job.cohort or f'repeat {run.job.repeat}, fold {run.job.fold}'}",
              *(_short(run.value(column, subset)) for column in columns)]
             for run in runs
         ]  # fmt: skip
@@ -124,12 +125,17 @@ def _folds_text(study: Study, by_variant: ByVariant, expected: int) -> str:
                     rows,
                 )
             )
-    return _page(f"Folds of {study.name}", tables, [EXPLAINED, *lacking(study, by_variant, expected)])
+    return page(f"Folds of {study.name}", tables, [EXPLAINED, *lacking(study, by_variant, expected)])
 
 
-def _page(
-    title: str, tables: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]], notes: Sequence[str]
-) -> str:
+def page(title: str, tables: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]], notes: Sequence[str]) -> str:
+    """A Markdown page.
+
+    Args:
+        title: its heading.
+        tables: of each, its own heading or nothing, the heads of its columns, and its rows.
+        notes: lines under them.
+    """
     lines = [f"# {title}", ""]
     for heading, heads, rows in tables:
         lines += [f"## {heading}", ""] if heading else []
@@ -139,6 +145,13 @@ def _page(
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _count(found: Spread) -> str:
+    """A number of steps, which is the same in every run or is said to differ."""
+    if not found.n:
+        return "-"
+    return f"{found.mean:.0f}" + (f" ± {found.sd:.0f}" if found.sd > 0 else "")
 
 
 def _short(value: float) -> str:

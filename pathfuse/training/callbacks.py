@@ -60,7 +60,9 @@ class NamesSplit(Callback):
 
 
 class Curves(Callback):
-    """Writes every logged number of every epoch to one CSV; a resumed run goes on where the last epoch ended.
+    """Writes every logged number of every epoch to one CSV, with the optimiser steps made so far.
+
+    A resumed run goes on where the last epoch ended.
 
     Args:
         run: the run folder.
@@ -81,10 +83,14 @@ class Curves(Callback):
         """Adds the epoch and replaces the file."""
         if trainer.is_global_zero and not trainer.sanity_checking:
             metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-            self.epochs.append({"epoch": float(trainer.current_epoch), **metrics})
-            names = sorted({name for epoch in self.epochs for name in epoch} - {"epoch"})
-            lines = ([int(epoch["epoch"]), *(epoch.get(name, "") for name in names)] for epoch in self.epochs)
-            self.run.write_lines(f"{CURVES}/{self.stage}.csv", ["epoch", *names], lines)
+            done = {"epoch": float(trainer.current_epoch), "steps": float(trainer.global_step)}
+            self.epochs.append({**done, **metrics})
+            names = sorted({name for epoch in self.epochs for name in epoch} - set(done))
+            lines = (
+                [*(int(epoch[name]) for name in done), *(epoch.get(name, "") for name in names)]
+                for epoch in self.epochs
+            )
+            self.run.write_lines(f"{CURVES}/{self.stage}.csv", [*done, *names], lines)
 
 
 class EpochLines(Callback):

@@ -25,7 +25,7 @@ from lightning.pytorch.cli import (
 )
 
 from pathfuse.cohort import Cohort
-from pathfuse.core import DataSpec, Model, stage_loader
+from pathfuse.core import DataSpec, Head, Model, stage_loader
 from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
 from pathfuse.errors import PathfuseError, RecipeError
@@ -161,7 +161,11 @@ class StageCLI(LightningCLI):
         model = self.config.model
         objective, head = _named_class(model.get("objective")), _named_class(model.get("head"))
         said = getattr(objective, "needs_labels", None)
-        return bool(getattr(head, "needs_labels", True) if said is None else said)
+        if said is not None:
+            return bool(said)
+        if head is None or not issubclass(head, Head):
+            return True
+        return not head.learns_from_all(vars(model.head.get("init_args") or Namespace()))
 
     def _check_data(self) -> None:
         """Refuses a data module whose first argument is not the cohort.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -139,6 +139,13 @@ class Task(Optimised):
             raise RuntimeError("the model of a task is always built with its spec")
         return self.model.spec
 
+    def on_fit_start(self) -> None:
+        """Lets the objective see the validation part, once; all processes keep what the first one found."""
+        self.objective.prepare(self._validation_batches())
+        if self.trainer.world_size > 1:
+            for known in self.objective.buffers(recurse=False):
+                known.copy_(self.trainer.strategy.broadcast(known))
+
     def on_train_epoch_start(self) -> None:
         """Draws of an epoch depend on the seed and the epoch alone, so a resumed run repeats them."""
         reseed(self.seed + 1 + self.current_epoch + 100_003 * self.global_rank)
@@ -210,6 +217,10 @@ class Task(Optimised):
             if name:
                 self._collect(name, shown.select(rows), rows_of(prediction, rows))
         return prediction
+
+    def _validation_batches(self) -> Iterator[Batch]:
+        for batch in self.trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
+            yield batch.to(self.device)
 
     def _refuse_unread(self) -> None:
         """Refuses a modality in an option that the model does not read."""

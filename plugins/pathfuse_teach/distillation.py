@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Iterable
+from math import exp, log
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pathfuse.core import Batch, Model, Objective, Outcome, Prediction, stage_model
 from pathfuse.errors import RecipeError
 
 Doubt = Literal["entropy", "none"]
+_HALVINGS = 40
 
 
 class Lesson(NamedTuple):
@@ -42,17 +45,21 @@ class DistillationObjective(Objective):
         teacher: the stage that teaches, for example `stage:teach`.
         sees: the modalities that it is shown; null shows all that it reads.
         complete: teach only cases that have every modality that the teacher is shown; otherwise, those with any.
+        calibrate: divide the teacher's scores by the one number that makes its log loss on the validation part least,
+            found before the first step; a teacher without an error there keeps its scores.
         temperature: T, which softens both scores; 1 leaves them as they are.
         doubt: `entropy` weighs a case by 1 - H / log C, with H the entropy of the teacher's scores at T = 1, so that
             a teacher that does not know teaches nothing; `none` weighs all alike.
 
     Source: Hinton et al. 2015, arXiv:1503.02531, section 2; Lopez-Paz et al. 2016, arXiv:1511.03643, for a teacher
         with privileged information.
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2, for the calibration.
     Departs: the weight by entropy is ours. For IHC as the privileged stain see Tian et al. 2026 (doi
         10.1109/JBHI.2026.3684467), Zhang et al. 2025 (arXiv:2508.17213) and LGD-Net (arXiv:2602.17793); none of the
         three is reproduced here.
     """
 
+    sharpness: Tensor
     needs_labels = False
     example_options: ClassVar[dict[str, object]] = {"teacher": "stage:teach"}
 
@@ -62,6 +69,7 @@ class DistillationObjective(Objective):
         teacher: str,
         sees: list[str] | None = None,
         complete: bool = True,
+        calibrate: bool = True,
         temperature: float = 2.0,
         doubt: Doubt = "entropy",
     ) -> None:
@@ -78,6 +86,8 @@ class DistillationObjective(Objective):
             )
         self.sees = tuple(sees or self.teacher.reads)
         self.complete = complete
+        self.calibrate = calibrate
+        self.register_buffer("sharpness", torch.ones(()))
         self.temperature = temperature
         self.doubt: Doubt = doubt
         self.teacher.requires_grad_(False)
@@ -88,6 +98,17 @@ class DistillationObjective(Objective):
         super().train(mode)
         self.teacher.eval()
         return self
+
+    @torch.no_grad()
+    def prepare(self, validation: Iterable[Batch]) -> None:
+        """Calibrates the teacher on the labelled validation cases that it can score."""
+        if not self.calibrate:
+            return
+        said = [(self._told(batch), batch.target) for batch in validation]
+        logits = [told[known] for (told, taught), target in said if (known := taught & (target >= 0)).any()]
+        targets = [target[known] for (_, taught), target in said if (known := taught & (target >= 0)).any()]
+        if logits:
+            self.sharpness.copy_(best_temperature(torch.cat(logits), torch.cat(targets)))
 
     def losses(self, model: Model, batch: Batch) -> Outcome:
         """The loss terms of a batch of which the student is shown all, and the student's prediction."""
@@ -114,13 +135,18 @@ class DistillationObjective(Objective):
                 f"model.objective.teacher scores {', '.join(self.teacher.spec.classes)}, and this stage "
                 f"{', '.join(model.spec.classes)}. Give both stages the same cohort.classes and cohort.label_map."
             )
+        logits, taught = self._told(whole)
+        logits = logits / self.sharpness
+        weight = _certainty(logits) if self.doubt == "entropy" else logits.new_ones(len(whole))
+        return Lesson((logits / self.temperature).log_softmax(1), taught, weight)
+
+    def _told(self, whole: Batch) -> tuple[Tensor, Tensor]:
+        """The teacher's scores (B, C), and (B,) bool the cases that it says something about; zeros elsewhere."""
         said = self.teacher(whole.keep(*self.sees))
         logits = _scores(said, "the teacher")  # (B, C)
         there = torch.stack([whole.present[modality] for modality in self.sees])  # (M, B)
         taught = said.present & (there.all(0) if self.complete else there.any(0))  # (B,)
-        logits = torch.where(taught[:, None], logits, torch.zeros_like(logits))
-        weight = _certainty(logits) if self.doubt == "entropy" else logits.new_ones(len(whole))
-        return Lesson((logits / self.temperature).log_softmax(1), taught, weight)
+        return torch.where(taught[:, None], logits, torch.zeros_like(logits)), taught
 
     def _distance(self, logits: Tensor, lesson: Lesson, present: Tensor) -> Tensor:
         known = present[:, None]
@@ -132,6 +158,18 @@ class DistillationObjective(Objective):
 def masked_mean(values: Tensor, counts: Tensor) -> Tensor:
     """The mean of (B,) values over the cases that count; 0, with a gradient of 0, if none does."""
     return torch.where(counts, values, torch.zeros_like(values)).sum() / counts.sum().clamp_min(1)
+
+
+def best_temperature(logits: Tensor, target: Tensor) -> Tensor:
+    """The temperature, from 0.05 to 20, at which scores (N, C) have the least log loss; 1 where all are right."""
+    if bool((logits.argmax(1) == target).all()):
+        return logits.new_ones(())
+    low, high = log(0.05), log(20.0)
+    for _ in range(_HALVINGS):  # the loss falls, then rises
+        third = (high - low) / 3
+        one, two = (F.cross_entropy(logits * exp(-place), target) for place in (low + third, high - third))
+        low, high = (low, high - third) if one < two else (low + third, high)
+    return logits.new_tensor(exp((low + high) / 2))
 
 
 def _scores(prediction: Prediction, who: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ class StainHeads(Head):
 
     Loss terms: `classification`, cross-entropy of the joint logits over cases with at least two stains;
     `classification_<stain>`, cross-entropy of a stain's own logits, for the stains in `own_loss`; `kl`, how far each
-    other stain's distribution is from the teacher's, over labelled cases that have both.
+    other stain's distribution is from the teacher's, over cases that have both, labelled ones unless `kl_on` says all.
 
     Args:
         fused: sizes of the joint embedding and of each stain's own.
@@ -26,6 +27,7 @@ class StainHeads(Head):
         teacher: the stain that the others learn from, for its name in the data.
         own_loss: stains whose own logits learn from the label; null is the teacher alone, as published: H&E then learns
             from the teacher only. A stain without a label of its own learns nothing from cases that lack the teacher.
+        kl_on: `labelled` cases alone, or `all` that have both stains: unlabelled pairs are then kept in training.
         detach_teacher: keep the term `kl` from pulling the teacher towards its pupils.
         alone: what scores a case with a single stain: that stain's `own` logits or the `joint` ones, which then also
             learn from such cases.
@@ -42,6 +44,7 @@ class StainHeads(Head):
         *,
         teacher: str = "ihc",
         own_loss: list[str] | None = None,
+        kl_on: Literal["labelled", "all"] = "labelled",
         detach_teacher: bool = False,
         alone: Literal["own", "joint"] = "own",
         dropout: float = 0.0,
@@ -52,6 +55,7 @@ class StainHeads(Head):
         _check(fused, stains, [teacher, *(own_loss or [])])
         self.teacher = teacher
         self.own_loss = [teacher] if own_loss is None else own_loss
+        self.kl_on = kl_on
         self.detach_teacher = detach_teacher
         self.alone = alone
         self.pupils = [stain for stain in stains if stain != teacher]
@@ -59,6 +63,11 @@ class StainHeads(Head):
         self.dropout = nn.Dropout(dropout)
         self.joint = nn.Linear(fused.dim, classes)
         self.stains = nn.ModuleDict({stain: nn.Linear(fused.by_modality[stain].dim, classes) for stain in stains})
+
+    @classmethod
+    def learns_from_all(cls, options: Mapping[str, object]) -> bool:
+        """With `kl_on: all`, unlabelled pairs teach too."""
+        return options.get("kl_on") == "all"
 
     def forward(self, fused: Fused) -> Prediction:
         """Joint logits where a case has several stains, else those of its only stain."""
@@ -84,8 +93,10 @@ class StainHeads(Head):
         for stain in self.own_loss:
             terms[f"classification_{stain}"] = _cross_entropy(own[stain], batch.target, extra[f"present_{stain}"])
         if self.pupils:
-            # It needs no label, but a case without one counts in no loss: that is every head's contract.
-            known = extra[f"present_{self.teacher}"] & (batch.target >= 0)
+            known = extra[f"present_{self.teacher}"]
+            if self.kl_on == "labelled":
+                # It needs no label, but a case without one counts in no loss unless one asks for it.
+                known = known & (batch.target >= 0)
             taught = [
                 self._kl(own[self.teacher], own[pupil], known & extra[f"present_{pupil}"]) for pupil in self.pupils
             ]

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from pathfuse.core import Batch, DataSpec, Fused, Fusion, Tokens, TokenSpec
 from pathfuse.errors import PathfuseError, RecipeError
-from pathfuse.nn import NestedFusion, at_least_float, one_width, token_vector
+from pathfuse.nn import NestedFusion, at_least_float, check_counts, one_width, token_vector
 from pathfuse_wsmcl.contrast import contrast_terms
+from pathfuse_wsmcl.pooling import AttendedPool, attended
 from pathfuse_wsmcl.selection import Groups, Overlap, at_random, extremes, group_size
 from pathfuse_wsmcl.tail import TailFusion
 
@@ -21,7 +22,7 @@ Positives = Literal["both", "top", "bottom"]
 
 
 class MACL(Fusion):
-    """Averages the patches of every stain, joins the stains, and contrasts their best and worst patches as a loss.
+    """Pools the patches of every stain, joins the stains, and contrasts their best and worst patches as a loss.
 
     Its loss term is `contrast`: the k patches with the highest scores of one stain should resemble those of the other
     stain and not its lowest, and the other way round. A case counts if it has both stains and at least two patches of
@@ -32,6 +33,9 @@ class MACL(Fusion):
         spec: sizes of the data.
         fusion: joins the mean patches of the stains; null is `TailFusion`.
         k: patches per group. Where a bag has fewer than 2k, both groups are half of it.
+        pool: `mean` of the patches, as published, which leaves their scores without gradient; or `attended`, a sum
+            weighed by a learned score, which then also ranks the patches, so that a high score means something.
+        hidden: width of the layer that scores patches for `attended`.
         selection: `score` takes the highest and lowest scores, `random` draws both groups anew in every step.
         positives: pairs that attract: both groups, or only the `top` or the `bottom` one; the ablations.
         overlap: `released` lets the groups of a bag of fewer than 2k patches overlap, as the released code does, and
@@ -41,7 +45,7 @@ class MACL(Fusion):
 
     Source: WSMCL (Shi et al., Comput Med Imaging Graph 121:102502, 2025), section 2.3.
     Departs: closed form instead of k steps, equal in value and gradient; the groups never overlap unless asked; mean
-        over the cases of a batch.
+        over the cases of a batch. `pool: attended` is ours.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class MACL(Fusion):
         *,
         fusion: NestedFusion | None = None,
         k: int = 100,
+        pool: Literal["mean", "attended"] = "mean",
+        hidden: int = 64,
         selection: Literal["score", "random"] = "score",
         positives: Positives = "both",
         overlap: Overlap = "disjoint",
@@ -59,11 +65,14 @@ class MACL(Fusion):
     ) -> None:
         super().__init__()
         _check(tokens, k, temperature, max_scale)
+        check_counts("MACL", {"hidden": hidden})
         self.k = k
         self.selection = selection
         self.positives = positives
         self.overlap: Overlap = overlap
         self.max_scale = max_scale
+        attends = tokens if pool == "attended" else {}
+        self.pools = nn.ModuleDict({name: AttendedPool(token.dim, hidden) for name, token in attends.items()})
         own = {name: TokenSpec(token.dim, "vector") for name, token in tokens.items()}
         self.fusion = fusion(own, spec) if fusion else TailFusion(own, spec)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
@@ -71,7 +80,11 @@ class MACL(Fusion):
 
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
         """The joint embedding; `attention` holds the score (T,) of every patch."""
-        means = {name: token_vector(token) for name, token in tokens.items()}  # (B, D) each
+        if self.pools:
+            means, learned = attended(self.pools, tokens)
+            tokens = {name: replace(token, score=learned[name]) for name, token in tokens.items()}
+        else:
+            means = {name: token_vector(token) for name, token in tokens.items()}  # (B, D) each
         inner: Fused = self.fusion({name: Tokens(mean, tokens[name].present) for name, mean in means.items()})
         scores = {name: token.score for name, token in tokens.items() if token.score is not None}
         return replace(inner, by_modality=means, tokens=tokens, attention=scores)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pathfuse.runs.folder import RunFolder
-from pathfuse.study.figures import paired_test
+from pathfuse.study.drawing.figures import paired_test
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
 from pathfuse.study.report_file import FigureSpec

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pathfuse.errors import RecipeError
-from pathfuse.study.file import find_study, read_study, study_files, with_options
+from pathfuse.study.file import find_study, read_study, study_files, with_only, with_options
 from tests.conftest import PROJECT_ROOT
 
 STUDIES = sorted((PROJECT_ROOT / "studies").glob("*.yaml"))
@@ -96,3 +96,53 @@ def test_a_shipped_study_can_be_named_and_read_with_its_demo_layer(path: Path) -
     whole, small = read_study(path)[0], read_study(path, ["demo"])[0]
     assert [v.name for v in whole.variants] == [v.name for v in small.variants] and whole.report == small.report
     assert path.stem in {study.name for study in study_files()}
+
+
+COHORTS = """
+variants: {a: he_only, b_x: he_only, b_y: he_only}
+splits: given
+cohorts: {one: {cohort.demo.seed: 1}, two: {cohort.demo.seed: 2}}
+"""
+
+
+def test_a_study_of_several_cohorts_takes_the_parts_that_they_bring(tmp_path: Path) -> None:
+    study = read(tmp_path, COHORTS)
+    assert study.splits is None
+    assert dict(study.cohorts) == {"one": (("cohort.demo.seed", "1"),), "two": (("cohort.demo.seed", "2"),)}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("splits: given", "splits: {folds: 3}"), "folds are of one cohort, and there are 2. Write splits: given"),
+        (("cohort.demo.seed: 1", "seed: 1"), "cohorts.one: seed is no option of a cohort"),
+        (("{cohort.demo.seed: 1}", "{}"), "cohorts.one: nothing is no option of a cohort"),
+        (("one:", "a/b:"), "'a/b' becomes a file or folder"),
+    ],
+)
+def test_cohorts_that_cannot_be_are_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        read(tmp_path, COHORTS.replace(*change))
+
+
+def test_some_variants_of_a_study_can_be_named(tmp_path: Path) -> None:
+    study = read(tmp_path, COHORTS)
+    assert [own.name for own in with_only(study, ["b_*"]).variants] == ["b_x", "b_y"]
+    assert with_only(study, []) is study
+    with pytest.raises(RecipeError, match=r"--only: 'b_z' is no variant of the study\. Did you mean b_"):
+        with_only(study, ["b_z"])
+
+
+def test_curves_name_the_axes_they_run_along(tmp_path: Path) -> None:
+    grid = (
+        "grid: {n: {few: {}, many: {}}, arm: {a: he_only, b: ihc_only}}\nreport: {figures: {f: {kind: curves, SAID}}}"
+    )
+    figure = read(tmp_path, grid.replace("SAID", "value: auroc, x: n, by: arm, lead: b")).report.figures[0]
+    assert (figure.x, figure.by, figure.lead) == ("n", "arm", "b")
+    for said, told in (
+        ("value: auroc, by: arm", "curves need `x`, an axis of the grid: n, arm"),
+        ("x: n, by: arm", "curves need a `value`"),
+        ("value: auroc, x: m, by: arm", "'m' is no axis of a grid"),
+    ):
+        with pytest.raises(RecipeError, match=told):
+            read(tmp_path, grid.replace("SAID", said))

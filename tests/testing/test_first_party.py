@@ -22,7 +22,19 @@ def correlating(spec):
     return Model(encoder, fusion, ReconstructionHead(fusion.out, spec), spec)
 
 
+def mapping(spec):
+    """A stage that predicts the last stain from the others."""
+    from pathfuse_mil.encoder import BagEncoder
+    from pathfuse_mil.pool import MeanPool
+    from pathfuse_teach.stain_map import StainMapHead
+
+    encoder = BagEncoder(spec, modalities=[spec.names[0]])
+    fusion = MeanPool(encoder.out, spec)
+    return Model(encoder, fusion, StainMapHead(fusion.out, spec, target=spec.names[-1]), spec)
+
+
 NEEDS = {
+    "MappedStain": {"options": {"checkpoint": "stage:map"}, "model": mapping},
     "CorrelatedRepresentation": {"options": {"checkpoint": "stage:correlate"}, "model": correlating},
     "CorrelationObjective": {"model": correlating},
     "ReleasedObjective": {"model": correlating},

@@ -12,7 +12,9 @@ from pathfuse.data.loading.sampler import EpochSampler
 
 
 class BalancedSampler(EpochSampler):
-    """Gives out as many cases as there are, every class equally often; unlabelled ones only where none has a label.
+    """Gives out as many cases as there are, or `length`, every class equally often.
+
+    Unlabelled cases come only where none has a label.
 
     A small class repeats its cases, a large one leaves some out; what is left out changes from epoch to epoch.
 
@@ -20,6 +22,7 @@ class BalancedSampler(EpochSampler):
         data: what is sampled from.
         targets: (N,) class index of every item of `data`, -1 where unknown.
         seed: of the order.
+        length: items of an epoch; None gives as many as there are cases.
         epoch: asked whenever an iterator starts; None uses what `set_epoch` said.
         ranks: number of processes that share the cases.
         rank: which of them this is.
@@ -31,17 +34,19 @@ class BalancedSampler(EpochSampler):
         targets: npt.NDArray[np.int64],
         *,
         seed: int,
+        length: int | None = None,
         epoch: Callable[[], int] | None = None,
         ranks: int = 1,
         rank: int = 0,
     ) -> None:
-        super().__init__(data, seed=seed, shuffle=True, epoch=epoch, ranks=ranks, rank=rank)
+        super().__init__(data, seed=seed, shuffle=True, length=length, epoch=epoch, ranks=ranks, rank=rank)
         known = np.unique(targets[targets >= 0])
         self.pools = [np.flatnonzero(targets == target) for target in (known if len(known) else [-1])]
 
     def order(self, epoch: int, count: int) -> npt.NDArray[np.int64]:
         """The positions of an epoch, one after the other."""
         random = np.random.default_rng([self.seed, epoch])
+        count = self.length if self.length is not None and count else count
         # The classes take turns at the one case more that an uneven count leaves.
         shares = np.full(len(self.pools), count // len(self.pools))
         shares[(epoch + np.arange(count % len(self.pools))) % len(self.pools)] += 1

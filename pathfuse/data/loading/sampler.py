@@ -21,6 +21,8 @@ class EpochSampler(DistributedSampler[Item]):
         data: what is sampled from.
         seed: of the order.
         shuffle: a new order each epoch, or table order.
+        length: items of an epoch; None gives every case once. With it, all epochs together go through the cases again
+            and again, each time in a new order.
         epoch: asked whenever an iterator starts; None uses what `set_epoch` said.
         ranks: number of processes that share the cases.
         rank: which of them this is.
@@ -32,11 +34,16 @@ class EpochSampler(DistributedSampler[Item]):
         *,
         seed: int,
         shuffle: bool,
+        length: int | None = None,
         epoch: Callable[[], int] | None = None,
         ranks: int = 1,
         rank: int = 0,
     ) -> None:
         super().__init__(data, num_replicas=ranks, rank=rank, shuffle=shuffle, seed=seed)
+        self.length = length
+        if length is not None:
+            self.num_samples = -(-length // ranks)
+            self.total_size = self.num_samples * ranks
         self.ask_epoch = epoch
 
     def __iter__(self) -> Iterator[Item]:
@@ -50,4 +57,13 @@ class EpochSampler(DistributedSampler[Item]):
 
     def order(self, epoch: int, count: int) -> npt.NDArray[np.int64]:
         """The positions of an epoch, one after the other."""
-        return np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)
+        if self.length is None or not count:
+            return self._round(epoch, count)
+        first, last = epoch * self.length, (epoch + 1) * self.length
+        rounds = [self._round(number, count) for number in range(first // count, -(-last // count))]
+        begin = first % count
+        return np.concatenate(rounds)[begin : begin + self.length]
+
+    def _round(self, number: int, count: int) -> npt.NDArray[np.int64]:
+        """Every position once."""
+        return np.random.default_rng([self.seed, number]).permutation(count) if self.shuffle else np.arange(count)

@@ -53,3 +53,21 @@ def test_lightning_leaves_it_alone_because_it_is_a_distributed_sampler():
 
 def test_no_cases_give_no_items():
     assert list(EpochSampler([], seed=0, shuffle=True)) == []
+
+
+def test_with_a_length_all_epochs_together_go_through_the_cases_again_and_again():
+    epochs = [[position for _, position in order(length=4, epoch=lambda now=now: now)] for now in range(5)]
+    assert [len(own) for own in epochs] == [4] * 5
+    every = [position for own in epochs for position in own]
+    assert sorted(every[:10]) == CASES == sorted(every[10:]) and every[:10] != every[10:]
+
+
+def test_an_epoch_may_be_longer_than_the_cases_are_many():
+    found = [position for _, position in order(length=25)]
+    assert len(found) == 25 and {found.count(case) for case in CASES} == {2, 3}
+
+
+def test_ranks_share_an_epoch_of_a_given_length():
+    shares = [order(length=6, ranks=2, rank=rank) for rank in range(2)]
+    assert [len(share) for share in shares] == [3, 3]
+    assert len({position for share in shares for _, position in share}) == 6

@@ -2,6 +2,7 @@ from pathfuse.testing import Example, parametrize_with_checks
 from pathfuse_images.encoder import ImageEncoder, PerStainImageEncoder
 from pathfuse_images.fusion import ConcatFusion, MeanFusion
 from pathfuse_images.inputs import Single, Stack
+from pathfuse_images.small import SmallConvNet
 
 
 @parametrize_with_checks(
@@ -13,6 +14,7 @@ from pathfuse_images.inputs import Single, Stack
     MeanFusion,
     Example(MeanFusion, {"keep_map": True}),
     ConcatFusion,
+    SmallConvNet,
 )
 def test_it_keeps_the_contract(check):
     check()

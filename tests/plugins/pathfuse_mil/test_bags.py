@@ -10,7 +10,7 @@ from pathfuse.nn.packed import segment_max, segment_mean, segment_softmax, segme
 from pathfuse_mil import attention as attention_module
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder, PatchEncoder
-from pathfuse_mil.pool import MaxPool, MeanPool
+from pathfuse_mil.pool import MaxPool, MeanPool, MomentPool
 
 POOLS = pytest.mark.parametrize("pool", [AttentionFusion, MeanPool, MaxPool])
 
@@ -253,3 +253,11 @@ def test_attention_fusion_reads_plain_tokens_of_any_encoder():
     fusion = AttentionFusion({"a": TokenSpec(3, "packed")}, spec_of(he=3))
     token = Tokens(torch.randn(4, 3), torch.tensor([True, False]), torch.tensor([3, 1]))
     assert fusion({"a": token}).present.tolist() == [True, False]
+
+
+def test_moments_are_the_mean_and_the_deviation_of_the_patches_that_are_there():
+    values = torch.tensor([[1.0, 5.0], [3.0, 5.0], [9.0, 9.0], [2.0, 4.0]])
+    token = Tokens(values, torch.tensor([True, False, True]), torch.tensor([2, 1, 1]))
+    spec = DataSpec((ModalitySpec("he", "features", 2),), ("0", "1"), (1, 1))
+    fused = MomentPool({"he": TokenSpec(2, "packed")}, spec)({"he": token})
+    assert_close(fused.embedding, torch.tensor([[2.0, 5.0, 1.0, 1e-6], [0, 0, 0, 0], [2.0, 4.0, 1e-6, 1e-6]]))

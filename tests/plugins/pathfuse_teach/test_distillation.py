@@ -18,7 +18,7 @@ from pathfuse_corranet.fusion import SEAttention
 from pathfuse_heads.softmax import SoftmaxHead
 from pathfuse_mil.encoder import BagEncoder
 from pathfuse_mil.pool import MeanPool
-from pathfuse_teach.distillation import DistillationObjective
+from pathfuse_teach.distillation import DistillationObjective, best_temperature
 
 
 def of_images(seed):
@@ -171,3 +171,33 @@ def test_what_cannot_teach_is_refused():
     blind.head = ReconstructionHead(blind.fusion.out, TWO_STAINS)
     with pytest.raises(RecipeError, match="head of the teacher gives none"):
         taught_by(blind).losses(of_images(0), batch)
+
+
+def test_the_teacher_is_calibrated_on_labelled_validation_cases_alone():
+    teacher = of_bags(2)
+    objective = taught_by(teacher)
+    right = teacher.eval()(some_cases(TWO_BAGS)).logits.argmax(1).tolist()
+    # It errs in one of four, so that neither certainty nor doubt without end is best.
+    batch = some_cases(TWO_BAGS, labels=(*right[:3], (right[3] + 1) % 4, -1))
+    objective.prepare([batch.select(torch.tensor([0, 1])), batch.select(torch.tensor([2, 3, 4]))])
+    logits = teacher.eval()(batch).logits[:4]
+    losses = [
+        torch.nn.functional.cross_entropy(logits / (objective.sharpness * factor), batch.target[:4]).item()
+        for factor in (1.0, 0.9, 1.1)
+    ]
+    assert objective.sharpness != 1 and losses[0] == min(losses)
+    model = of_bags(3)
+    before = taught_by(teacher, calibrate=False)
+    before.prepare([batch])
+    assert before.sharpness == 1
+    softer = objective.losses(model, batch).terms["distillation"]
+    assert not torch.isclose(softer, before.losses(model, batch).terms["distillation"])
+
+
+def test_a_teacher_without_an_error_keeps_its_scores():
+    logits = torch.tensor([[3.0, 0.0], [0.0, 0.1]])
+    assert best_temperature(logits, torch.tensor([0, 1])) == 1
+    # One of four wrong at equal distance: the odds that fit are those of three in four.
+    even = torch.tensor([[2.0, 0.0]] * 4)
+    found = best_temperature(even, torch.tensor([0, 0, 0, 1]))
+    assert_close(found, torch.tensor(2 / math.log(3)), rtol=1e-3, atol=0)

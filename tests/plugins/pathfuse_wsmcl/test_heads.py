@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -58,3 +60,17 @@ def test_numerals_far_apart_keep_the_divergence_finite():
     )
     one, two = torch.tensor([[400.0, 0.0]]), torch.tensor([[0.0, 400.0]])
     assert head._kl(one, two, torch.tensor([True])) == 400
+
+
+def test_the_teacher_speaks_on_unlabelled_pairs_where_it_is_asked_to():
+    batch = batch_of({"he": [20, 30], "ihc": [15, 12]})
+    bare = replace(batch, target=torch.tensor([-1, -1]))
+    terms = losses(model_of({"he": 32, "ihc": 32}, head={"kl_on": "all"}), bare)
+    assert terms["classification"] == 0 and terms["kl"] > 0
+    assert_close(terms["kl"], losses(model_of({"he": 32, "ihc": 32}), batch)["kl"])
+    assert losses(model_of({"he": 32, "ihc": 32}), bare)["kl"] == 0
+
+
+def test_unlabelled_pairs_stay_in_training_only_then():
+    assert StainHeads.learns_from_all({"kl_on": "all"})
+    assert not StainHeads.learns_from_all({}) and not StainHeads.learns_from_all({"kl_on": "labelled"})

@@ -9,6 +9,7 @@ from pathlib import Path
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
 from pathfuse.evaluate.names import in_sentence
+from pathfuse.study.drawing.curves import write_curves
 from pathfuse.study.drawing.grouped import write_grouped
 from pathfuse.study.drawing.naming import called, measured
 from pathfuse.study.drawing.paired import ByVariant, paired_test, tests_said, values_of
@@ -31,6 +32,8 @@ def write_figure(folder: Path, spec: FigureSpec, study: Study, by_variant: ByVar
         by_variant: the finished runs.
         expected: runs that a whole variant has.
     """
+    if spec.kind == "curves":
+        return write_curves(folder, spec, study, by_variant)
     wanted = [v for v in study.variants if not spec.variants or v.name in spec.variants]
     having = [variant for variant in wanted if by_variant.get(variant.name)]
     if spec.kind == "grouped":
