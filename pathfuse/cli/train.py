@@ -92,8 +92,10 @@ def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words
         raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
     if resume and not files:
         from pathfuse.runs.folder import RunFolder
+        from pathfuse.runs.sources import Found
 
-        return compose([RunFolder.open(Path(resume)).config_file], layers, line.options)
+        run = RunFolder.open(Path(resume))
+        return compose([run.config_file], layers, [*Found(run).options, *line.options])
     if not files:
         raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
     return compose([find_recipe(file) for file in files], layers, line.options)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.cohort import Cohort
+from pathfuse.cohort.labelled import no_classes
 from pathfuse.cohort.sources.case_table import scan_cases
 from pathfuse.cohort.sources.columns import Columns, Header
 from pathfuse.cohort.sources.pairs import SUFFIXES, scan_folder, stain_folders
@@ -152,7 +153,8 @@ def _as_fitted(who: Cohort, table: CaseTable, problems: Sequence[str]) -> tuple[
     except PathfuseError as error:
         return [*fit_facts(table)[0]], [str(error)], ()
     facts, unopened = fit_facts(fitted)
-    return facts, [] if problems else unopened, fitted.notes
+    doubt = no_classes(fitted)
+    return facts, [] if problems else unopened, (*fitted.notes, *([f"WARNING: {doubt}."] if doubt else []))
 
 
 def _unusable(cases: Sequence[Case], threads: int) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathfuse.errors import RecipeError
 
 Config = dict[str, Any]
 
-SHARED = ("cohort", "data", "loading", "trainer", "seed")
+SHARED = ("cohort", "data", "loading", "trainer", "seed", "logger")
 STAGE_KEYS = (*SHARED, "model", "optimizer", "lr_scheduler")
 ONLY_STAGE = "train"
 DEMO = "demo"

@@ -70,7 +70,8 @@ class WholeFiles(TorchCheckpointIO):
             temporary.replace(path)
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise RunError(f"{path} cannot be written ({reason}). Free space, then continue with --resume.") from error
+            raise RunError(f"{path} cannot be written ({reason}). Free space, then go on: pathfuse fit --resume "
+                f"{Path(path).parent.parent.parent}") from error
         finally:
             with suppress(OSError):
                 temporary.unlink()

@@ -13,12 +13,14 @@ from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
 from pathfuse.registry import recording
+from pathfuse.runs.extend import extend, extended_stages, flat
 from pathfuse.runs.files import CONFIG, SPLITS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, checkpoints
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.for_report import report_run
+from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.speaking import is_first_rank, print_note
 from pathfuse.training.versions import recipe_hash, write_versions
@@ -50,6 +52,7 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     plan = Plan.parse(recipe)
     for note in recipe.notes:
         print_note(note, console)
+    check_loggers(plan.stages[plan.last].loggers)
     check_everything_fits(plan)
     run = open_run(plan, out, resume)
     for note in plan.data_of(plan.last).notes():
@@ -64,6 +67,7 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     calibrate(plan, task, run, console)
     test_cases(plan, checkpoint, run, console, task=task)
     if is_first_rank():
+        log_test(run_loggers(plan.stages[plan.last].loggers, run, plan.last), run.metrics)
         report_run(plan, run, console)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
@@ -87,11 +91,10 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     data = plan.data_of(plan.last)
     if resume is not None:
         run = RunFolder.open(resume)
-        before = run.versions
-        if before.get("recipe_sha256") != recipe_hash(config):
-            raise RunError(f"{resume} was made with another recipe: {first_difference(run, plan)}. Use another --out.")
-        if before.get("cases_sha256") != data.fingerprint():
+        if run.versions.get("cases_sha256") != data.fingerprint():
             raise RunError(f"{resume} was made with other cases, labels or parts. Restore them, or use another --out.")
+        if more := extended_stages(run, config):
+            extend(run, yaml.safe_dump(config, sort_keys=False), recipe_hash(config), more)
         return run
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
@@ -114,26 +117,6 @@ def new_folder(recipe: str) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def first_difference(run: RunFolder, plan: Plan) -> str:
-    """The first key at which a saved recipe differs from a plan."""
-    saved, now = flat(run.config), flat(plan.config())
-    for key in [*saved, *now]:
-        if saved.get(key) != now.get(key):
-            return f"{key} was {saved.get(key)!r} and is {now.get(key)!r}"
-    return "the files differ"
-
-
-def flat(config: object, prefix: str = "") -> dict[str, object]:
-    """Nested mappings as one, with dotted keys."""
-    if not isinstance(config, dict):
-        return {prefix: config}
-    return {
-        key: value
-        for name, inner in config.items()
-        for key, value in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
-
-
 def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None:
     """Trains one stage to its end, from its last finished epoch if there is one."""
     data = plan.data_of(name)
@@ -145,11 +128,14 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     if monitor is None:
         print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
     kept = checkpoints(run.checkpoints(name), monitor, higher=last and task.measures.higher)
+    loggers = run_loggers(plan.stages[name].loggers, run, name) if is_first_rank() else []
+    log_recipe(loggers, flat(run.config))
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
         [*kept, Curves(run, name), lines, NamesSplit(data)],
         str(run.path),
         validates=bool(held_out),
+        loggers=loggers,
     )
     unfinished = run.unfinished(name)
     if unfinished is not None:

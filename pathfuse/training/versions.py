@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathfuse.recipes.compose import Config, split_stages
 from pathfuse.registry import software_of
 from pathfuse.runs.files import VERSIONS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.sources import MADE_IN
 
 
 def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
@@ -26,6 +28,8 @@ def write_versions(run: RunFolder, config: Config, data: CaseData) -> None:
         "recipe_sha256": recipe_hash(config),
         "cases_sha256": data.fingerprint(),
         "given": given_stains(config),
+        # Relative, so that it holds where both are moved, and says nothing about the machine.
+        MADE_IN: os.path.relpath(os.curdir, run.path),
         **split_identity(data),
     }
     run.write_json(VERSIONS, content)

@@ -1,0 +1,83 @@
+"""Where the cases of a run are, seen from another folder or after the run was moved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pathfuse.errors import RunError
+from pathfuse.runs.folder import RunFolder
+
+KEYS = ("cases", "stores", "vectors", "groups", "folds")
+"""Options of a cohort that name files or folders."""
+MADE_IN = "made_in"
+"""Key of `versions.json`: the folder that training was started in, relative to the run."""
+
+
+class Found:
+    """The relative sources of a run, as they are found from here.
+
+    Attributes:
+        options: command-line pairs for those that lie elsewhere than the recipe says.
+        lost: those that are found nowhere.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.options: list[tuple[str, str]] = []
+        self.lost: list[str] = []
+        places = list(_places(run))
+        for key, value in _said(run.config):
+            moved = _moved(value, places, self.lost)
+            if moved != value:
+                self.options.append((key, moved if isinstance(moved, str) else json.dumps(moved)))
+
+    def ask(self, run: RunFolder) -> None:
+        """Refuses to go on where a source is not found.
+
+        Raises:
+            RunError: naming it, and how to say where it is.
+        """
+        if self.lost:
+            raise RunError(
+                f"{run.path} was trained on {self.lost[0]}, which is neither here nor beside the run. Say where the "
+                "cases are with --cases PATH (and --stores), or go to the folder that it was trained in."
+            )
+
+
+def is_source(key: str) -> bool:
+    """Whether a dotted key of a resolved recipe names files or folders of the cohort."""
+    parts = key.split(".")
+    return "cohort" in parts and any(part in KEYS for part in parts[parts.index("cohort") :])
+
+
+def _said(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every source with its key on the command line."""
+    blocks = [("", config), *((f"{name}.", stage) for name, stage in (config.get("stages") or {}).items())]
+    for prefix, block in blocks:
+        own = (block or {}).get("cohort") or {}
+        for key in KEYS:
+            if own.get(key) is not None:
+                yield f"{prefix}cohort.{key}", own[key]
+
+
+def _places(run: RunFolder) -> Iterator[Path]:
+    """Folders that a relative path may be relative to, the likeliest first."""
+    here = run.path.resolve()
+    made_in = run.versions.get(MADE_IN)
+    if isinstance(made_in, str):
+        yield (here / made_in).resolve()
+    yield from here.parents
+
+
+def _moved(value: Any, places: Iterable[Path], lost: list[str]) -> Any:  # noqa: ANN401 - what a recipe says
+    if isinstance(value, Mapping):
+        return {name: _moved(one, places, lost) for name, one in value.items()}
+    if not isinstance(value, str) or Path(value).is_absolute() or Path(value).exists():
+        return value
+    for place in places:
+        if (place / value).exists():
+            return str(place / value)
+    lost.append(value)
+    return value
