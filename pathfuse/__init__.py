@@ -55,7 +55,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     )
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
-    from pathfuse.training.evaluate import load
+    from pathfuse.training.inference.fitting import fit
+    from pathfuse.training.inference.model import TrainedModel, load
+    from pathfuse.training.inference.table import PredictionTable
 
 __all__ = [
     "BACKBONES",
@@ -93,6 +95,7 @@ __all__ = [
     "Outcome",
     "PathfuseError",
     "Prediction",
+    "PredictionTable",
     "SampleData",
     "SlideFeatures",
     "SlideInfo",
@@ -100,7 +103,9 @@ __all__ = [
     "SupervisedObjective",
     "TokenSpec",
     "Tokens",
+    "TrainedModel",
     "__version__",
+    "fit",
     "load",
     "parametrize_with_checks",
     "run_checks",
@@ -122,7 +127,9 @@ _HOME = {
     ),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),
-    "pathfuse.training.evaluate": ("load",),
+    "pathfuse.training.inference.fitting": ("fit",),
+    "pathfuse.training.inference.model": ("TrainedModel", "load"),
+    "pathfuse.training.inference.table": ("PredictionTable",),
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def choose_run(line: Words) -> Chosen:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
     """
     from pathfuse.runs.folder import RunFolder
-    from pathfuse.runs.sources import KEYS, Found
+    from pathfuse.runs.sources import KEYS, Found, as_the_model_reads
     from pathfuse.training.plan import Plan
 
     line = line.lengthen()
@@ -65,6 +65,8 @@ def choose_run(line: Words) -> Chosen:
             if not any(key.rpartition(".")[2] in KEYS for key, _ in options):
                 found.ask(run)
             options = [*found.options, *options]
+        else:
+            options = [*as_the_model_reads(run), *options]
         # Further recipes are laid over the run's own, as on the command line of fit.
         plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
         plan.specs.update(specs)

@@ -22,7 +22,7 @@ def fit(words: list[str]) -> int:
     """Trains a recipe, or continues a run."""
     line = Words.split(words).lengthen()
     if line.has("help"):
-        return show_help()
+        return show_help(everything=line.take("help") == "all")
     files, layers = line.take_all("recipe"), line.take_all("layer")
     out, resume, printing = line.take("out"), line.take("resume"), line.take("print_config")
     if out and resume:
@@ -63,10 +63,12 @@ def print_config(recipe: Recipe, how: str) -> int:
     return 0
 
 
-def show_help() -> int:
-    """What fit takes, with the components that are installed."""
+def show_help(*, everything: bool = False) -> int:
+    """What fit takes: the usual options, or every option with the components that are installed."""
     command = COMMANDS["fit"]
     print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
+    if not everything:
+        return 0
     prepare_lightning()
     for component in components():
         try:

@@ -99,13 +99,14 @@ def _copies(cases: Sequence[Case], origin: Path) -> list[str]:
     pairs = [(owner[one], owner[two], one, two) for one, two in copies(owner) if owner[one] is not owner[two]]
     if not pairs:
         return []
-    first, second, one, two = min(pairs, key=lambda pair: pair[0].split == pair[1].split and pair[0].label == pair[1].label)
+    # Copies of two parts or two labels matter most.
+    first, second, one, two = min(pairs, key=lambda own: (own[0].split, own[0].label) == (own[1].split, own[1].label))
     parts = f" ({first.split} and {second.split})" if first.split != second.split else ""
     labels = f", labelled {first.label} and {second.label}" if first.label != second.label else ""
     more = f" ({len(pairs) - 1} more such pairs.)" if len(pairs) > 1 else ""
     return [
-        f"WARNING: {origin.name}: cases {first.case_id} and {second.case_id}{parts}{labels} have equal files, {one.name} "
-        f"and {two.name}. Keep one of them, unless they are equal by chance.{more}"
+        f"WARNING: {origin.name}: cases {first.case_id} and {second.case_id}{parts}{labels} have equal files, "
+        f"{one.name} and {two.name}. Keep one of them, unless they are equal by chance.{more}"
     ]
 
 

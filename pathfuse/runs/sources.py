@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pathfuse.errors import RunError
+from pathfuse.recipes.compose import split_stages
 from pathfuse.runs.folder import RunFolder
 
 KEYS = ("cases", "stores", "vectors", "groups", "folds")
@@ -44,6 +45,18 @@ class Found:
                 f"{run.path} was trained on {self.lost[0]}, which is neither here nor beside the run. Say where the "
                 "cases are with --cases PATH (and --stores), or go to the folder that it was trained in."
             )
+
+
+def as_the_model_reads(run: RunFolder) -> list[tuple[str, str]]:
+    """Options by which new cases deliver the stains of the model, where the recipe left them to the stores."""
+    specs = run.specs()
+    found = []
+    for stage, own in split_stages(dict(run.config), str(run.config_file)).items():
+        options = (own.get("data") or {}).get("init_args") or {}
+        if "modalities" in options and options["modalities"] is None and stage in specs:
+            names = [modality.name for modality in specs[stage].modalities if modality.kind != "vector"]
+            found.append((f"{stage}.data.modalities", json.dumps(names)))
+    return found
 
 
 def is_source(key: str) -> bool:

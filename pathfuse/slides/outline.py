@@ -66,9 +66,7 @@ def write_geojson(
     path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
-def geojson(
-    pieces: list[Outline], *, slide_id: str, mpp: float, origin: tuple[int, int] = (0, 0)
-) -> dict[str, Any]:
+def geojson(pieces: list[Outline], *, slide_id: str, mpp: float, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
     """A FeatureCollection by QuPath's reading rules: one annotation per piece of tissue.
 
     Args:

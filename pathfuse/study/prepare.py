@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.folds.check import check_folds
 from pathfuse.cohort.folds.draw import draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_text, read_folds
+from pathfuse.cohort.folds.near_notes import near_notes
 from pathfuse.cohort.table import Case
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
@@ -21,7 +23,6 @@ from pathfuse.study.jobs import Prepared
 from pathfuse.system.files import write_text
 from pathfuse.training.plan import Plan
 
-NOT_LOOKED = "near-duplicates on two sides of a fold were not looked for; folds of `pathfuse data split` name them"
 SPLITS = "splits.csv"
 LAST = "last."
 
@@ -103,14 +104,15 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile:
             site=own.site,
             stratify=own.stratify,
         )
-        notes = (*folds.notes, *((NOT_LOOKED,) if any(case.files for case in cases) else ()))
+        notes = (*folds.notes, *near_notes(cases, Cohort().cache_folder, folds.rows))
         return FoldFile(folds.rows, folds_text(folds.rows), notes)
     rows = tuple(read_folds(study.splits))
     if any(row.inner for row in rows):
         raise RunError(f"{study.splits} has inner folds, which a study does not train. Draw it without --nested.")
     known = {case.case_id for case in cases}
     used = [row for row in rows if row.case_id in known]
-    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), tuple(check_folds(used, cases)))
+    notes = (*check_folds(used, cases), *near_notes(cases, Cohort().cache_folder, used))
+    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), notes)
 
 
 def keep_splits(out: Path, folds: FoldFile) -> Path:

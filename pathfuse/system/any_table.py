@@ -14,8 +14,10 @@ from pathfuse.system.csv_table import Line, read_csv_lines
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SHEETS = (".xlsx", ".xlsm")
 OTHER_SHEETS = (".xls", ".ods", ".numbers", ".xlsb")
-NO_TABLES = (".npz", ".npy", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".parquet", ".feather", ".zip", ".json", ".rds",
-             ".sav", ".dta", ".docx", ".pdf", ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".png", ".jpg", ".jpeg")  # fmt: skip
+NO_TABLES = (
+    ".npz", ".npy", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".parquet", ".feather", ".zip", ".json", ".rds",
+    ".sav", ".dta", ".docx", ".pdf", ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".png", ".jpg", ".jpeg",
+)  # fmt: skip
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LOOKED_AT = 200  # rows that decide on the separator
 

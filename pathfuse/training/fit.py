@@ -9,15 +9,16 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from pathfuse.cohort.folds.near_notes import near_notes
 from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
 from pathfuse.registry import recording
 from pathfuse.runs.extend import extend, extended_stages, flat
-from pathfuse.runs.files import CONFIG, SPLITS
+from pathfuse.runs.files import CONFIG, PROGRESS, SPLITS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
-from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, checkpoints
+from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, ProgressFile, checkpoints
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.for_report import report_run
 from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
@@ -55,13 +56,17 @@ def fit(recipe: Recipe, out: Path | None, resume: Path | None, console: Console)
     check_loggers(plan.stages[plan.last].loggers)
     check_everything_fits(plan)
     run = open_run(plan, out, resume)
-    for note in plan.data_of(plan.last).notes():
+    cohort = plan.data_of(plan.last).cohort
+    # The demo patients are drawn, and no two of them are one.
+    near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
+    for note in (*plan.data_of(plan.last).notes(), *near):
         print_note(note, console)
     for name in plan.stages:
         if name not in run.complete():
             train_stage(plan, name, run, console)
             if is_first_rank():
                 run.mark_complete(name)
+    (run.path / PROGRESS).unlink(missing_ok=True)
     checkpoint = run.selected(plan.last)
     task = trained_task(plan, checkpoint)
     calibrate(plan, task, run, console)
@@ -132,7 +137,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     log_recipe(loggers, flat(run.config))
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*kept, Curves(run, name), lines, NamesSplit(data)],
+        [*kept, Curves(run, name), lines, NamesSplit(data), ProgressFile(run, name)],
         str(run.path),
         validates=bool(held_out),
         loggers=loggers,

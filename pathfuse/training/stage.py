@@ -116,7 +116,9 @@ class StageCLI(LightningCLI):
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
         parser.add_argument(
             "--logger",
-            type=Literal["csv", "tensorboard", "wandb", "mlflow"] | list[Literal["csv", "tensorboard", "wandb", "mlflow"]] | None,
+            type=Literal["csv", "tensorboard", "wandb", "mlflow"]
+            | list[Literal["csv", "tensorboard", "wandb", "mlflow"]]
+            | None,
             default=None,
             help="Where curves, hyper-parameters and test metrics go besides the run folder's own files.",
         )

@@ -87,6 +87,7 @@ SMALLER = {
     "hahnet_like": SMALL_DATA + ONE_STAGE,
     "patch_pretrain": ["--cohort.demo.patients=12", "--data.pictures.cases_per_patient=1", "--trainer.max_epochs=1"],
     "tiny": SMALL_DATA,  # of the plug-in template
+    "tiny_bags": SMALL_BAGS,
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
     "averaged": SMALL_DATA,

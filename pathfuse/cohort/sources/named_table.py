@@ -132,7 +132,18 @@ def _taken_for(path: Path, header: Sequence[str], roles: Mapping[str, str], stai
 def stain_of(name: str, stains: Sequence[str]) -> str:
     """The stain that a column such as `HE` or `he_slide` is about; empty if none."""
     own = plain(name)
-    for end in ("slidefilename", "slideid", "slidename", "slidefile", "slide", "filename", "file", "wsi", "image", "path"):
+    for end in (
+        "slidefilename",
+        "slideid",
+        "slidename",
+        "slidefile",
+        "slide",
+        "filename",
+        "file",
+        "wsi",
+        "image",
+        "path",
+    ):
         own = own.removesuffix(end) if own != end else own
     if own in _HE:
         own = "he"

@@ -11,8 +11,8 @@ from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.sources.label_tables import Labelled, read_labels
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, RecipeError
-from pathfuse.store.read import suffixes
 from pathfuse.store.folder import Match, SlideFiles, find_files, near_miss
+from pathfuse.store.read import suffixes
 from pathfuse.system.left_out import left_out
 
 OTHER_FEATURES = frozenset({".npz", ".pkl", ".pickle", ".csv", ".parquet", ".zarr", ".mat", ".feather", ".zip"})

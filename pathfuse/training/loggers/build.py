@@ -45,7 +45,9 @@ def check_loggers(words: Sequence[str]) -> None:
     for word in words:
         packages = _PACKAGES[word]
         if packages and not any(find_spec(package) for package in packages):
-            raise RecipeError(f"logger {word} needs the package {packages[0]}: pip install {packages[0]}. `csv` needs none.")
+            raise RecipeError(
+                f"logger {word} needs the package {packages[0]}: pip install {packages[0]}. `csv` needs none."
+            )
 
 
 def run_loggers(words: Sequence[str], run: RunFolder, stage: str) -> list[Logger]:
@@ -80,9 +82,7 @@ def log_test(loggers: Sequence[Logger], metrics: dict[str, dict[str, float | Non
 
 
 def _tensorboard(run: RunFolder, stage: str) -> Logger:
-    return TensorBoardLogger(
-        run.path / LOGS, name="tensorboard", version="", prefix=stage, default_hp_metric=False
-    )
+    return TensorBoardLogger(run.path / LOGS, name="tensorboard", version="", prefix=stage, default_hp_metric=False)
 
 
 def _wandb(run: RunFolder, stage: str) -> Logger:
