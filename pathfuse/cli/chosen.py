@@ -48,6 +48,7 @@ def choose_run(line: Words) -> Chosen:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
     """
     from pathfuse.runs.folder import RunFolder
+    from pathfuse.runs.plugins import need_plugins
     from pathfuse.runs.sources import KEYS, Found, as_the_model_reads
     from pathfuse.training.plan import Plan
 
@@ -57,6 +58,7 @@ def choose_run(line: Words) -> Chosen:
         raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
     if line.positional:
         run = RunFolder.open(Path(line.positional[0]))
+        need_plugins(run)
         specs = run.specs()
         classes = next(reversed(specs.values())).classes
         options = with_new_cases(line.options, classes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pathfuse.cohort.labels import class_order
 from pathfuse.cohort.table import CaseTable
 from pathfuse.errors import CaseTableError
 
@@ -18,7 +17,8 @@ def labelled_training(table: CaseTable) -> CaseTable:
     training = [case for case in table.cases if case.split == "train"]
     bare = [case.case_id for case in training if not case.label]
     if not bare:
-        _refuse_no_classes(table)
+        if training:  # cases to be predicted may all be of one class
+            _refuse_no_classes(table)
         return table
     if len(bare) == len(training):
         others = ", ".join(list(dict.fromkeys(name for case in training for name in case.labels))[:8])
@@ -46,7 +46,6 @@ def no_classes(table: CaseTable) -> str:
     A measurement or a name has as many values as cases, and what is the same everywhere tells nothing apart.
     """
     labels = [case.label for case in table.cases if case.label]
-    found = class_order(labels)
     if len(labels) < FEW or table.kind == "":
         return ""
     values = sorted(set(labels))
@@ -55,7 +54,7 @@ def no_classes(table: CaseTable) -> str:
             f"the labels of {len(labels)} cases have {len(values)} values ({', '.join(values[:3])}, ...), as a "
             "measurement or a name has. Name the column of classes with --label, or merge them with cohort.label_map"
         )
-    if len(values) == 1 and len(found) == 1:
+    if len(values) == 1 and len(table.classes) < 2:
         return f"every label is {values[0]!r}, so there is nothing to tell apart. Name another column with --label"
     return ""
 

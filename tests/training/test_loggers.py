@@ -16,24 +16,8 @@ from pathfuse.errors import RecipeError, RunError
 from pathfuse.runs.extend import extended_stages
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.loggers.build import check_loggers, logger_words
-from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 Says = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one epoch on relative sources, with the logger csv."""
-    folder = tmp_path_factory.mktemp("trained")
-    bag_recipe(folder)
-    stores(folder)
-    table(folder / "labels.csv", "case_id,label", [f"{name},{'ab'[k % 2]}" for k, name in enumerate(NAMES)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PATHFUSE_RUN", raising=False)
-        line = "fit --recipe bags.yaml --cases labels.csv --stores '{he: he}' --out run --trainer.logger csv"
-        assert main(shlex.split(line)) == 0
-    return folder
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.recipes import compose
 from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.plugins import need_plugins
 from pathfuse.runs.sources import as_the_model_reads
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.explain import explain_run, make_explainer
@@ -208,6 +209,7 @@ def load(run: str | Path) -> TrainedModel:
         RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
     """
     folder = RunFolder.open(Path(run))
+    need_plugins(folder)
     plan = Plan.parse(compose([folder.config_file], [], []))
     plan.specs.update(folder.specs())
     checkpoint = folder.selected(plan.last)
