@@ -48,21 +48,19 @@ def _cause(module: str, name: str) -> str | None:
 
 def _may_define(tree: ast.Module, name: str) -> bool:
     """Whether a module may hold a name, as far as its text tells."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return True
-        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
-            return True
-        if isinstance(node, ast.Import | ast.ImportFrom) and any(
-            (a.asname or a.name) in (name, "*") for a in node.names
-        ):
-            return True
-        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
-            return True
     # Classes may be made by code, as those of a table of networks are.
-    return any(
-        isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("globals", "setattr") for node in ast.walk(tree)
-    )
+    nodes = list(ast.walk(tree))
+    made = any(isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("globals", "setattr") for node in nodes)
+    return made or any({name, "*", "__getattr__"} & _bound(node) for node in nodes)
+
+
+def _bound(node: ast.AST) -> set[str]:
+    """The names that a statement or target binds."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name for alias in node.names}
+    return {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else set()
 
 
 def _spec(module: str) -> ModuleSpec | None:

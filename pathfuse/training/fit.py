@@ -98,6 +98,8 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
         run = RunFolder.open(resume)
         if run.versions.get("cases_sha256") != data.fingerprint():
             raise RunError(f"{resume} was made with other cases, labels or parts. Restore them, or use another --out.")
+        if run.versions.get("recipe_sha256") != recipe_hash(run.config):
+            raise RunError(f"{resume} was made with another recipe: its {CONFIG} was edited. Restore it.")
         if more := extended_stages(run, config):
             extend(run, yaml.safe_dump(config, sort_keys=False), recipe_hash(config), more)
         return run
