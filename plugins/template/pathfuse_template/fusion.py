@@ -34,7 +34,7 @@ class TinyFusion(Fusion):
         values = [cleared(pooled(token), token.present) for token in tokens.values()]  # stains x (B, D)
         present = torch.stack([token.present for token in tokens.values()])  # (stains, B)
         mean = torch.stack(values).sum(0) / present.sum(0).clamp(min=1)[:, None]  # (B, D)
-        return Fused(self.mix(mean), present.any(0))
+        return Fused(self.mix(mean.to(self.mix.weight.dtype)), present.any(0))
 
 
 def pooled(token: Tokens) -> torch.Tensor:
