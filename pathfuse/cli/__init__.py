@@ -52,7 +52,7 @@ def show_help(name: str, words: list[str]) -> int:
     from contextlib import redirect_stdout
     from io import StringIO
 
-    from pathfuse.cli.help_text import WIDTH, with_examples
+    from pathfuse.cli.help.lines import WIDTH, with_examples
 
     os.environ["COLUMNS"] = str(WIDTH)  # what argparse breaks its lines at
     with redirect_stdout(StringIO()) as text:

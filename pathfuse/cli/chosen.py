@@ -48,7 +48,7 @@ def choose_run(line: Words) -> Chosen:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
     """
     from pathfuse.runs.folder import RunFolder
-    from pathfuse.runs.plugins import need_plugins
+    from pathfuse.runs.plugins import of_installed
     from pathfuse.runs.sources import KEYS, Found, as_the_model_reads
     from pathfuse.training.plan import Plan
 
@@ -58,19 +58,20 @@ def choose_run(line: Words) -> Chosen:
         raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
     if line.positional:
         run = RunFolder.open(Path(line.positional[0]))
-        need_plugins(run)
         specs = run.specs()
         classes = next(reversed(specs.values())).classes
         options = with_new_cases(line.options, classes)
+        # Further recipes are laid over the run's own, as on the command line of fit.
+        recipe = compose([run.config_file, *map(find_recipe, files)], layers, options)
         if options == line.options:
-            found = Found(run)
+            found = Found(run, recipe.stages)
             if not any(key.rpartition(".")[2] in KEYS for key, _ in options):
                 found.ask(run)
-            options = [*found.options, *options]
+            recipe = recipe.beneath(found.options)
         else:
-            options = [*as_the_model_reads(run), *options]
-        # Further recipes are laid over the run's own, as on the command line of fit.
-        plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
+            recipe = recipe.beneath(as_the_model_reads(recipe.stages, specs))
+        with of_installed(run):
+            plan = Plan.parse(recipe)
         plan.specs.update(specs)
         return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path)
     if not files or checkpoint is None:

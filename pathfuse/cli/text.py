@@ -157,7 +157,7 @@ RUN                 a run folder, or a folder of the runs of all folds with one 
         "check a case table, draw folds, write the demo cohort",
     ),
     "completion": Command(
-        "pathfuse.cli.completion:completion",
+        "pathfuse.cli.help.completion:completion",
         "pathfuse completion bash|zsh|fish",
         "a script for the TAB key of your shell",
         """
@@ -175,6 +175,7 @@ def details_of(name: str) -> str:
     module = import_module(COMMANDS[name].target.partition(":")[0])
     own = [getattr(module, word, "") for word in ("HELP", "USAGE")]
     own += [module.help_text()] if hasattr(module, "help_text") else []
+    own += [module.splits.HELP] if hasattr(module, "splits") else []
     return "\n".join([COMMANDS[name].details, *(text for text in own if isinstance(text, str))])
 
 

@@ -97,7 +97,8 @@ def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words
         from pathfuse.runs.sources import Found
 
         run = RunFolder.open(Path(resume))
-        return compose([run.config_file], layers, [*Found(run).options, *line.options])
+        recipe = compose([run.config_file], layers, line.options)
+        return recipe.beneath(Found(run, recipe.stages).options)
     if not files:
         raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
     return compose([find_recipe(file) for file in files], layers, line.options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ class Recipe:
     overrides: dict[str, list[str]]
     layers: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+    def beneath(self, options: Iterable[tuple[str, str]]) -> Recipe:
+        """The same with further command-line pairs, over which those that are there already win."""
+        words = sort_overrides(options, list(self.stages))
+        return replace(self, overrides={stage: [*words[stage], *own] for stage, own in self.overrides.items()})
 
     def text(self) -> str:
         """Everything that may name a component."""

@@ -72,7 +72,9 @@ def _forgotten(name: str, kinds: dict[str, type]) -> str:
             bases = _bases_in(file, name)
             if bases is None:
                 continue
-            slot = next((slot for slot, kind in kinds.items() if kind.__name__ in bases), "SLOT")
+            slot = next((slot for slot, kind in kinds.items() if any(b.endswith(kind.__name__) for b in bases)), "")
+            if not slot:
+                continue
             return (
                 f"{name} is a class of {module}, which names it in no entry point. Add it to pyproject.toml under "
                 f'[project.entry-points."pathfuse.{slot}"] as {name} = "{module}:{name}", and install it again.'
@@ -82,7 +84,8 @@ def _forgotten(name: str, kinds: dict[str, type]) -> str:
 
 def _plugin_packages() -> set[str]:
     named = {component.target.partition(":")[0].partition(".")[0] for component in components()}
-    return named | {package for owner in api_versions() for package in _top_level(owner)}
+    ours = {"pathfuse"}  # its contracts are no components
+    return (named - ours) | {package for owner in api_versions() for package in _top_level(owner)}
 
 
 def _top_level(owner: str) -> list[str]:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from pathfuse.errors import PluginError
+from pathfuse.errors import PathfuseError, PluginError
 from pathfuse.runs.folder import RunFolder
 
 
-def need_plugins(run: RunFolder) -> None:
-    """Refuses a run whose components are of a package that is not installed.
+@contextmanager
+def of_installed(run: RunFolder) -> Iterator[None]:
+    """Within the block, an error of a run is one of a package that is not installed, where that is so.
 
     Raises:
         PluginError: naming the components, the package and its version.
     """
+    try:
+        yield
+    except PathfuseError:
+        _need_plugins(run)
+        raise
+
+
+def _need_plugins(run: RunFolder) -> None:
     components, versions = run.versions.get("components"), run.versions.get("plugins")
     for owner, names in (components if isinstance(components, dict) else {}).items():
         try:

@@ -1,15 +1,18 @@
-"""Where the cases of a run are, seen from another folder or after the run was moved."""
+"""Sources of a run, found from another folder or after the run was moved."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pathfuse.errors import RunError
-from pathfuse.recipes.compose import split_stages
+from pathfuse.recipes.compose import Config
 from pathfuse.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from pathfuse.core import DataSpec
 
 KEYS = ("cases", "stores", "vectors", "groups", "folds")
 """Options of a cohort that name files or folders."""
@@ -20,19 +23,27 @@ MADE_IN = "made_in"
 class Found:
     """The relative sources of a run, as they are found from here.
 
+    Args:
+        run: the run.
+        stages: its composed recipe.
+
     Attributes:
         options: command-line pairs for those that lie elsewhere than the recipe says.
         lost: those that are found nowhere.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, stages: Mapping[str, Config]) -> None:
         self.options: list[tuple[str, str]] = []
         self.lost: list[str] = []
-        places = list(_places(run))
-        for key, value in _said(run.config):
-            moved = _moved(value, places, self.lost)
-            if moved != value:
-                self.options.append((key, moved if isinstance(moved, str) else json.dumps(moved)))
+        places = _Places(run)
+        for stage, config in stages.items():
+            own = config.get("cohort") or {}
+            for key in KEYS:
+                # Tables of the patients may lie beside the cases, which the cohort looks at itself.
+                moved = _moved(own.get(key), places, [] if key == "vectors" else self.lost)
+                if moved != own.get(key):
+                    word = moved if isinstance(moved, str) else json.dumps(moved)
+                    self.options.append((f"{stage}.cohort.{key}", word))
 
     def ask(self, run: RunFolder) -> None:
         """Refuses to go on where a source is not found.
@@ -47,12 +58,11 @@ class Found:
             )
 
 
-def as_the_model_reads(run: RunFolder) -> list[tuple[str, str]]:
+def as_the_model_reads(stages: Mapping[str, Config], specs: Mapping[str, DataSpec]) -> list[tuple[str, str]]:
     """Options by which new cases deliver the stains of the model, where the recipe left them to the stores."""
-    specs = run.specs()
     found = []
-    for stage, own in split_stages(dict(run.config), str(run.config_file)).items():
-        options = (own.get("data") or {}).get("init_args") or {}
+    for stage, config in stages.items():
+        options = (config.get("data") or {}).get("init_args") or {}
         if "modalities" in options and options["modalities"] is None and stage in specs:
             names = [modality.name for modality in specs[stage].modalities if modality.kind != "vector"]
             found.append((f"{stage}.data.modalities", json.dumps(names)))
@@ -65,23 +75,18 @@ def is_source(key: str) -> bool:
     return "cohort" in parts and any(part in KEYS for part in parts[parts.index("cohort") :])
 
 
-def _said(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every source with its key on the command line."""
-    blocks = [("", config), *((f"{name}.", stage) for name, stage in (config.get("stages") or {}).items())]
-    for prefix, block in blocks:
-        own = (block or {}).get("cohort") or {}
-        for key in KEYS:
-            if own.get(key) is not None:
-                yield f"{prefix}cohort.{key}", own[key]
+class _Places:
+    """Folders that a relative path may be relative to, the likeliest first; nothing is read before they are needed."""
 
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
 
-def _places(run: RunFolder) -> Iterator[Path]:
-    """Folders that a relative path may be relative to, the likeliest first."""
-    here = run.path.resolve()
-    made_in = run.versions.get(MADE_IN)
-    if isinstance(made_in, str):
-        yield (here / made_in).resolve()
-    yield from here.parents
+    def __iter__(self) -> Iterator[Path]:
+        here = self.run.path.resolve()
+        made_in = self.run.versions.get(MADE_IN)
+        if isinstance(made_in, str):
+            yield (here / made_in).resolve()
+        yield from here.parents
 
 
 def _moved(value: Any, places: Iterable[Path], lost: list[str]) -> Any:  # noqa: ANN401 - what a recipe says

@@ -1,4 +1,4 @@
-"""How far the runs of a study are, while they train: read from their folders once in a while."""
+"""Progress of the runs of a study while they train, read from their folders once in a while."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ import shlex
 import pytest
 
 from pathfuse.cli import main
-from pathfuse.cli.completion import following
-from pathfuse.cli.examples import EXAMPLES
-from pathfuse.cli.help_text import WIDTH, shortened
+from pathfuse.cli.help.completion import following
+from pathfuse.cli.help.examples import EXAMPLES
+from pathfuse.cli.help.lines import WIDTH, shortened
 from pathfuse.cli.text import COMMANDS
 from pathfuse.recipes.compose import USUAL
 

@@ -238,6 +238,9 @@ def smaller(words: list[str]) -> list[str]:
         if not {"--out", "--print_config", "--print_config=skip_default"} & set(words):
             extra = [*extra, f"--out=runs/{next(_number)}"]  # folders are named by the second, and a page takes less
         return words + extra
+    if words[:1] == ["fit"] and "--resume" in words:
+        # A run that is given more epochs gets one more than the small one has.
+        return [*words, *(f"{word}=2" for word in words if word.endswith("trainer.max_epochs"))]
     if words[:1] == ["extract"] and "ray" in words:
         pytest.importorskip("ray", reason="needs pathfuse[ray]")
         return words + ON_RAY

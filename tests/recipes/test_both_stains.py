@@ -9,18 +9,15 @@ import pytest
 from pathfuse.recipes import compose, find_recipe, recipe_files
 from pathfuse.recipes.compose import read_yaml
 
-ONE = ("he", "ihc")
-
 
 def one_stain() -> list[str]:
     """The shipped recipes whose data or model names a single stain."""
     found = []
     for recipe in recipe_files():
-        text = recipe.path.read_text(encoding="utf-8")
-        named = re.findall(r"modalities: \[([\w, ]+)\]", text) + re.findall(
-            r"class_path: Single, init_args: \{modality: (\w+)", text
-        )
-        if named and all(name in ONE for name in named) and "stages" not in read_yaml(recipe.path):
+        content = read_yaml(recipe.path)
+        named = ((content.get("data") or {}).get("init_args") or {}).get("modalities")
+        single = "class_path: Single" in recipe.path.read_text(encoding="utf-8")
+        if "stages" not in content and (single if named is None else len(named) == 1):
             found.append(recipe.name)
     return found
 

@@ -7,15 +7,18 @@ from pathlib import Path
 from pathfuse.cohort.sources.pairs import SUFFIXES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
-from pathfuse.slides.opening import slide_suffixes
 from pathfuse.store.read import suffixes
 from pathfuse.system.left_out import left_out
+
+_SLIDES = frozenset(
+    {".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".czi", ".dcm", ".isyntax", ".qptiff"}
+)
 
 
 def plain_files(root: Path) -> list[Path]:
     """The files of a folder that may be cases, of the kind that most of them have: images, slides or features."""
     files = [path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    kinds = (SUFFIXES, slide_suffixes() - SUFFIXES, set(suffixes()))
+    kinds = (SUFFIXES, _SLIDES, set(suffixes()))
     return max(([file for file in files if file.suffix.lower() in kind] for kind in kinds), key=len)
 
 

@@ -1,4 +1,4 @@
-"""What can be predicted, as options of a cohort: a path, paths by stain, arrays by stain, or a data frame."""
+"""Input of a prediction as options of a cohort: a path, paths by stain, arrays by stain, or a data frame."""
 
 from __future__ import annotations
 

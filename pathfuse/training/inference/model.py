@@ -18,7 +18,7 @@ from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.recipes import compose
 from pathfuse.runs.folder import RunFolder
-from pathfuse.runs.plugins import need_plugins
+from pathfuse.runs.plugins import of_installed
 from pathfuse.runs.sources import as_the_model_reads
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.explain import explain_run, make_explainer
@@ -168,8 +168,9 @@ class TrainedModel(Model):
         cache = [("cohort.cache", str(folder / "cache"))] if str(folder) in source[0][1] else []
         run = RunFolder.open(self.run)
         more = [(key.replace("__", "."), as_word(value)) for key, value in options.items()]
-        plan = Plan.parse(compose([run.config_file], [], [*as_the_model_reads(run), *new, *cache, *source, *more]))
-        plan.specs.update(run.specs())
+        recipe, specs = compose([run.config_file], [], [*new, *cache, *source, *more]), run.specs()
+        plan = Plan.parse(recipe.beneath(as_the_model_reads(recipe.stages, specs)))
+        plan.specs.update(specs)
         data = plan.data_of(plan.last)
         return plan, data, notes
 
@@ -209,8 +210,8 @@ def load(run: str | Path) -> TrainedModel:
         RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
     """
     folder = RunFolder.open(Path(run))
-    need_plugins(folder)
-    plan = Plan.parse(compose([folder.config_file], [], []))
+    with of_installed(folder):
+        plan = Plan.parse(compose([folder.config_file], [], []))
     plan.specs.update(folder.specs())
     checkpoint = folder.selected(plan.last)
     task = trained_task(plan, checkpoint)

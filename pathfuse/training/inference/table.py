@@ -1,4 +1,4 @@
-"""What a model says about cases: a small table."""
+"""Predictions of a model as a small table."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_hdf5_of_features_is_not_patchcamelyon(tmp_path):
     root = pcam(tmp_path / "root", ())
     with h5py.File(root / "slide.h5", "w") as file:
         file["features"] = np.zeros((3, 4))
-    assert kind_of(root) == "folder of classes"
+    assert kind_of(root) == "folder of files"
 
 
 def test_what_is_not_there_or_no_table_is_named_in_one_line(tmp_path):

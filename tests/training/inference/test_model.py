@@ -103,7 +103,7 @@ def test_images_are_taken_by_their_range_and_shape() -> None:
         "he: 16 bits per channel keep the upper 8.",
     ]
     for bad, said in (
-        (whole.astype(float), "values from 0 to 255"),
+        (whole.astype(float), "values from 0 to 2"),
         (whole.astype(int), "values of type int64 have no range"),
         (whole[..., :2], "this is"),
         (np.full((4, 4, 3), np.nan), "NaN or infinity"),
@@ -125,5 +125,7 @@ def test_a_run_of_a_package_that_is_not_installed_names_it(trained: Path, tmp_pa
     said = json.loads((tmp_path / "run" / "versions.json").read_text())
     said |= {"components": {"lab-parts": ["LabFusion"]}, "plugins": {**said["plugins"], "lab-parts": "2.1"}}
     (tmp_path / "run" / "versions.json").write_text(json.dumps(said))
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("pathfuse_mil.attention.AttentionFusion", "lab_parts.LabFusion"))
     with pytest.raises(PluginError, match=r"uses LabFusion of the package lab-parts 2\.1, which is not installed"):
         load(tmp_path / "run")

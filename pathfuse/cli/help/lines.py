@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-from pathfuse.cli.examples import EXAMPLES
+from pathfuse.cli.help.examples import EXAMPLES
 
 WIDTH = 80
 _DEEPEST = 24  # columns that a continued description is indented by at most
