@@ -61,7 +61,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.slides import Normaliser, Slide, SlideReader, Tissue
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
-    from pathfuse.training.evaluate import load
+    from pathfuse.training.inference.fitting import fit
+    from pathfuse.training.inference.model import TrainedModel, load
+    from pathfuse.training.inference.table import PredictionTable
 
 __all__ = [
     "BACKBONES",
@@ -104,6 +106,7 @@ __all__ = [
     "Outcome",
     "PathfuseError",
     "Prediction",
+    "PredictionTable",
     "Registration",
     "SampleData",
     "Section",
@@ -116,8 +119,10 @@ __all__ = [
     "Tissue",
     "TokenSpec",
     "Tokens",
+    "TrainedModel",
     "Transform",
     "__version__",
+    "fit",
     "load",
     "parametrize_with_checks",
     "run_checks",
@@ -142,7 +147,9 @@ _HOME = {
     "pathfuse.slides": ("Normaliser", "Slide", "SlideReader", "Tissue"),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),
-    "pathfuse.training.evaluate": ("load",),
+    "pathfuse.training.inference.fitting": ("fit",),
+    "pathfuse.training.inference.model": ("TrainedModel", "load"),
+    "pathfuse.training.inference.table": ("PredictionTable",),
 }  # fmt: skip
 
 

@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(name: str, words: list[str]) -> int:
     """Runs one command; errors of the user are one line, never a traceback."""
     try:
+        if set(words) & {"--help", "-h", "--help=all"} and name in COMMANDS:
+            return show_help(name, words)
         return command(name)(words)
     except PathfuseError as error:
         if isinstance(error, RecipeError) and name in COMMANDS:
@@ -43,6 +45,20 @@ def run(name: str, words: list[str]) -> int:
         # `pathfuse recipes | head` closes the pipe early, which is no error; stdout must not be flushed again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def show_help(name: str, words: list[str]) -> int:
+    """The help of a command at eighty columns, with its examples."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    from pathfuse.cli.help.lines import WIDTH, with_examples
+
+    os.environ["COLUMNS"] = str(WIDTH)  # what argparse breaks its lines at
+    with redirect_stdout(StringIO()) as text:
+        status = command(name)(words)
+    print(with_examples(name, text.getvalue()))
+    return status
 
 
 def command(name: str) -> Callable[[list[str]], int]:

@@ -48,6 +48,8 @@ def choose_run(line: Words) -> Chosen:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
     """
     from pathfuse.runs.folder import RunFolder
+    from pathfuse.runs.plugins import of_installed
+    from pathfuse.runs.sources import KEYS, Found, as_the_model_reads
     from pathfuse.training.plan import Plan
 
     line = line.lengthen()
@@ -60,7 +62,16 @@ def choose_run(line: Words) -> Chosen:
         classes = next(reversed(specs.values())).classes
         options = with_new_cases(line.options, classes)
         # Further recipes are laid over the run's own, as on the command line of fit.
-        plan = Plan.parse(compose([run.config_file, *map(find_recipe, files)], layers, options))
+        recipe = compose([run.config_file, *map(find_recipe, files)], layers, options)
+        if options == line.options:
+            found = Found(run, recipe.stages)
+            if not any(key.rpartition(".")[2] in KEYS for key, _ in options):
+                found.ask(run)
+            recipe = recipe.beneath(found.options)
+        else:
+            recipe = recipe.beneath(as_the_model_reads(recipe.stages, specs))
+        with of_installed(run):
+            plan = Plan.parse(recipe)
         plan.specs.update(specs)
         return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path)
     if not files or checkpoint is None:

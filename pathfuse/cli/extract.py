@@ -22,7 +22,7 @@ slide failed; status.csv beside the features says why."""
 OF_COMPONENT = "_options"  # a field `encoder_options` takes every `--encoder.KEY VALUE`
 SHOWN = {int: " N", float: " V", Path: " DIR", bool: " BOOL"}
 AUTO = "auto"
-WIDTH, INDENT = 120, 23
+WIDTH, INDENT = 80, 23
 
 
 class Option(NamedTuple):

@@ -73,12 +73,23 @@ def check(line: Words) -> int:
         for slide in several:
             findings += check_slide(slide)
     findings += check_cohort(slides)
-    for finding in findings:
-        print(f"{finding.level}: {finding.where}: {finding.text}")
+    for text in grouped(findings):
+        print(text)
     errors = sum(finding.level == "error" for finding in findings)
     count = sum(map(len, slides.values()))
     print(f"{count} files read: {errors} errors, {len(findings) - errors} warnings")
     return 1 if errors else 0
+
+
+def grouped(findings: Sequence[Finding]) -> list[str]:
+    """A line per finding; equal ones of several files are one line with their number and the first of them."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        places.setdefault((finding.level, finding.text), []).append(finding.where)
+    return [
+        f"{level}: {where[0]}: {text}" if len(where) == 1 else f"{level}: {len(where)} files, first {where[0]}: {text}"
+        for (level, text), where in places.items()
+    ]
 
 
 def repack(line: Words) -> int:

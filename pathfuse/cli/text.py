@@ -56,10 +56,13 @@ COMMANDS = {
 --label COLUMN      the column of labels, where it has no usual name
 --folds FILE        parts from a file of folds, with --cohort.repeat N and --cohort.fold N
 --out DIR           the run folder (runs/<recipe>/<time>)
---resume RUN        go on with an interrupted run, from its last finished epoch
+--resume RUN        go on with a run from its last finished epoch; with more --trainer.max_epochs, for longer
 --all-subsets       show also the results from stains that the model was never trained to be given
+--logger NAME       csv, tensorboard, wandb or mlflow: curves, hyper-parameters and test metrics in that too
 --print_config      print the resolved recipe instead; --print_config=skip_default only what is not default
 --key.subkey VALUE  any option of all stages; --STAGE.key.subkey VALUE one of one stage
+
+`pathfuse fit --help=all` prints every option, `pathfuse plugins show NAME` those of a component.
 """,
     ),
     "validate": Command(
@@ -173,7 +176,28 @@ RUN                 a run folder, or a folder of the runs of all folds with one 
         "pathfuse data [check CASES | split CASES | demo DIR]",
         "check a case table, draw folds, write the demo cohort",
     ),
+    "completion": Command(
+        "pathfuse.cli.help.completion:completion",
+        "pathfuse completion bash|zsh|fish",
+        "a script for the TAB key of your shell",
+        """
+bash, zsh, fish     prints the script; put it into the file that your shell reads when it starts""",
+    ),
 }
+
+
+def details_of(name: str) -> str:
+    """The options of a command as its help says them, wherever they are written; nothing of an unknown one."""
+    if name not in COMMANDS:
+        return ""
+    from importlib import import_module
+
+    module = import_module(COMMANDS[name].target.partition(":")[0])
+    own = [getattr(module, word, "") for word in ("HELP", "USAGE")]
+    own += [module.help_text()] if hasattr(module, "help_text") else []
+    own += [module.splits.HELP] if hasattr(module, "splits") else []
+    return "\n".join([COMMANDS[name].details, *(text for text in own if isinstance(text, str))])
+
 
 OVERVIEW = "\n".join(
     [
@@ -181,7 +205,7 @@ OVERVIEW = "\n".join(
         "",
         "Plug-in framework for multi-modal pathology: paired H&E and IHC, HER2 scoring first.",
         "",
-        *(f"  {name:<9} {command.about}" for name, command in COMMANDS.items()),
+        *(f"  {name:<10} {command.about}" for name, command in COMMANDS.items()),
         "",
         "Start with: pathfuse fit --recipe corranet.yaml",
         "`pathfuse COMMAND --help` says more; `pathfuse --version` prints the version.",

@@ -23,7 +23,7 @@ def fit(words: list[str]) -> int:
     """Trains a recipe, or continues a run."""
     line = Words.split(words).lengthen()
     if line.has("help"):
-        return show_help()
+        return show_help(everything=line.take("help") == "all")
     files, layers = line.take_all("recipe"), line.take_all("layer")
     out, resume, printing = line.take("out"), line.take("resume"), line.take("print_config")
     every = line.take("all-subsets") is not None
@@ -65,10 +65,12 @@ def print_config(recipe: Recipe, how: str) -> int:
     return 0
 
 
-def show_help() -> int:
-    """What fit takes, with the components that are installed."""
+def show_help(*, everything: bool = False) -> int:
+    """What fit takes: the usual options, or every option with the components that are installed."""
     command = COMMANDS["fit"]
     print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
+    if not everything:
+        return 0
     prepare_lightning()
     for component in components():
         try:
@@ -94,8 +96,11 @@ def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words
         raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
     if resume and not files:
         from pathfuse.runs.folder import RunFolder
+        from pathfuse.runs.sources import Found
 
-        return compose([RunFolder.open(Path(resume)).config_file], layers, line.options)
+        run = RunFolder.open(Path(resume))
+        recipe = compose([run.config_file], layers, line.options)
+        return recipe.beneath(Found(run, recipe.stages).options)
     if not files:
         raise RecipeError("say what to train with --recipe NAME; `pathfuse recipes` lists all of them.")
     return compose([find_recipe(file) for file in files], layers, line.options)

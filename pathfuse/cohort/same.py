@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pathfuse.cohort.copies import copies
 from pathfuse.cohort.table import Case
 from pathfuse.errors import CaseTableError
 
@@ -48,7 +49,25 @@ def check_same(cases: Sequence[Case], origin: Path, *, ids: bool = True) -> list
             raise CaseTableError(f"{origin.name}: {what}; one is {labels[0]}, the other {labels[1]}. {advice}")
         notes.append(f"{what}. {advice}")
     more = f" ({len(notes) - 1} more such pairs.)" if len(notes) > 1 else ""
-    return [f"WARNING: {origin.name}: {notes[0]}{more}"] if notes else []
+    said = [f"WARNING: {origin.name}: {notes[0]}{more}"] if notes else []
+    return [*said, *_copies(cases, origin), *(_two_labels(cases, origin) if ids else ())]
+
+
+def _two_labels(cases: Sequence[Case], origin: Path) -> list[str]:
+    """A line on patients whose cases have different labels; right for two lesions, wrong for two rows of one."""
+    labels: dict[str, dict[str, None]] = {}
+    for case in cases:
+        if case.label:
+            labels.setdefault(case.patient_id, {})[case.label] = None
+    found = {patient: list(own) for patient, own in labels.items() if len(own) > 1}
+    if not found:
+        return []
+    patient, own = next(iter(found.items()))
+    count = "1 patient has" if len(found) == 1 else f"{len(found)} patients have"
+    return [
+        f"{origin.name}: {count} cases with different labels, first {patient} ({', '.join(own)}). Correct them unless "
+        "they are samples of their own."
+    ]
 
 
 def _files(cases: Sequence[Case]) -> Iterator[Pair]:
@@ -68,6 +87,27 @@ def _files(cases: Sequence[Case]) -> Iterator[Pair]:
                     yield Pair(other, case, what, "Keep it in one of them.")
                 elif stain != modality:
                     yield Pair(case, case, f"case {case.case_id} has {name} as {stain} and {modality}", "Name another.")
+
+
+def _copies(cases: Sequence[Case], origin: Path) -> list[str]:
+    """A line on files of two cases with equal bytes; those of two parts or labels come first."""
+    owner: dict[Path, Case] = {}
+    for case in cases:
+        for files in case.files.values() if case.row is None else ():
+            for file in files:
+                owner.setdefault(file.path, case)
+    pairs = [(owner[one], owner[two], one, two) for one, two in copies(owner) if owner[one] is not owner[two]]
+    if not pairs:
+        return []
+    # Copies of two parts or two labels matter most.
+    first, second, one, two = min(pairs, key=lambda own: (own[0].split, own[0].label) == (own[1].split, own[1].label))
+    parts = f" ({first.split} and {second.split})" if first.split != second.split else ""
+    labels = f", labelled {first.label} and {second.label}" if first.label != second.label else ""
+    more = f" ({len(pairs) - 1} more such pairs.)" if len(pairs) > 1 else ""
+    return [
+        f"WARNING: {origin.name}: cases {first.case_id} and {second.case_id}{parts}{labels} have equal files, "
+        f"{one.name} and {two.name}. Keep one of them, unless they are equal by chance.{more}"
+    ]
 
 
 def _ids(cases: Sequence[Case]) -> Iterator[Pair]:

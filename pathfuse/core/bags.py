@@ -13,11 +13,15 @@ Move = Callable[[Tensor], Tensor]
 
 
 class SlideInfo(NamedTuple):
-    """One slide behind a bag: `mpp` in micrometres per level-0 pixel, `patch_size_level0` in level-0 pixels."""
+    """One slide behind a bag: `mpp` in micrometres per level-0 pixel, `patch_size_level0` in level-0 pixels.
+
+    `origin` is where viewers begin to count, in level-0 pixels; coordinates here count from the corner of the slide.
+    """
 
     slide_id: str
     mpp: float | None = None
     patch_size_level0: float | None = None
+    origin: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

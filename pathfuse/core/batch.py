@@ -143,6 +143,36 @@ class Batch:
         target = torch.full((count,), -1, device=first.device)
         return cls({**blank, **images}, present, target, ids, ids)
 
+    @classmethod
+    def of_bags(cls, spec: DataSpec, bags: Mapping[str, Sequence[Tensor]]) -> Batch:
+        """A batch from bags of features or patches at hand; every modality that is not given is absent.
+
+        Args:
+            spec: what the model was built for (`model.spec`).
+            bags: per modality a bag for each of the B cases, (T, D) features or (T, 3, H, W) patches; a bag without
+                rows is an absent modality.
+
+        Raises:
+            ValueError: if there is none, a modality that the spec does not have or has no bags of, another number of
+                cases, or another width.
+        """
+        known = [m for m in spec.modalities if m.in_bags]
+        counts = {len(own) for own in bags.values()}
+        if set(bags) - {m.name for m in known} or len(counts) != 1 or not all(counts):
+            names = ", ".join(m.name for m in known) or "nothing: this model reads no bags"
+            raise ValueError(f"give bags of {names}, the same number of each; got {list(bags)}")
+        first, count = next(iter(bags.values()))[0], counts.pop()
+        x: dict[str, Tensor | Bags] = {}
+        present: dict[str, Tensor] = {}
+        for modality in spec.modalities:
+            own = bags.get(modality.name)
+            x[modality.name] = _blank(modality, first, count, ()) if own is None else _packed(modality, own)
+            made = x[modality.name]
+            there = made.lengths > 0 if isinstance(made, Bags) else torch.zeros(count, dtype=torch.bool)
+            present[modality.name] = there.to(first.device)
+        ids = tuple(str(row) for row in range(count))
+        return cls(x, present, torch.full((count,), -1, device=first.device), ids, ids)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -178,6 +208,14 @@ def _blank(modality: ModalitySpec, like: Tensor, count: int, edges: Sequence[int
     patch = edges if modality.kind == "patches" else ()
     lengths = torch.zeros(count, dtype=torch.long, device=like.device)
     return Bags(like.new_zeros(0, modality.width, *patch), lengths)
+
+
+def _packed(modality: ModalitySpec, bags: Sequence[Tensor]) -> Bags:
+    for bag in bags:
+        if bag.dim() != (4 if modality.kind == "patches" else 2) or bag.shape[1] != modality.width:
+            raise ValueError(f"{modality.name}: a bag is (T, {modality.width}), and one is {tuple(bag.shape)}")
+    lengths = torch.tensor([len(bag) for bag in bags], device=bags[0].device)
+    return Bags(torch.cat(list(bags)), lengths)
 
 
 def _put(values: Tensor, rows: Tensor, value: float) -> Tensor:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.cohort import Cohort
+from pathfuse.cohort.folds.near_notes import near_notes
+from pathfuse.cohort.labelled import no_classes
 from pathfuse.cohort.sources.case_table import scan_cases
 from pathfuse.cohort.sources.columns import Columns, Header
 from pathfuse.cohort.sources.pairs import SUFFIXES, scan_folder, stain_folders
@@ -116,7 +118,7 @@ def check_cases(
     for case in table.cases:
         row = by_class.setdefault(case.label, {})
         row[case.split] = row.get(case.split, 0) + 1
-    facts, unopened, notes = _as_fitted(who, table, problems)
+    facts, unopened, notes = _as_fitted(who, table, problems, images)
     problems = [*problems, *unopened]
     order = [name for name in (*table.classes, *sorted(by_class)) if name in by_class]
     subsets = Counter("+".join(m for m in table.modalities if case.files.get(m)) or "nothing" for case in table.cases)
@@ -145,14 +147,18 @@ def _scan(who: Cohort, modalities: Sequence[str] | None) -> tuple[CaseTable, lis
     return who.unparted, []
 
 
-def _as_fitted(who: Cohort, table: CaseTable, problems: Sequence[str]) -> tuple[list[str], list[str], tuple[str, ...]]:
+def _as_fitted(
+    who: Cohort, table: CaseTable, problems: Sequence[str], images: bool
+) -> tuple[list[str], list[str], tuple[str, ...]]:
     """What a fit would use, problems that only it meets, and its notes; of a source with problems, what can be said."""
     try:
         fitted = table if problems else who.table
     except PathfuseError as error:
         return [*fit_facts(table)[0]], [str(error)], ()
     facts, unopened = fit_facts(fitted)
-    return facts, [] if problems else unopened, fitted.notes
+    near = near_notes(fitted.cases, who.cache_folder) if images and not problems else []
+    doubt = no_classes(fitted)
+    return facts, [] if problems else unopened, (*fitted.notes, *([f"WARNING: {doubt}."] if doubt else []), *near)
 
 
 def _unusable(cases: Sequence[Case], threads: int) -> Iterator[str]:

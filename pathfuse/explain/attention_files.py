@@ -39,6 +39,8 @@ def write_table(path: Path, slides: Sequence[SlideAttention]) -> None:
 def write_geojson(path: Path, one: SlideAttention) -> None:
     """The patches of a slide as squares that QuPath opens as tiles, with the measurement `attention`.
 
+    QuPath counts from the part that was scanned, `SlideInfo.origin`; the table counts from the corner of the slide.
+
     Args:
         path: the file.
         one: a slide whose places and patch size are known.
@@ -48,10 +50,11 @@ def write_geojson(path: Path, one: SlideAttention) -> None:
     """
     assert one.places is not None and one.slide.patch_size_level0
     edge = one.slide.patch_size_level0
+    left, top = one.slide.origin
     features = [
         {
             "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [_square(x, y, edge)]},
+            "geometry": {"type": "Polygon", "coordinates": [_square(x - left, y - top, edge)]},
             "properties": {
                 "objectType": "tile",
                 "measurements": {"attention": weight, "attention percentile": round(percentile, 3)},

@@ -13,7 +13,10 @@ from pathfuse.system.files import replacing
 
 def coords_attributes(grid: PatchGrid, plan: SlidePlan) -> dict[str, int | float]:
     """What TRIDENT writes with coordinates, besides the size of a patch."""
+    left, top = plan.origin
+    bounds = {"bounds_x": left, "bounds_y": top} if left or top else {}
     return {
+        **bounds,
         "level0_magnification": magnification_of(plan.mpp),
         "target_magnification": magnification_of(grid.mpp),
         "overlap": grid.overlap_px,

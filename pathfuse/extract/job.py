@@ -18,7 +18,7 @@ from pathfuse.extract.progress import ExtractProgress, summary
 from pathfuse.extract.reading import Readers
 from pathfuse.extract.run import Extraction
 from pathfuse.extract.settings import Settings
-from pathfuse.extract.sources import SlideSource, find_slides
+from pathfuse.extract.sources import SlideSource, find_slides, folder_notes
 from pathfuse.extract.status import Status
 from pathfuse.registry import READERS
 from pathfuse.slides.grid import PatchGrid
@@ -56,6 +56,8 @@ def run_job(job: ExtractJob, console: Console | None = None) -> list[Status]:
     reader = None if job.reader is None else READERS.component(job.reader).name
     sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp, reader=reader)
     sources = shard(sources, job.shard) if job.shard else sources
+    for note in folder_notes(job.slides):
+        _say(console, f"note: {note}")
     with ExitStack() as stack:
         # First of all: what is wrong with the cluster is known at once, and a large encoder takes a while.
         ray = stack.enter_context(connected(job.address, say=lambda text: _say(console, text))) if job.on_ray else None

@@ -71,6 +71,7 @@ class SlidePlan:
         height: of the slide.
         note: why there are no patches, if there are none.
         reader: name of the reader that opened the slide.
+        origin: where viewers begin to count; see `Slide.origin`.
     """
 
     coords: Coords
@@ -81,6 +82,7 @@ class SlidePlan:
     height: int
     note: str = ""
     reader: str = ""
+    origin: tuple[int, int] = (0, 0)
 
 
 def plan_slide(source: SlideSource, layout: Layout, rule: Tissue) -> SlidePlan:
@@ -100,12 +102,12 @@ def plan_slide(source: SlideSource, layout: Layout, rule: Tissue) -> SlidePlan:
     scale = (slide.size[0] / width, slide.size[1] / height)
     pieces = outlines(mask, scale)
     with replacing(layout.geojson(source.slide_id), error=StoreError) as path:
-        write_geojson(path, pieces, slide_id=source.slide_id, mpp=slide.mpp)
+        write_geojson(path, pieces, slide_id=source.slide_id, mpp=slide.mpp, origin=slide.origin)
     _save(Image.fromarray(overview), layout.thumbnail(source.slide_id))
-    _save(contour_picture(overview, pieces, scale), layout.contours(source.slide_id))
     coords = grid.coords(slide, mask)
-    note = _note(coords, slide, mask, size)
-    return SlidePlan(coords, slide.mpp, size, grid.step_level0(slide), *slide.size, note=note, reader=slide.reader)
+    _save(contour_picture(overview, pieces, scale, patches=coords, edge=size), layout.contours(source.slide_id))
+    note, step = _note(coords, slide, mask, size), grid.step_level0(slide)
+    return SlidePlan(coords, slide.mpp, size, step, *slide.size, note=note, reader=slide.reader, origin=slide.origin)
 
 
 def _note(coords: Coords, slide: Slide, mask: np.ndarray, size: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pathfuse.errors import RecipeError
 from pathfuse.slides.opening import slide_suffixes
+from pathfuse.system.left_out import left_out
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,24 @@ def find_slides(
     return [names[name] for name in sorted(names)]
 
 
+def folder_notes(words: Sequence[str]) -> list[str]:
+    """A line per folder among the words that holds files of kinds which are no slides."""
+    kinds = slide_suffixes()
+    return [note for word in words if Path(word).is_dir() and (note := left_out(Path(word), kinds))]
+
+
 def _meant(word: str, modality: str) -> Iterable[SlideSource]:
     path = Path(word)
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx"):
         return _of_table(path, modality)
     if path.is_dir():
         files = _of_folder(path)
         if not files:
-            raise RecipeError(f"{path} holds no slides ({', '.join(sorted(slide_suffixes()))}). Name another folder.")
+            others = left_out(path, slide_suffixes())
+            raise RecipeError(
+                f"{path} holds no slides ({', '.join(sorted(slide_suffixes()))}). {f'{others} ' if others else ''}Name "
+                "another folder."
+            )
     elif path.exists():
         files = [path]
     else:

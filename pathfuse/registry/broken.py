@@ -18,15 +18,19 @@ def trouble(component: Component) -> str | None:
     """One line on why a component cannot be used; None if nothing speaks against it."""
     if component.refused:
         return component.refused
-    cause = _cause(component.target.partition(":")[0])
+    module, _, name = component.target.partition(":")
+    cause = _cause(module, name)
     return cause and (
         f"{component.name} of {component.distribution} cannot be imported ({cause}). "
         f"Repair or uninstall {component.distribution}."
     )
 
 
-def _cause(module: str) -> str | None:
-    spec = _spec(module)
+def _cause(module: str, name: str) -> str | None:
+    try:
+        spec = _spec(module)
+    except (ImportError, ValueError, AttributeError) as error:  # one broken package hides no other
+        return f"{type(error).__name__}: {error}"
     if spec is None:
         return f"no module named {module!r}"
     if spec.origin is None or not spec.origin.endswith(".py"):
@@ -37,8 +41,26 @@ def _cause(module: str) -> str | None:
         return str(error)
     except SyntaxError as error:
         return f"{error.msg}, line {error.lineno}"
-    missing = (name for name in _imported(tree) if find_spec(name) is None)
-    return next((f"no module named {name!r}" for name in missing), None)
+    missing = (package for package in _imported(tree) if find_spec(package) is None)
+    absent = None if _may_define(tree, name) else f"{module} has no {name!r}"
+    return next((f"no module named {package!r}" for package in missing), absent)
+
+
+def _may_define(tree: ast.Module, name: str) -> bool:
+    """Whether a module may hold a name, as far as its text tells."""
+    # Classes may be made by code, as those of a table of networks are.
+    nodes = list(ast.walk(tree))
+    made = any(isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("globals", "setattr") for node in nodes)
+    return made or any({name, "*", "__getattr__"} & _bound(node) for node in nodes)
+
+
+def _bound(node: ast.AST) -> set[str]:
+    """The names that a statement or target binds."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name for alias in node.names}
+    return {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else set()
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -85,7 +85,7 @@ class Component:
             raise PluginError(self.refused)
         try:
             return cast(type, EntryPoint(self.name, self.target, self.group).load())
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a package that ends the process while it is imported is broken too
             cause = f"{type(error).__name__}: {error}".splitlines()[0]
             raise PluginError(
                 f"{self.name} of {self.distribution} cannot be imported ({cause}). "
@@ -216,9 +216,15 @@ def import_named_in(text: str) -> None:
         PluginError: if one of them does not import.
     """
     words = set(re.findall(r"\w+", text))
+    failed: dict[str, None] = {}
     for component in components():
         if component.name in words or component.class_path in text:
-            component.load()
+            try:
+                component.load()
+            except PluginError as error:
+                failed[str(error)] = None
+    if failed:
+        raise PluginError(" ".join(failed))
 
 
 def unknown(what: str, name: str, known: dict[str, Component] | list[str]) -> str:

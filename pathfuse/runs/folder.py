@@ -51,7 +51,8 @@ class RunFolder(TextFiles):
             RunError: if something is there already, or the folder cannot be made.
         """
         if path.is_dir() and any(path.iterdir()):
-            raise RunError(f"{path} exists already. Continue it with --resume {path}, or choose another --out.")
+            own = f"Continue it with --resume {path}, or choose" if cls(path).begun else "It is no run: choose"
+            raise RunError(f"{path} exists already. {own} another --out.")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

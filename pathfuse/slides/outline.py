@@ -22,6 +22,7 @@ Ring = NDArray[np.float64]  # (K, 2) x and y, the first point repeated at the en
 
 GREEN = (0, 160, 60)
 BLUE = (0, 60, 220)
+GREY = (110, 110, 110)
 THUMBNAIL_PX = 1600
 
 
@@ -57,13 +58,23 @@ def _area(ring: Ring) -> float:
     return float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum() / 2)
 
 
-def write_geojson(path: Path, pieces: list[Outline], *, slide_id: str, mpp: float) -> None:
-    """Writes the pieces as QuPath annotations in level-0 pixels."""
-    path.write_text(json.dumps(geojson(pieces, slide_id=slide_id, mpp=mpp), allow_nan=False), encoding="utf-8")
+def write_geojson(
+    path: Path, pieces: list[Outline], *, slide_id: str, mpp: float, origin: tuple[int, int] = (0, 0)
+) -> None:
+    """Writes the pieces as QuPath annotations in level-0 pixels; see `geojson`."""
+    content = geojson(pieces, slide_id=slide_id, mpp=mpp, origin=origin)
+    path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
-def geojson(pieces: list[Outline], *, slide_id: str, mpp: float) -> dict[str, Any]:
-    """A FeatureCollection by QuPath's reading rules: one annotation per piece of tissue."""
+def geojson(pieces: list[Outline], *, slide_id: str, mpp: float, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    """A FeatureCollection by QuPath's reading rules: one annotation per piece of tissue.
+
+    Args:
+        pieces: in level-0 pixels of the whole slide.
+        slide_id: its name.
+        mpp: micrometres per level-0 pixel.
+        origin: where QuPath begins to count, `Slide.origin`.
+    """
     features = []
     for number, piece in enumerate(pieces):
         area = abs(_area(piece.outer)) - sum(abs(_area(hole)) for hole in piece.holes)
@@ -73,7 +84,7 @@ def geojson(pieces: list[Outline], *, slide_id: str, mpp: float) -> dict[str, An
                 "id": str(uuid5(NAMESPACE_URL, f"pathfuse:tissue:{slide_id}:{number}")),
                 "geometry": {
                     "type": "Polygon",
-                    "coordinates": [ring.round(2).tolist() for ring in (piece.outer, *piece.holes)],
+                    "coordinates": [(ring - origin).round(2).tolist() for ring in (piece.outer, *piece.holes)],
                 },
                 "properties": {
                     "objectType": "annotation",
@@ -88,13 +99,22 @@ def geojson(pieces: list[Outline], *, slide_id: str, mpp: float) -> dict[str, An
     return {"type": "FeatureCollection", "features": features}
 
 
-def contour_picture(overview: Pixels, pieces: list[Outline], scale: tuple[float, float]) -> Image.Image:
-    """The overview with the outer contours in green and the holes in blue.
+def contour_picture(
+    overview: Pixels,
+    pieces: list[Outline],
+    scale: tuple[float, float],
+    *,
+    patches: NDArray[np.int64] | None = None,
+    edge: float = 0.0,
+) -> Image.Image:
+    """The overview with the outer contours in green, the holes in blue and the patches as thin grey squares.
 
     Args:
         overview: RGB, (H, W, 3).
         pieces: in level-0 pixels.
         scale: level-0 pixels per pixel of the overview, across and down.
+        patches: (N, 2) top-left corners in level-0 pixels; None draws none.
+        edge: of a patch in level-0 pixels.
     """
     picture = Image.fromarray(overview)
     factor = THUMBNAIL_PX / max(picture.size)
@@ -104,6 +124,8 @@ def contour_picture(overview: Pixels, pieces: list[Outline], scale: tuple[float,
         picture = picture.resize(size, kind) if max(overview.shape) > 1 else picture
     across, down = (scale[0] * overview.shape[1] / picture.width, scale[1] * overview.shape[0] / picture.height)
     pen = ImageDraw.Draw(picture)
+    for x, y in [] if patches is None else patches.tolist():
+        pen.rectangle((x / across, y / down, (x + edge) / across, (y + edge) / down), outline=GREY)
     for piece in pieces:
         for ring, colour in ((piece.outer, GREEN), *((hole, BLUE) for hole in piece.holes)):
             pen.line([(x / across, y / down) for x, y in ring.tolist()], fill=colour, width=3)

@@ -38,12 +38,15 @@ class Slide(ABC):
         levels: stored resolutions, finest first.
         spacing: micrometres per level-0 pixel, or why that is unknown.
         reader: name of the reader that opened it; `open_slide` sets it.
+        origin: left and top, in level-0 pixels, of the part that was scanned. Viewers such as QuPath show that part
+            alone and count from there; everything here counts from the corner of the whole slide.
     """
 
     path: Path
     levels: tuple[Level, ...]
     spacing: Spacing
     reader: str = ""
+    origin: tuple[int, int] = (0, 0)
 
     @abstractmethod
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:

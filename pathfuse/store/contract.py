@@ -102,6 +102,16 @@ class SlideFeatures:
             return self.patch_size_level0 * self.mpp
         return self.patch_size_um
 
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Where viewers begin to count on the slide, in level-0 pixels; (0, 0) where the file does not say."""
+        left, top = (self.facts.get(f"bounds_{axis}", 0) for axis in "xy")
+        return (
+            (round(float(left)), round(float(top)))
+            if isinstance(left, int | float) and isinstance(top, int | float)
+            else (0, 0)
+        )
+
     def need(self, fact: str) -> None:
         """Refuses to go on without a fact: `coords`, `patch_size_level0`, `mpp` or `encoder`.
 

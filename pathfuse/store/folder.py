@@ -127,6 +127,10 @@ def near_miss(names: Sequence[str], files: Sequence[str]) -> str:
         files: names of the files.
     """
     for name in names[:_TRIED]:
+        own = loose(_last(without_suffix(name)))
+        begins = next((file for file in files if own.startswith(loose(file)) or loose(file).startswith(own)), None)
+        if own and begins:
+            return f"The table says {name!r}, and the folder has {begins!r}."
         near = get_close_matches(loose(_last(without_suffix(name))), [loose(file) for file in files], n=1, cutoff=0.3)
         if near:
             shown = next(file for file in files if loose(file) == near[0])

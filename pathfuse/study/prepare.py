@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathfuse.cohort import Cohort
 from pathfuse.cohort.folds.check import check_folds
 from pathfuse.cohort.folds.draw import Splits, draw_folds
 from pathfuse.cohort.folds.file import FoldRow, folds_text, read_folds
 from pathfuse.cohort.folds.leave_out import leave_out
+from pathfuse.cohort.folds.near_notes import near_notes
 from pathfuse.cohort.table import Case
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
@@ -22,7 +24,6 @@ from pathfuse.study.jobs import Place, Prepared, cohort_places, fold_places
 from pathfuse.system.files import write_text
 from pathfuse.training.plan import Plan
 
-NOT_LOOKED = "near-duplicates on two sides of a fold were not looked for; folds of `pathfuse data split` name them"
 SPLITS = "splits.csv"
 LAST = "last."
 
@@ -119,7 +120,7 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
         bare = [case for case in cases if case.patient_id not in known] if known else []
         folds = _drawn(own, [case for case in cases if case.patient_id in known] if bare else cases)
         rows = (*folds.rows, *_in_training(bare, folds.rows))
-        notes = (*folds.notes, *((NOT_LOOKED,) if any(case.files for case in cases) else ()))
+        notes = (*folds.notes, *near_notes(cases, Cohort().cache_folder, rows))
         if bare:
             patients = len({case.patient_id for case in bare})
             notes += (f"{patients} patients without a label are in the training part of every fold",)
@@ -129,7 +130,8 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
         raise RunError(f"{study.splits} has inner folds, which a study does not train. Draw it without --nested.")
     known = {case.case_id for case in cases}
     used = [row for row in rows if row.case_id in known]
-    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), tuple(check_folds(used, cases)))
+    notes = (*check_folds(used, cases), *near_notes(cases, Cohort().cache_folder, used))
+    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), notes)
 
 
 def _drawn(own: DrawnSplits, cases: Sequence[Case]) -> Splits:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from pathfuse.errors import RecipeError
 from pathfuse.runs.folder import RunFolder
@@ -18,6 +27,7 @@ from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
 from pathfuse.study.ledger import RUNS, RunState, is_finished, record
 from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, places_of, prepare_variants
+from pathfuse.study.watch import watching
 
 Engine = Literal["local", "ray"]
 WHOLE_STUDY_S = 1e9  # the time left is estimated from all runs, which may take hours each
@@ -108,8 +118,12 @@ def _do(jobs: Sequence[Job], out: Path, how: HowToRun, console: Console) -> dict
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=WHOLE_STUDY_S) as bar:
+    with (
+        Progress(*columns, console=console, transient=True, speed_estimate_period=WHOLE_STUDY_S) as bar,
+        ExitStack() as stack,
+    ):
         task = bar.add_task("runs", total=len(waiting))
+        stack.enter_context(watching(waiting, lambda said: _show(bar, task, console, said)))
         for job, state in _runs(waiting, how):
             states[job] = state
             record(out, state)
@@ -118,6 +132,13 @@ def _do(jobs: Sequence[Job], out: Path, how: HowToRun, console: Console) -> dict
             took = f"  {state.seconds} s" if state.seconds else ""
             console.print(f"{job.name}  {state.status}{took}{said}", highlight=False, soft_wrap=True)
     return states
+
+
+def _show(bar: Progress, task: TaskID, console: Console, said: str) -> None:
+    """What runs are doing: beside the bar on a terminal, else one line when the first of them trains."""
+    if not console.is_terminal and bar.tasks[0].description == "runs":
+        console.print(f"training has begun: {said}", highlight=False, soft_wrap=True)
+    bar.update(task, description=f"runs ({said})")
 
 
 def _runs(jobs: Sequence[Job], how: HowToRun) -> Iterator[tuple[Job, RunState]]:

@@ -14,6 +14,10 @@ from pathfuse.system.csv_table import Line, read_csv_lines
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SHEETS = (".xlsx", ".xlsm")
 OTHER_SHEETS = (".xls", ".ods", ".numbers", ".xlsb")
+NO_TABLES = (
+    ".npz", ".npy", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".parquet", ".feather", ".zip", ".json", ".rds",
+    ".sav", ".dta", ".docx", ".pdf", ".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".png", ".jpg", ".jpeg",
+)  # fmt: skip
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LOOKED_AT = 200  # rows that decide on the separator
 
@@ -47,6 +51,11 @@ def read_any_table(path: Path, *, error: type[PathfuseError] = RunError, advice:
     suffix = path.suffix.lower()
     if suffix in OTHER_SHEETS:
         raise error(f"{path.name} is a workbook of the kind {suffix}. Save it as .xlsx, or as 'CSV UTF-8'.")
+    if suffix in NO_TABLES:
+        raise error(
+            f"{path.name} is a {suffix} file and no table. Give a table as .csv, .tsv, .txt or .xlsx; features go into "
+            "folders, named with --stores."
+        )
     if suffix in SHEETS:
         return _sheet(path, error, advice)
     try:

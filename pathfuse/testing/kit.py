@@ -90,16 +90,35 @@ def summary(results: list[CheckResult]) -> str:
     """
     if not results:
         raise PluginError("No check ran. Name a component that is registered, or pass its class.")
-    lines = [
-        f"{result.status}: {result.component} {result.name}"
-        f"{f' ({result.setting})' if result.setting else ''}: {result.reason}"
-        for result in results
-        if result.status != "passed"
-    ]
+    lines = _by_cause(results)
     names = ", ".join(sorted({result.component for result in results}))
     good = sum(result.passed for result in results)
     ending = "" if good == len(results) else f", {len(results) - good} failed"
     return "\n".join([*lines, f"{names}: {len(results)} checks ran, {good} passed{ending}"])
+
+
+def _by_cause(results: list[CheckResult]) -> list[str]:
+    """What did not pass, a line per cause with the checks and settings that it costs."""
+    causes: dict[tuple[str, str, str], list[CheckResult]] = {}
+    for result in results:
+        if result.status != "passed":
+            causes.setdefault((result.status, result.component, result.reason), []).append(result)
+    lines = []
+    for (status, component, reason), own in causes.items():
+        names = list(dict.fromkeys(result.name for result in own))
+        settings = list(dict.fromkeys(result.setting for result in own if result.setting))
+        where = f" ({', '.join(settings)})" if settings else ""
+        count = f" [{len(own)} checks]" if len(own) > 1 else ""
+        lines.append(f"{status}: {component} {', '.join(names)}{where}: {reason}{count}")
+    failed = {result.setting for result in results if result.status == "failed" and result.setting}
+    whole = {result.setting for result in results if result.setting} - failed
+    if failed and whole:
+        lines.append(
+            f"It fails in {', '.join(sorted(failed))} and passes in {', '.join(sorted(whole))}. A component that is "
+            'not made for some layout or kind of data refuses it in its constructor: raise RecipeError("...") of '
+            "pathfuse.errors. What it refuses is not checked."
+        )
+    return lines
 
 
 def _bag_checks_in(example: Example, setting: Setting) -> tuple[Check, ...]:

@@ -15,10 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
-from pathfuse.runs.files import CURVES
+from pathfuse.runs.files import CURVES, PROGRESS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.versions import split_identity
 
+PROGRESS_S = 1.0
 SPLIT = "pathfuse_split"
 """Key of a checkpoint."""
 
@@ -38,7 +39,10 @@ class WholeFiles(TorchCheckpointIO):
             temporary.replace(path)
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise RunError(f"{path} cannot be written ({reason}). Free space, then continue with --resume.") from error
+            raise RunError(
+                f"{path} cannot be written ({reason}). Free space, then go on: pathfuse fit --resume "
+                f"{Path(path).parent.parent.parent}"
+            ) from error
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -91,6 +95,31 @@ class Curves(Callback):
                 for epoch in self.epochs
             )
             self.run.write_lines(f"{CURVES}/{self.stage}.csv", [*done, *names], lines)
+
+
+class ProgressFile(Callback):
+    """Says in the run folder how far a stage is, from the first batch on, for whoever started many runs.
+
+    Args:
+        run: the run folder.
+        stage: name of the stage.
+    """
+
+    def __init__(self, run: RunFolder, stage: str) -> None:
+        self.run = run
+        self.stage = stage
+        self.written = float("-inf")
+
+    def on_train_batch_end(self, trainer: Trainer, *args: object) -> None:
+        """Writes it, once in a while."""
+        now = time.monotonic()
+        if trainer.is_global_zero and now - self.written >= PROGRESS_S:
+            self.written = now
+            batches = int(trainer.num_training_batches)
+            place = {"epoch": trainer.current_epoch + 1, "epochs": trainer.max_epochs, "batches": batches}
+            content = {"stage": self.stage, "batch": trainer.fit_loop.batch_idx + 1, **place}
+            with suppress(OSError):  # it is for show
+                self.run.write_json(PROGRESS, content)
 
 
 class EpochLines(Callback):

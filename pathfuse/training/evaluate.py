@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pathfuse.core import Model, weights_follow
+from pathfuse.core import weights_follow
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
 from pathfuse.evaluate.availability import write_availability
@@ -28,24 +28,6 @@ from pathfuse.training.task import Task
 from pathfuse.training.versions import seal_results
 
 Metrics = dict[str, dict[str, float]]
-
-
-def load(run: str | Path) -> Model:
-    """The model of a run's last stage, with the weights that were selected on the validation part.
-
-    `model(batch)` predicts; `Batch.of_images(model.spec, {"he": images})` makes a batch from what is at hand. No data
-    is needed, and nothing but installed components is imported.
-
-    Args:
-        run: the run folder.
-
-    Raises:
-        RunError: if it holds no run, or none that is trained.
-        RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
-    """
-    folder = RunFolder.open(Path(run))
-    plan = run_plan(folder)
-    return trained_task(plan, folder.selected(plan.last)).model.eval().requires_grad_(False)
 
 
 def run_plan(run: RunFolder) -> Plan:

@@ -9,16 +9,19 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from pathfuse.cohort.folds.near_notes import near_notes
 from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
 from pathfuse.registry import recording
-from pathfuse.runs.files import CONFIG, SPLITS
+from pathfuse.runs.extend import extend, extended_stages, flat
+from pathfuse.runs.files import CONFIG, PROGRESS, SPLITS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
-from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit
+from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, ProgressFile
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.finite import StopsAtNonFinite
+from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
@@ -56,20 +59,26 @@ def fit(
     plan = Plan.parse(recipe)
     for note in recipe.notes:
         print_note(note, console)
+    check_loggers(plan.stages[plan.last].loggers)
     check_everything_fits(plan)
     run = open_run(plan, out, resume)
-    for note in plan.data_of(plan.last).notes():
+    cohort = plan.data_of(plan.last).cohort
+    # The demo patients are drawn, and no two of them are one.
+    near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
+    for note in (*plan.data_of(plan.last).notes(), *near):
         print_note(note, console)
     for name in plan.stages:
         if name not in run.complete():
             kept = train_stage(plan, name, run, console)
             if is_first_rank():
                 run.mark_complete(name, kept.kept_epoch, kept.monitor)
+    (run.path / PROGRESS).unlink(missing_ok=True)
     checkpoint = run.selected(plan.last)
     task = trained_task(plan, checkpoint)
     calibrate(plan, task, run, console)
     test_cases(plan, checkpoint, run, console, task=task, all_subsets=all_subsets)
     if is_first_rank():
+        log_test(run_loggers(plan.stages[plan.last].loggers, run, plan.last), run.metrics)
         report_run(plan, run, console, all_subsets=all_subsets)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
@@ -93,11 +102,12 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
     data = plan.data_of(plan.last)
     if resume is not None:
         run = RunFolder.open(resume)
-        before = run.versions
-        if before.get("recipe_sha256") != recipe_hash(config):
-            raise RunError(f"{resume} was made with another recipe: {first_difference(run, plan)}. Use another --out.")
-        if before.get("cases_sha256") != data.fingerprint():
+        if run.versions.get("cases_sha256") != data.fingerprint():
             raise RunError(f"{resume} was made with other cases, labels or parts. Restore them, or use another --out.")
+        if run.versions.get("recipe_sha256") != recipe_hash(run.config):
+            raise RunError(f"{resume} was made with another recipe: its {CONFIG} was edited. Restore it.")
+        if more := extended_stages(run, config):
+            extend(run, yaml.safe_dump(config, sort_keys=False), recipe_hash(config), more)
         return run
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
@@ -120,26 +130,6 @@ def new_folder(recipe: str) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def first_difference(run: RunFolder, plan: Plan) -> str:
-    """The first key at which a saved recipe differs from a plan."""
-    saved, now = flat(run.config), flat(plan.config())
-    for key in [*saved, *now]:
-        if saved.get(key) != now.get(key):
-            return f"{key} was {saved.get(key)!r} and is {now.get(key)!r}"
-    return "the files differ"
-
-
-def flat(config: object, prefix: str = "") -> dict[str, object]:
-    """Nested mappings as one, with dotted keys."""
-    if not isinstance(config, dict):
-        return {prefix: config}
-    return {
-        key: value
-        for name, inner in config.items()
-        for key, value in flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
-
-
 def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> EpochCheckpoint:
     """Trains one stage to its end, from its last finished epoch if there is one; returns what kept an epoch."""
     data = plan.data_of(name)
@@ -151,11 +141,15 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> Epoc
     if criterion is None:
         print_note(f"nothing to select {name} on in the validation part: its last epoch is taken", console)
     kept = checkpoints(run.checkpoints(name), criterion or Criterion(None))
+    loggers = run_loggers(plan.stages[name].loggers, run, name) if is_first_rank() else []
+    log_recipe(loggers, flat(run.config))
     lines = EpochLines(name, console, None if criterion is None else criterion.monitor)
+    watch = StopsAtNonFinite(run, name, tests=name == plan.last)
     trainer = plan.stages[name].make_trainer(
-        [StopsAtNonFinite(run, name, tests=name == plan.last), *kept, Curves(run, name), lines, NamesSplit(data)],
+        [watch, *kept, Curves(run, name), lines, NamesSplit(data), ProgressFile(run, name)],
         str(run.path),
         validates=bool(held_out),
+        loggers=loggers,
     )
     unfinished = run.unfinished(name)
     if unfinished is not None:

@@ -7,10 +7,18 @@ import re
 
 from jsonargparse import ArgumentParser
 
+from pathfuse.core import Backbone, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Objective
+from pathfuse.data.contract import CaseData
 from pathfuse.errors import did_you_mean
 from pathfuse.registry import card_of, components
+from pathfuse.registry.unregistered import why_no_component
 from pathfuse.training.trust import VARIABLE
 
+KINDS: dict[str, type] = {
+    "backbone": Backbone, "input": ImageInput, "encoder": Encoder, "fusion": Fusion, "head": Head,
+    "objective": Objective, "explainer": Explainer, "metric": Metric, "data": CaseData,
+}  # fmt: skip
+"""Per slot of a recipe, what its components subclass."""
 _KEY = re.compile(r"(?:[Kk]ey \"|class_path ')([\w.]+)")
 _REFUSED = re.compile(r"Importing '([^']+)' is not allowed")
 _COMPONENT = (
@@ -44,11 +52,7 @@ def explain(message: str, parser: ArgumentParser) -> str:
     if found := _EXPLAINED.search(message):
         return place + found[1]
     if found := _REFUSED.search(message):
-        return (
-            f"{place}{found[1]} may not be named in a recipe. Allowed are pathfuse, installed plug-ins, torch.optim, "
-            "torch.nn, torchmetrics, and Lightning's callbacks, loggers, strategies and profilers; "
-            f"{VARIABLE}=MODULE in the environment allows more."
-        )
+        return place + (why_no_component(found[1], KINDS) or _not_allowed(found[1]))
     if found := _UNKNOWN.search(message):
         return f"--{found[1]} is no option.{_guess_option(found[1], parser)} `pathfuse fit --help` lists all of them."
     if found := _GROUP.search(message):
@@ -68,10 +72,20 @@ def explain(message: str, parser: ArgumentParser) -> str:
     )
 
 
+def _not_allowed(name: str) -> str:
+    return (
+        f"{name} may not be named in a recipe. Allowed are pathfuse, installed plug-ins, torch.optim, torch.nn, "
+        "torchmetrics, and Lightning's callbacks, loggers, strategies and profilers; "
+        f"{VARIABLE}=MODULE in the environment allows more."
+    )
+
+
 def _no_component(word: str) -> str:
     card = card_of(word)
     if card is not None and card.missing:
         return card.refusal
+    if said := why_no_component(word, KINDS):
+        return said
     names = [component.name for component in components()] + _optimisers()
     return f"{word} is not a known component.{did_you_mean(word, names)} `pathfuse plugins` lists all."
 

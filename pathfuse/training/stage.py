@@ -6,10 +6,11 @@ LightningCLI would do in its constructor (seed, build, run) is therefore split o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from inspect import signature
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import yaml
 from jsonargparse import Namespace
@@ -23,6 +24,7 @@ from lightning.pytorch.cli import (
     LRSchedulerCallable,
     OptimizerCallable,
 )
+from lightning.pytorch.loggers import Logger
 
 from pathfuse.cohort import Cohort
 from pathfuse.core import DataSpec, Head, Model, stage_loader
@@ -32,6 +34,7 @@ from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.recipes.compose import Config
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
+from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
 from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
@@ -84,6 +87,7 @@ class StageCLI(LightningCLI):
 
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
+        config, overrides = _named_loggers(config, overrides)
         # Not a default of the option: jsonargparse would carry AdamW's own defaults over to another optimiser.
         if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
             config = {**config, "optimizer": DEFAULT_OPTIMIZER}
@@ -111,6 +115,14 @@ class StageCLI(LightningCLI):
         parser.add_class_arguments(Loading, "loading", fail_untyped=True, sub_configs=False)
         parser.add_class_arguments(Steady, "steady", fail_untyped=True, sub_configs=False)
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="Seed of weights, order and augmentation.")
+        parser.add_argument(
+            "--logger",
+            type=Literal["csv", "tensorboard", "wandb", "mlflow"]
+            | list[Literal["csv", "tensorboard", "wandb", "mlflow"]]
+            | None,
+            default=None,
+            help="Where curves, hyper-parameters and test metrics go besides the run folder's own files.",
+        )
         parser.add_argument(
             "--optimizer",
             type=OptimizerCallable | None,
@@ -190,10 +202,31 @@ class StageCLI(LightningCLI):
             task.scheduler_factory = made.lr_scheduler
             return task.build(spec, self.seed)
 
-    def make_trainer(self, callbacks: list[Callback], default_root_dir: str, validates: bool = True) -> Trainer:
-        """The stage's trainer, with further callbacks; `validates` is False where there is no validation part."""
+    @property
+    def loggers(self) -> list[str]:
+        """The loggers that were named, by their words."""
+        return [str(word) for word in _as_list(self.config.logger)]
+
+    def make_trainer(
+        self,
+        callbacks: list[Callback],
+        default_root_dir: str,
+        validates: bool = True,
+        loggers: Sequence[Logger] = (),
+    ) -> Trainer:
+        """The stage's trainer, with further callbacks and loggers.
+
+        Args:
+            callbacks: besides those of the recipe.
+            default_root_dir: where Lightning writes what nobody named a place for.
+            validates: False where there is no validation part.
+            loggers: besides that of the recipe.
+        """
         steady: Steady = self._instantiate("steady", instantiators=_WITHOUT_MODEL).steady
         config = dict(self._instantiate("trainer").trainer)
+        if loggers:
+            own = config["logger"]
+            config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
         if not validates:
             config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
@@ -217,6 +250,19 @@ class StageCLI(LightningCLI):
         except (TypeError, ValueError, KeyError) as error:
             reason = explain(str(error), self.parser)
             raise RecipeError(f"stage {self.name}: {keys[0]} cannot be built: {reason}") from error
+
+
+def _named_loggers(config: Config, overrides: list[str]) -> tuple[Config, list[str]]:
+    """The same with `trainer.logger: csv` as `logger: csv`: where they write is the run's affair."""
+    said, words = logger_words((config.get("trainer") or {}).get("logger")), []
+    if said:
+        trainer = {key: value for key, value in config["trainer"].items() if key != "logger"}
+        config = {**config, "trainer": trainer, "logger": said}
+    for word in overrides:
+        key, _, value = word.partition("=")
+        named = logger_words(yaml.safe_load(value)) if key in ("--trainer.logger", "--logger") else []
+        words.append(f"--logger={json.dumps(named)}" if named else word)
+    return config, words
 
 
 def _named_class(config: object) -> type | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathfuse.recipes.compose import Config
 from pathfuse.registry import software_of
 from pathfuse.runs.files import CONFIG, VERSIONS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.sources import MADE_IN
 from pathfuse.training.task import Task
 
 
@@ -36,6 +38,8 @@ def write_versions(run: RunFolder, config: Config, data: CaseData, task: Task) -
         "cases_sha256": data.fingerprint(),
         "given": task.given,
         "trained_on": _combinations(data, task),
+        # Relative, so that it holds where both are moved, and says nothing about the machine.
+        MADE_IN: os.path.relpath(os.curdir, run.path),
         **split_identity(data),
     }
     run.write_json(VERSIONS, content)

@@ -124,7 +124,12 @@ def test_every_command_has_help(command: str, capsys: Says) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"usage: pathfuse {command}")
-    assert command != "fit" or ("--model.fusion" in text and "SEAttention" in text)
+
+
+def test_every_option_of_fit_and_every_component_is_in_the_long_help(capsys: Says) -> None:
+    assert main(["fit", "--help=all"]) == 0
+    text = capsys.readouterr().out
+    assert "--model.fusion" in text and "SEAttention" in text
 
 
 def test_a_recipe_is_copied_once(tmp_path: Path, capsys: Says) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pathfuse.cohort.same import check_same, spelling
 from pathfuse.cohort.table import Case, CaseFile
@@ -55,3 +56,27 @@ def test_cases_of_one_patient_may_have_a_label_each():
 def test_one_file_as_two_stains_is_said():
     both = Case("A", "A", files={m: (CaseFile(Path("/x/a.h5")),) for m in ("he", "ihc")})
     assert "A has a.h5 as he and ihc" in check_same([both], ORIGIN)[0]
+
+
+def test_equal_files_are_said_and_those_of_two_parts_first(tmp_path):
+    for name, content in (
+        ("a.bin", b"x" * 9000),
+        ("b.bin", b"x" * 9000),
+        ("c.bin", b"x" * 8999 + b"y"),
+        ("d.bin", b"x" * 9000),
+    ):
+        (tmp_path / name).write_bytes(content)
+    cases = [case(n, tmp_path / f"{n}.bin", split="test" if n == "d" else "train") for n in "abcd"]
+    (note,) = check_same(cases, ORIGIN)
+    assert "cases a and d (train and test) have equal files, a.bin and d.bin" in note and "(1 more such pairs.)" in note
+
+
+def test_what_says_nothing_is_no_copy(tmp_path):
+    for name in "ab":
+        Image.new("RGB", (64, 64), "white").save(tmp_path / f"{name}.png")
+    assert check_same([case(n, tmp_path / f"{n}.png") for n in "ab"], ORIGIN) == []
+
+
+def test_a_patient_with_two_labels_is_said():
+    (note,) = check_same([case("a", "a", patient="P"), case("b", "b", patient="P", label="b")], ORIGIN)
+    assert "1 patient has cases with different labels, first P (a, b)" in note

@@ -90,6 +90,7 @@ SMALLER = {
     "hahnet_like": SMALL_DATA + ONE_STAGE,
     "patch_pretrain": ["--cohort.demo.patients=12", "--data.pictures.cases_per_patient=1", "--trainer.max_epochs=1"],
     "tiny": SMALL_DATA,  # of the plug-in template
+    "tiny_bags": SMALL_BAGS,
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
     "expression": [],
@@ -243,6 +244,9 @@ def smaller(words: list[str]) -> list[str]:
         if not {"--out", "--print_config", "--print_config=skip_default"} & set(words):
             extra = [*extra, f"--out=runs/{next(_number)}"]  # folders are named by the second, and a page takes less
         return words + extra
+    if words[:1] == ["fit"] and "--resume" in words:
+        # A run that is given more epochs gets one more than the small one has.
+        return [*words, *(f"{word}=2" for word in words if word.endswith("trainer.max_epochs"))]
     if words[:1] == ["extract"] and "ray" in words:
         pytest.importorskip("ray", reason="needs pathfuse[ray]")
         return words + ON_RAY

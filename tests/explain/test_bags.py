@@ -16,6 +16,7 @@ from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.explain import bags as bags_module
 from pathfuse.explain import explain_bags, patch_truth_beside
 from pathfuse.explain.attention import SlideAttention, by_slide, patch_attention
+from pathfuse.explain.attention_files import write_geojson
 from pathfuse.explain.heat_map import raster
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder
@@ -285,3 +286,11 @@ def test_progress_is_shown_where_it_is_asked_for(tmp_path, capsys):
     text = io.StringIO()
     explain(tmp_path, pictures=(), console=Console(file=text, force_terminal=True))
     assert "explaining" in text.getvalue() and capsys.readouterr().out == ""
+
+
+def test_squares_count_from_the_part_that_qupath_shows(tmp_path):
+    weight = np.array([10.0])
+    one = SlideAttention("a", "he", SlideInfo("s", 0.5, 64.0, (40, 30)), np.ones(1), weight, np.array([[100, 50]]))
+    write_geojson(tmp_path / "s.geojson", one)
+    (square,) = json.loads((tmp_path / "s.geojson").read_text())["features"]
+    assert square["geometry"]["coordinates"][0][0] == [60, 20]

@@ -81,7 +81,7 @@ class TestBroken:
         assert "broken-dist" in line and "broken_fusion" not in sys.modules
 
     def test_help_warns_in_one_line_and_goes_on(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["fit", "--help"]) == 0
+        assert main(["fit", "--help=all"]) == 0
         printed = capsys.readouterr()
         (line,) = printed.err.splitlines()
         assert line.startswith("warning: BrokenFusion of broken-dist") and "libopenslide" in line

@@ -90,3 +90,23 @@ def test_the_picture_shows_the_contours() -> None:
     changed = (picture != 240).any(-1)
     assert changed[600 - 10 : 600 + 10, int((30.5 + 22) * 20) - 25 : int((30.5 + 22) * 20) + 25].any()  # the right edge
     assert not changed[:40].any()
+
+
+def test_outlines_for_qupath_count_from_the_part_that_was_scanned():
+    pieces = outlines(masks()[0], SCALE)
+    whole, shown = (geojson(pieces, slide_id="s", mpp=0.5, origin=origin) for origin in ((0, 0), (100, 40)))
+    for one, other in zip(whole["features"], shown["features"], strict=True):
+        for ring, moved in zip(one["geometry"]["coordinates"], other["geometry"]["coordinates"], strict=True):
+            np.testing.assert_allclose(np.array(ring) - [100, 40], moved, atol=0.011)
+
+
+def test_the_grid_of_patches_is_drawn_on_the_contours():
+    overview = np.full((60, 80, 3), 255, np.uint8)
+    corners = np.array([[320, 320], [640, 480]])
+    plain = np.asarray(contour_picture(overview, [], SCALE))
+    drawn = np.asarray(contour_picture(overview, [], SCALE, patches=corners, edge=128))
+    changed = np.argwhere((plain != drawn).any(-1))  # rows, columns at 20 px per pixel of the overview
+    assert changed.min(0).tolist() == [400, 400] and changed.max(0).tolist() == [
+        (480 + 128) / 16 * 20,
+        (640 + 128) / 16 * 20,
+    ]

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pathfuse.cli.store import store
+from pathfuse.cli.store_verbs import grouped
 from pathfuse.errors import PathfuseError, RecipeError, StoreError
 from pathfuse.store import open_slide
+from pathfuse.store.check import Finding
 from tests.store import foreign
 
 
@@ -210,3 +212,10 @@ def test_a_wrong_line_is_one_line(words, tmp_path, monkeypatch):
     with pytest.raises(PathfuseError) as caught:
         store(words)
     assert "\n" not in str(caught.value)
+
+
+def test_equal_findings_of_many_files_are_one_line_with_their_number():
+    findings = [Finding("warning", f"{k}.h5", "no mpp") for k in range(176)] + [
+        Finding("error", "7.h5", "3 patches have NaN")
+    ]
+    assert grouped(findings) == ["warning: 176 files, first 0.h5: no mpp", "error: 7.h5: 3 patches have NaN"]

@@ -20,6 +20,7 @@ from pathfuse.errors import PluginError, RecipeError
 from pathfuse.registry import Component
 from pathfuse.testing import (
     TWO_STAINS,
+    CheckResult,
     Example,
     ReferenceBackbone,
     ReferenceEncoder,
@@ -432,3 +433,16 @@ def test_parametrised_checks_run_in_every_accepted_setting_and_name_it():
 
 def test_required_slots_are_filled_with_the_smallest_component():
     assert isinstance(Example(ImageEncoder).build(TWO_STAINS).backbone, ReferenceBackbone)
+
+
+def test_failures_are_grouped_by_their_cause_and_the_way_to_say_no_is_shown():
+    def result(name, setting, status="failed", reason="ValueError: no maps"):
+        return CheckResult("Block", name, setting, status, "" if status == "passed" else reason)
+
+    text = summary([
+        result("a", "maps"), result("b", "maps"), result("b", "bags", "passed"), result("c", "maps", reason="other"),
+    ])  # fmt: skip
+    first, second, advice, last = text.splitlines()
+    assert first == "failed: Block a, b (maps): ValueError: no maps [2 checks]" and second.endswith("c (maps): other")
+    assert "fails in maps and passes in bags" in advice and "raise RecipeError" in advice
+    assert last == "Block: 4 checks ran, 1 passed, 3 failed"

@@ -107,4 +107,5 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(small: Path, tmp_path: Path) ->
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert f"pathfuse fit --resume {out}" in error and "Traceback" not in error
+    assert '"batch"' in (out / "progress.json").read_text(), "how far it is, for whoever started many runs"
     assert finished.is_file()

@@ -16,7 +16,7 @@ from pathfuse.cohort.sources.label_values import clean_labels
 from pathfuse.cohort.sources.modality_words import modality_names, modality_note
 from pathfuse.cohort.sources.named_table import NamedTable, read_named_table
 from pathfuse.errors import CaseTableError
-from pathfuse.system.spacing import MAX_MPP, MIN_MPP
+from pathfuse.system.spacing import no_spacing, spacing_of
 
 KEYS = ("case_id", "patient_id")
 FACTS = ("patient_id", "label", "split", "site")
@@ -211,16 +211,10 @@ class _Reader:
     def _mpp(self, line: int, text: str) -> float | None:
         if not text:
             return None
-        try:
-            value = float(text.replace(",", "."))
-        except ValueError:
-            value = float("nan")
-        if MIN_MPP <= value <= MAX_MPP:
-            return value
-        self._say(
-            line, f"mpp {text!r} is no number between {MIN_MPP:g} and {MAX_MPP:g} µm per pixel. Correct or clear it."
-        )
-        return None
+        value = spacing_of(text)
+        if value is None:
+            self._say(line, no_spacing(text))
+        return value
 
     def _say(self, line: int, text: str) -> None:
         self.problems.append(f"{self.path.name} line {line}: {' '.join(text.splitlines())}")

@@ -11,6 +11,7 @@ from pathfuse.cohort.sources.pairs import SUFFIXES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.left_out import left_out
 
 PART_NAMES = {
     "train": "train",
@@ -56,8 +57,9 @@ def read_class_folders(
         Case(name, owners.get(name, name), label, part, files={modality: (CaseFile(path, mpp),)})
         for name, (part, label, path) in zip(names, files, strict=True)
     ]
-    notes = () if groups else (f"{NO_GROUPS} Name them with `groups` if you know them.",)
-    return CaseTable(root, tuple(cases), (modality,), known, notes)
+    notes = [] if groups else [f"{NO_GROUPS} Name them with `groups` if you know them."]
+    others = left_out(root, SUFFIXES)
+    return CaseTable(root, tuple(cases), (modality,), known, (*notes, *([others] if others else [])))
 
 
 def _found(root: Path) -> Iterator[tuple[str, str, Path]]:

@@ -12,6 +12,7 @@ from pathfuse.cohort.sources.label_values import clean_labels
 from pathfuse.cohort.sources.modality_words import modality_names, modality_note
 from pathfuse.cohort.sources.named_table import NamedTable, read_named_table, stain_of
 from pathfuse.errors import CaseTableError
+from pathfuse.system.spacing import no_spacing, spacing_of
 
 SPLITS = ("train", "val", "test")
 _FLAGS = {"": False, "0": False, "0.0": False, "1": True, "1.0": True}
@@ -32,6 +33,7 @@ class Labelled:
         slides: names of its slides; empty where the table does not say.
         own_slides: per stain, names of slides that the table gives to that stain alone.
         stains: per stain column of MADELEINE, whether it exists.
+        spacings: micrometres per level-0 pixel that the table gives to a slide, by the slide's name.
         more: further columns, for example the fold.
     """
 
@@ -44,6 +46,7 @@ class Labelled:
     slides: list[str] = field(default_factory=list)
     own_slides: dict[str, list[str]] = field(default_factory=dict)
     stains: dict[str, bool] = field(default_factory=dict)
+    spacings: dict[str, float] = field(default_factory=dict)
     more: dict[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +92,7 @@ class _Reader:
     def __init__(self, table: NamedTable, stains: Sequence[str]) -> None:
         self.path, self.header = table.path, table.header
         self.case = next(name for name in ("case_id", "patient_id", "slide_id") if name in table.header)
-        reserved = {"case_id", "patient_id", "slide_id", "label", "split", "site", "modality", "path"}
+        reserved = {"case_id", "patient_id", "slide_id", "label", "split", "site", "modality", "path", "mpp"}
         self.columns = {n: stain for n in table.header if n not in reserved and (stain := stain_of(n, stains))}
         self.flags = {n for n in self.columns if all(row[n] in _FLAGS for _, row in table.rows)}
         self._refuse_numbers(table)
@@ -112,6 +115,8 @@ class _Reader:
         )  # fmt: skip
         entry = self.found.setdefault(case_id, said)
         self._refuse_two(entry, said)
+        if row.get("mpp"):
+            entry.spacings[row.get("slide_id", "") or case_id] = self._spacing(line, row["mpp"])
         names = [row["slide_id"]] if self.case != "slide_id" and row.get("slide_id") else []
         if row.get("modality"):
             self._add(
@@ -149,6 +154,12 @@ class _Reader:
                 raise CaseTableError(
                     f"{self.path.name} line {wrong[0]}: {name} is {wrong[1]!r}, neither 0 nor 1. Correct it."
                 )
+
+    def _spacing(self, line: int, cell: str) -> float:
+        found = spacing_of(cell)
+        if found is None:
+            raise CaseTableError(f"{self.path.name} line {line}: {no_spacing(cell)}")
+        return found
 
     def _split(self, line: int, row: Mapping[str, str]) -> str:
         split = row.get("split", "").lower()

@@ -12,11 +12,15 @@ from pathfuse.cohort.sources.columns import plain
 
 UNKNOWN = frozenset(
     {"", "na", "n/a", "#n/a", "#na", "nan", "#n/v", "null", "none", "nil", "unknown", "unk", "not available", "missing",
-     "not known", "?", "#value!", "#ref!", "#div/0!"}
+     "not known", "?", "??", "#value!", "#ref!", "#div/0!", "nd", "n/d", "no data", "not done", "not determined",
+     "not performed", "not assessed", "not evaluated", "not evaluable", "not tested", "not reported", "not applicable",
+     "pending", "tbd", "tba", "to be determined", "unspecified", "<na>", "nat", "k.a.", "-9", "-99", "-999", "-9999",
+     "empty", "blank", "no label", "unlabeled", "unlabelled"}
 )  # fmt: skip
 """What is written where nothing is known; of a class that is called so, `cohort.classes` tells."""
 _DASHES = frozenset({"-", "--", "\u2013", "\u2014"})
-_SCORE = re.compile(r"(?:her2|ihc|score)?[\s:/_-]*(?:\+\s*)?([0-3])(?:[.,]0+)?\s*\+?", re.IGNORECASE)
+_SCORE = re.compile(r"(?:her-?2|ihc|score)?[\s:/_=-]*(?:\+\s*)?([0-3])(?:[.,]0+)?\s*\+?(?:\s*\(.*\))?", re.IGNORECASE)
+_PLUSES = re.compile(r"(?:\+\s*){1,3}")
 _WORD = re.compile(r"(?:her-?2(?:/neu)?|erbb2)[\s:_-]*(.+)", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+[.,]0+")
 _HER2_NAMES = re.compile(r"(her2|erbb2)(neu)?(?P<kind>\w*)")
@@ -25,7 +29,8 @@ _SAID = 4  # spellings in a note
 
 def is_unknown(cell: str, keep: Collection[str] = ()) -> bool:
     """Whether a cell says that nothing is known; `keep` are classes that are called so."""
-    return cell not in keep and " ".join(cell.casefold().split()) in UNKNOWN
+    word = " ".join(cell.casefold().split())
+    return cell not in keep and (word in UNKNOWN or word.replace(".", "") in UNKNOWN - {""})
 
 
 def clean_labels(
@@ -61,16 +66,19 @@ def _scores(labels: Sequence[str], column: str) -> dict[str, str]:
     named = _HER2_NAMES.fullmatch(plain(column))
     scores = {text: _score(text) for text in labels}
     found = {score for score in scores.values() if score}
-    plus = any(score in HER2[1:] and "+" in text for text, score in scores.items())
+    plus = any(score in HER2[1:] and "+" in text and not _PLUSES.fullmatch(text) for text, score in scores.items())
     # 0 and 1 alone may be negative and positive.
     by_name = named is not None and named["kind"] != "status" and found - {"0", "1+"}
-    if plus or by_name:
+    pluses = named is not None and any(_PLUSES.fullmatch(text) and text.count("+") > 1 for text in labels)
+    if plus or by_name or pluses:
         return {text: score for text, score in scores.items() if score}
     words = {text: match[1].strip() for text in labels if (match := _WORD.fullmatch(text))}
     return {text: {"+": "positive", "-": "negative"}.get(word, word.casefold()) for text, word in words.items()}
 
 
 def _score(text: str) -> str:
+    if _PLUSES.fullmatch(text):
+        return HER2[text.count("+")]
     match = _SCORE.fullmatch(text)
     return HER2[int(match[1])] if match else ""
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from pathfuse.cohort.sources.columns import ROLES, USUAL_COLUMNS, Columns, header_of, plain, roles_of
 from pathfuse.cohort.sources.file_cells import file_columns
+from pathfuse.cohort.sources.part_words import NAMES, part_columns, part_note, part_of
 from pathfuse.errors import CaseTableError
 from pathfuse.system.any_table import read_any_table
 from pathfuse.system.csv_table import Line, wrong_length
 
+_HE = frozenset({"he", "hne", "hande", "hematoxylineosin", "haematoxylineosin"})
 FIRST = "first column"  # the name of one without a name that is no index
 
 
@@ -65,12 +67,10 @@ def read_named_table(path: Path, columns: Columns = USUAL_COLUMNS, *, stains: Se
     _refuse_twice(path, header, lines[0][0])
     by_name = [(line, dict(zip(header, cells, strict=True))) for line, cells in whole]
     roles = _roles(path, header, by_name, columns, stains)
+    notes += _parts(path, header, by_name, roles)
     inside = _names_inside(header, roles)
     renamed = tuple((line, {inside[name]: cell for name, cell in row.items()}) for line, row in by_name)
-    if any(ROLES[role] != name for role, name in roles.items()):
-        others = [name for name in header if name not in roles.values()]
-        rest = f" Further columns: {', '.join(others)}." if others else ""
-        notes.append(f"{path.name}: " + ", ".join(f"{role} is {name}" for role, name in roles.items()) + f".{rest}")
+    notes += _taken_for(path, header, roles, stains)
     return NamedTable(path, tuple(inside[name] for name in header), renamed, roles, ragged, tuple(notes))
 
 
@@ -94,12 +94,60 @@ def _roles(
     return roles
 
 
+def _parts(
+    path: Path, header: Sequence[str], rows: Sequence[tuple[int, dict[str, str]]], roles: dict[str, str]
+) -> list[str]:
+    """Finds the column of parts where it has another name, and writes its words as train, val and test."""
+    free = [name for name in header if name not in roles.values()]
+    found = part_columns(free, {name: [row[name] for _, row in rows] for name in free}) if rows else []
+    notes = []
+    named = [name for name in found if plain(name) in NAMES]
+    if "split" not in roles and len(named) == 1:
+        roles["split"] = named[0]
+    elif "split" not in roles and found:
+        notes.append(
+            f"WARNING: {path.name}: {', '.join(found)} may say which part a case is in and is not read. Name one: "
+            f"--cohort.columns '{{split: {found[0]}}}'."
+        )
+    if "split" not in roles:
+        return notes
+    column = roles["split"]
+    notes += part_note([row[column] for _, row in rows])
+    for _, row in rows:
+        row[column] = part_of(row[column]) or row[column]
+    return notes
+
+
+def _taken_for(path: Path, header: Sequence[str], roles: Mapping[str, str], stains: Sequence[str]) -> list[str]:
+    """The line on what was taken for what; none where every column has its own name."""
+    own = {name: stain_of(name, stains) for name in header if name not in roles.values()}
+    if all(ROLES[role] == name for role, name in roles.items()) and all(s in ("", n) for n, s in own.items()):
+        return []
+    said = [f"{role} is {name}" for role, name in roles.items()] + [f"{s} is {n}" for n, s in own.items() if s]
+    others = [name for name, stain in own.items() if not stain]
+    rest = f" Further columns: {', '.join(others)}." if others else ""
+    return [f"{path.name}: {', '.join(said)}.{rest}"]
+
+
 def stain_of(name: str, stains: Sequence[str]) -> str:
     """The stain that a column such as `HE` or `he_slide` is about; empty if none."""
-    for stain in stains:
-        if plain(name) in {plain(stain) + end for end in ("", "slide", "slideid", "file", "filename")}:
-            return stain
-    return ""
+    own = plain(name)
+    for end in (
+        "slidefilename",
+        "slideid",
+        "slidename",
+        "slidefile",
+        "slide",
+        "filename",
+        "file",
+        "wsi",
+        "image",
+        "path",
+    ):
+        own = own.removesuffix(end) if own != end else own
+    if own in _HE:
+        own = "he"
+    return next((stain for stain in stains if own == plain(stain)), "")
 
 
 def _holds_names(own: Sequence[str], cells: Mapping[str, Sequence[str]]) -> bool:

@@ -13,6 +13,7 @@ from pathfuse.cohort.labels import class_order, unknown_label
 from pathfuse.cohort.table import PARTS, Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.left_out import left_out
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 _NAME = re.compile(r"(?P<case>.+_(?:train|val|test))_(?P<label>[^_]+)")
@@ -84,7 +85,7 @@ def scan_folder(
         files = {m: (CaseFile(paths[name], mpp),) for m, paths in found.items() if name in paths}
         cases.append(Case(case_id, case_id, label, name[0], files=files))
     problems += _twins(root, cases)
-    notes = _notes(cases, groups)
+    notes = [*_notes(cases, groups), *_not_read(root, modalities)]
     if groups is not None:
         cases = _grouped(cases, read_groups(groups), groups, problems)
     return CaseTable(root, tuple(cases), tuple(m for m in modalities if found[m]), known, tuple(notes)), problems
@@ -194,6 +195,14 @@ def _notes(cases: Sequence[Case], groups: Path | None) -> list[str]:
             "good. Name the slides with `groups` if you know them."
         )
     return notes
+
+
+def _not_read(root: Path, modalities: Sequence[str]) -> list[str]:
+    """A line on files beside the images, and one on stains that nobody asked for."""
+    folders = [folder for folder in _subfolders(root) if folder.name.lower() in {m.lower() for m in modalities}]
+    files = [path for folder in folders for path in folder.rglob("*")]
+    others = left_out(root, SUFFIXES, files)
+    return [others] if others else []
 
 
 def _grouped(cases: Sequence[Case], groups: Mapping[str, str], path: Path, problems: list[str]) -> list[Case]:

@@ -13,6 +13,7 @@ from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.cohort.sources.class_folders import PART_NAMES, read_class_folders
 from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.sources.file_cells import file_columns
+from pathfuse.cohort.sources.files import plain_files, read_files
 from pathfuse.cohort.sources.label_tables import read_labels
 from pathfuse.cohort.sources.named_table import read_named_table
 from pathfuse.cohort.sources.pairs import SUFFIXES, read_folder, split_name, stain_folders
@@ -22,7 +23,9 @@ from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 from pathfuse.store.folder import Match
 
-Kind = Literal["case table", "label table", "folder of pairs", "folder of classes", "PatchCamelyon folder"]
+Kind = Literal[
+    "case table", "label table", "folder of pairs", "folder of classes", "PatchCamelyon folder", "folder of files"
+]
 
 TABLE = "cases.csv"
 
@@ -38,9 +41,10 @@ def kind_of(
 
     A folder with `cases.csv` is that case table. A folder with a sub-folder called HE, IHC or a stain that is wanted,
     or whose sub-folders share names that end in the part and the score, is one of pairs: equal numbers alone do not
-    make one, for classes are often numbered from 0 each. With `..._x.h5` it is PatchCamelyon's; any other is one of
-    classes. A table with columns `modality` and `path`, or with `case_id`, `patient_id` and columns of paths, is a case
-    table; any other is one of labels, and so is one beside stores whose cells are no files.
+    make one, for classes are often numbered from 0 each. With `..._x.h5` it is PatchCamelyon's; one without
+    sub-folders holds files that are a case each; any other is one of classes. A table with columns `modality` and
+    `path`, or with `case_id`, `patient_id` and columns of paths, is a case table; any other is one of labels, and so is
+    one beside stores whose cells are no files.
 
     Args:
         path: file or folder.
@@ -115,6 +119,8 @@ def read_source(
         if groups is not None:
             raise CaseTableError(f"{groups} is for image files; of HDF5 the slides are in ..._meta.csv. Remove it.")
         return kind, read_hdf5(path, modality=_only(modalities), classes=classes, mpp=mpp)
+    if kind == "folder of files":
+        return kind, read_files(path, modality=_only(modalities), mpp=mpp)
     if kind == "folder of classes":
         return kind, read_class_folders(path, modality=_only(modalities), classes=classes, groups=groups, mpp=mpp)
     stains = tuple(modalities or stain_folders(path))
@@ -137,6 +143,8 @@ def _kind_of_folder(path: Path, stains: Collection[str]) -> Kind:
         raise CaseTableError(f"{path} cannot be read ({error.strerror}). Give an existing folder.") from error
     if any(folder.name.lower() in stains for folder in folders):
         return "folder of pairs"
+    if not folders and plain_files(path):
+        return "folder of files"
     if not folders or any(folder.name.lower() in PART_NAMES for folder in folders):
         return "folder of classes"
     images = [{file.stem for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES} for folder in folders]

@@ -12,7 +12,10 @@ from pathfuse.cohort.sources.label_tables import Labelled, read_labels
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.store.folder import Match, SlideFiles, find_files, near_miss
+from pathfuse.store.read import suffixes
+from pathfuse.system.left_out import left_out
 
+OTHER_FEATURES = frozenset({".npz", ".pkl", ".pickle", ".csv", ".parquet", ".zarr", ".mat", ".feather", ".zip"})
 _NAMED = 5  # lost slides in a note; more would bury it
 
 
@@ -86,7 +89,8 @@ def read_stores(
         if row.label and row.label not in known:
             raise CaseTableError(f"{labels.name} line {row.line}: {unknown_label(row.label, known)}")
         files = {
-            m: tuple(CaseFile(path, mpp) for path in paths) for m, paths in _files_of(row, found, lost, match).items()
+            m: tuple(CaseFile(path, row.spacings.get(name, mpp)) for path, name in paths.items())
+            for m, paths in _files_of(row, found, lost, match).items()
         }
         cases.append(Case(row.case_id, row.patient_id, row.label, row.split, row.site, files, row.more))
     near = near_miss(lost, [name for folder in found.values() for name in folder.names])
@@ -95,9 +99,19 @@ def read_stores(
             f"{labels.name}: no case has a file in {', '.join(map(str, folders.values()))}. {near} Name the slides in "
             "a column slide_id, or take files that begin like a case with --cohort.match prefix."
         )
+    for modality, folder in folders.items():
+        if not any(case.files.get(modality) for case in cases):
+            named = [name for row in rows for name in row.own_slides.get(modality, ()) or row.slides or [row.case_id]]
+            raise CaseTableError(
+                f"{labels.name}: no case has a file in {folder}, the store of {modality}. "
+                f"{near_miss(named, found[modality].names)} Name its slides in a column {modality}, or in rows with "
+                "slide and stain, or leave the store out."
+            )
     if lost:
         notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}. {near}")
     notes += _unused(found, cases)
+    # Pictures and tables lie beside features in every tool's folders; what may have been meant as features is said.
+    notes += [note for folder in folders.values() if (note := _not_features(folder))]
     return CaseTable(labels, tuple(cases), tuple(folders), known, tuple(notes))
 
 
@@ -135,6 +149,11 @@ def with_features(table: CaseTable, folders: Mapping[str, Path]) -> CaseTable:
     return replace(table, cases=tuple(cases), notes=(*table.notes, *notes))
 
 
+def _not_features(folder: Path) -> str:
+    files = [path for path in folder.iterdir() if path.suffix.lower() in OTHER_FEATURES]
+    return left_out(folder, suffixes(), files)
+
+
 def _unused(found: Mapping[str, SlideFiles], cases: Sequence[Case]) -> list[str]:
     """A line per stain on files that no case took."""
     used = {file.path for case in cases for files in case.files.values() for file in files}
@@ -148,9 +167,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _files_of(
     row: Labelled, found: Mapping[str, SlideFiles], lost: list[str], match: Match
-) -> dict[str, tuple[Path, ...]]:
-    """Per stain, the files of a case; what the table promises and no folder holds is added to `lost`."""
-    files: dict[str, tuple[Path, ...]] = {}
+) -> dict[str, dict[Path, str]]:
+    """Per stain, the files of a case by the name they were found by; what no folder holds is added to `lost`."""
+    files: dict[str, dict[Path, str]] = {}
     seen: set[str] = set()
     shared = row.slides or ([] if row.own_slides else [row.case_id])
     names = {modality: [*row.own_slides.get(modality, ()), *shared] for modality in found}
@@ -160,7 +179,7 @@ def _files_of(
         for name in names[modality]:
             paths = [path for path in folder.get(name, modality, match=match) if path not in files.get(modality, ())]
             if paths:
-                files[modality] = (*files.get(modality, ()), *paths)
+                files.setdefault(modality, {}).update(dict.fromkeys(paths, name))
                 seen.add(name)
             elif row.stains or row.own_slides:
                 lost.append(f"{name} ({modality})")

@@ -53,7 +53,7 @@ class BagSet(PackedSet[SlideFeatures]):
         return slide.level0_coords(rows)
 
     def _info(self, slide: SlideFeatures) -> SlideInfo:
-        return SlideInfo(slide.slide_id, slide.mpp, slide.level0_patch_size)
+        return SlideInfo(slide.slide_id, slide.mpp, slide.level0_patch_size, slide.origin)
 
 
 def _refuse_not_finite(path: object, values: Tensor, rows: npt.NDArray[np.int64] | None) -> None:

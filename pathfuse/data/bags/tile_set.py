@@ -80,7 +80,7 @@ class TileSet(PackedSet[SlideTiles]):
         return torch.from_numpy(coords)
 
     def _info(self, slide: SlideTiles) -> SlideInfo:
-        return SlideInfo(slide.path.stem, slide.mpp, slide.edge_level0)
+        return SlideInfo(slide.path.stem, slide.mpp, slide.edge_level0, _open.get(str(slide.path)).origin)
 
     def _change(self, bag: Tensor, epoch: int, case: int, stain: int) -> None:
         if self.augment is not None:

@@ -91,6 +91,8 @@ class VendorSlide(Slide):
             raise ImageError(f"{path} cannot be opened ({_reason(error)}). Copy it again, or leave it out.") from error
         self.levels = tuple(Level(*size, float(down)) for size, down in zip(sizes, downsamples, strict=True))
         stated = stated_spacing(*(_number(facts.get(key)) for key in ("openslide.mpp-x", "openslide.mpp-y")))
+        left, top = (_number(facts.get(f"openslide.bounds-{axis}")) or 0 for axis in "xy")
+        self.origin = (round(left), round(top))
         self.spacing = spacing if spacing.mpp is not None else stated
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:

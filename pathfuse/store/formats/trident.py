@@ -17,7 +17,8 @@ from pathfuse.store.rows import MemoryRows, Rows
 STATES = "wsi_states"
 MAX_STATE = 1 << 24  # bytes of a state file
 MAX_MPP = 100.0
-COORDS_FACTS = ("overlap", "level0_magnification", "target_magnification", "level0_width", "level0_height")
+COORDS_FACTS = ("overlap", "level0_magnification", "target_magnification", "level0_width", "level0_height",
+                "bounds_x", "bounds_y")  # fmt: skip
 
 
 class TridentStore(Store):

@@ -113,7 +113,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(tmp_path):
         ([LONG, "1,p,he,a.png,0,train", "2,p,he,a.png,0,test"], ["line 3", "patient p is in test", "line 2"]),
         ([LONG, "1,p,he,a.png,0,train", "1,p,ihc,a.png,1,train"], ["line 3", "label '1'", "'0' in line 2"]),
         ([LONG, "1,p,he,a.png,0,train", "1,q,ihc,a.png,0,train"], ["line 3", "patient_id 'q'", "'p' in line 2"]),
-        ([LONG, "1,p,he,a.png,0,training"], ["line 2", "split 'training'", "train, val, test"]),
+        ([LONG, "1,p,he,a.png,0,practice"], ["line 2", "split 'practice'", "train, val, test"]),
         ([LONG, "1,p,he,a.png,0,train", "2,q,he,a.png,0,"], ["line 3", "case 2 has no split"]),
         ([LONG, "1,p,he,,0,train"], ["line 2", "path is empty"]),
         ([LONG, "1,,he,a.png,0,train"], ["line 2", "patient_id is empty"]),

@@ -20,6 +20,10 @@ from pathfuse.cohort.sources.label_values import clean_labels
         (["HER2+", "HER2-"], "status", ["positive", "negative"]),
         (["2+", "0", "HER2-low"], "HER2", ["2+", "0", "HER2-low"]),  # is refused: no score
         (["+", "-", "+"], "ER", ["+", "-", "+"]),
+        (["0", "+", "++", "+++"], "HER2", ["0", "1+", "2+", "3+"]),
+        (["+", "0", "+"], "HER2", ["+", "0", "+"]),  # positive and negative, for all one knows
+        (["0", "1+", "2+ (equivocal)", "3+ (positive)"], "HER2 score", ["0", "1+", "2+", "3+"]),
+        (["a", "n.a.", "N.A.", "pending", "TBD", "-999", "b"], "label", ["a", "", "", "", "", "", "b"]),
         (["a", "-", "b"], "label", ["a", "", "b"]),
         (["Tumor", "tumor", "tumor", "TUMOR "], "label", ["tumor"] * 4),
     ],

@@ -147,12 +147,12 @@ def test_hdf5_of_features_is_not_patchcamelyon(tmp_path):
     root = pcam(tmp_path / "root", ())
     with h5py.File(root / "slide.h5", "w") as file:
         file["features"] = np.zeros((3, 4))
-    assert kind_of(root) == "folder of classes"
+    assert kind_of(root) == "folder of files"
 
 
 def test_what_is_not_there_or_no_table_is_named_in_one_line(tmp_path):
     (tmp_path / "image.png").write_bytes(bytes(range(128, 256)))
-    for name, told in (("none", "does not exist"), ("image.png", "is not UTF-8")):
+    for name, told in (("none", "does not exist"), ("image.png", "is a .png file and no table")):
         with pytest.raises(CaseTableError, match=told) as caught:
             kind_of(tmp_path / name)
         assert name in str(caught.value) and "\n" not in str(caught.value)

@@ -132,7 +132,7 @@ def test_two_files_of_one_name_are_refused_only_when_the_name_is_used(tmp_path):
         ("case_id,label\n,0\n", "line 2: case_id is empty"),
         ("case_id,label\nx,0\nx,1\n", "line 3: case x has label '1', but '0' in line 2"),
         ("case_id,slide_id,label,ISH\nx,x-1,0,\nx,x-2,0,neg\n", "line 3: case x has ISH 'neg', but '' in line 2"),
-        ("case_id,label,split\nx,0,training\n", "split 'training' is none of"),
+        ("case_id,label,split\nx,0,practice\n", "split 'practice' is none of"),
         ("case_id,label\nx\ny,0,1\n", "line 2: 1 cells"),
         ("slide_id,HE,label\nx,2,0\n", "HE is '2', neither 0 nor 1"),
         ("case_id,label\nz,0\n", "no case has a file"),

@@ -1,10 +1,14 @@
 import torch
 from pathfuse_template.backbone import TinyBackbone
+from pathfuse_template.encoder import TinyEncoder
+from pathfuse_template.explainer import TinyGradient
+from pathfuse_template.fusion import TinyFusion
+from pathfuse_template.head import TinyHead
 
 from pathfuse.testing import parametrize_with_checks
 
 
-@parametrize_with_checks(TinyBackbone)
+@parametrize_with_checks(TinyBackbone, TinyEncoder, TinyFusion, TinyHead, TinyGradient)
 def test_it_keeps_the_contract(check):
     check()
 

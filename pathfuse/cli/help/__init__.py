@@ -1,0 +1,1 @@
+"""Help of the commands: eighty columns, examples, completion."""

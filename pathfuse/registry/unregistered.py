@@ -1,0 +1,128 @@
+"""Classes that exist and cannot be named: of the wrong base, in no entry point, or not registered in a session."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+from pathfuse.registry.api import api_versions
+from pathfuse.registry.table import REGISTRIES, components
+
+_KNOWN = {
+    "pathfuse_template": "pathfuse-template",
+    "torchmil": "pathfuse[torchmil]",
+    "transformers": "pathfuse[transformers]",
+    "openslide": "pathfuse[wsi]",
+    "ray": "pathfuse[ray]",
+    "openpyxl": "pathfuse[excel]",
+}
+"""Per package, what to install."""
+
+
+def why_no_component(word: str, kinds: dict[str, type]) -> str:
+    """Why a word is no component although something is called so; empty if nothing is.
+
+    Args:
+        word: a name, or the dotted path of a class.
+        kinds: per slot the class that its components subclass.
+    """
+    name = word.rpartition(".")[2]
+    return _wrong_base(name, kinds) or _of_session(name, kinds) or _forgotten(name, kinds) or _not_installed(word)
+
+
+def _wrong_base(name: str, kinds: dict[str, type]) -> str:
+    for component in components():
+        if component.name == name and component.slot in kinds:
+            kind, contract = component.load(), kinds[component.slot]
+            if not issubclass(kind, contract):
+                bases = ", ".join(base.__name__ for base in kind.__bases__)
+                return (
+                    f"{name} of {component.distribution} is registered as {component.slot} and is no "
+                    f"{contract.__name__}, but {bases}. Make it a subclass of pathfuse.core.{contract.__name__}."
+                )
+            return f"{name} is a component of slot {component.slot}, and another slot is filled here."
+    return ""
+
+
+def _of_session(name: str, kinds: dict[str, type]) -> str:
+    for slot, contract in kinds.items():
+        if any(kind.__name__ == name for kind in _subclasses(contract)):
+            table = next((registry.slot.upper() + "S" for registry in REGISTRIES if registry.slot == slot), "")
+            return (
+                f"{name} is a {contract.__name__} that is not registered. In a notebook write "
+                f'@pathfuse.{table}.register above it; in a package name it in the entry points "pathfuse.{slot}".'
+            )
+    return ""
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    children: list[type] = type.__subclasses__(kind)
+    for child in children:
+        yield child
+        yield from _subclasses(child)
+
+
+def _forgotten(name: str, kinds: dict[str, type]) -> str:
+    """A class in the source of an installed plug-in that no entry point names."""
+    for package in sorted(_plugin_packages()):
+        for file, module in _sources(package):
+            bases = _bases_in(file, name)
+            if bases is None:
+                continue
+            slot = next((slot for slot, kind in kinds.items() if any(b.endswith(kind.__name__) for b in bases)), "")
+            if not slot:
+                continue
+            return (
+                f"{name} is a class of {module}, which names it in no entry point. Add it to pyproject.toml under "
+                f'[project.entry-points."pathfuse.{slot}"] as {name} = "{module}:{name}", and install it again.'
+            )
+    return ""
+
+
+def _plugin_packages() -> set[str]:
+    named = {component.target.partition(":")[0].partition(".")[0] for component in components()}
+    ours = {"pathfuse"}  # its contracts are no components
+    return (named - ours) | {package for owner in api_versions() for package in _top_level(owner)}
+
+
+def _top_level(owner: str) -> list[str]:
+    try:
+        entries = distribution(owner).entry_points
+    except PackageNotFoundError:
+        return []
+    return [entry.value.partition(":")[0].partition(".")[0] for entry in entries]
+
+
+def _sources(package: str) -> Iterator[tuple[Path, str]]:
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for file in sorted(Path(place).rglob("*.py")):
+            parts = file.relative_to(place).with_suffix("").parts
+            yield file, ".".join((package, *(part for part in parts if part != "__init__")))
+
+
+def _bases_in(file: Path, name: str) -> set[str] | None:
+    """Names of the bases of a class in a file; None if it is not there."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        tree = ast.parse(text) if f"class {name}" in text else None
+    except (OSError, UnicodeDecodeError, SyntaxError):
+        return None
+    for node in tree.body if tree else []:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
+    return None
+
+
+def _not_installed(word: str) -> str:
+    """A class of a package that we know and that is not there; of others a stranger's recipe gets no advice."""
+    package = word.partition(".")[0]
+    if "." in word and package in _KNOWN and find_spec(package) is None:
+        return f"{word} is of the package {package}, which is not installed: pip install '{_KNOWN[package]}'."
+    return ""

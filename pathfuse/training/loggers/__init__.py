@@ -1,0 +1,1 @@
+"""Loggers of a run by one word: csv, tensorboard, wandb, mlflow."""

@@ -1,0 +1,92 @@
+"""Names that mean something and are no component: of another base, in no entry point, of a package not there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pathfuse.core import Fusion
+from pathfuse.errors import PluginError
+from pathfuse.registry import FUSIONS, components, forget_installed
+from pathfuse.registry.broken import trouble
+from pathfuse.registry.table import import_named_in
+from pathfuse.registry.unregistered import why_no_component
+from pathfuse.training.messages import KINDS
+
+FILES = {
+    "__init__.py": "",
+    "blocks.py": "from pathfuse.core import Fusion\n\n\nclass ForgottenFusion(Fusion):\n    pass\n",
+    "ends.py": "raise SystemExit('no licence')\n",
+    "fails.py": "1 / 0\n",
+    "empty.py": "x = 1\n",
+}
+OFFERED = {"EndsFusion": "ends", "FailsFusion": "fails", "AbsentFusion": "empty"}
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with a class that no entry point names, and three entry points that do not work."""
+    package = tmp_path / "lab_parts"
+    package.mkdir()
+    for name, text in FILES.items():
+        (package / name).write_text(text)
+    info = tmp_path / "lab_parts-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-parts\nVersion: 1.0\n")
+    lines = "".join(f"{kind} = lab_parts.{module}:{kind}\n" for kind, module in OFFERED.items())
+    (info / "entry_points.txt").write_text(f"[pathfuse.fusion]\n{lines}[pathfuse.api]\n1.0 = lab_parts\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    forget_installed()
+    yield
+    forget_installed()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lab_parts"]:
+        del sys.modules[name]
+
+
+def test_a_wrong_base_class_is_said() -> None:
+    class NotAFusion:
+        pass
+
+    FUSIONS.register(NotAFusion)
+    said = why_no_component("NotAFusion", KINDS)
+    assert "is registered as fusion and is no Fusion, but object" in said and "pathfuse.core.Fusion" in said
+
+
+def test_a_component_of_another_slot_is_said() -> None:
+    assert (
+        why_no_component("MeanFusion", KINDS)
+        == "MeanFusion is a component of slot fusion, and another slot is filled here."
+    )
+
+
+def test_a_class_of_the_session_that_is_not_registered_is_said() -> None:
+    class NewFusion(Fusion):
+        pass
+
+    assert "@pathfuse.FUSIONS.register" in why_no_component("NewFusion", KINDS)
+    del NewFusion
+
+
+def test_a_forgotten_entry_point_is_said(lab: None) -> None:
+    said = why_no_component("ForgottenFusion", KINDS)
+    assert "is a class of lab_parts.blocks, which names it in no entry point" in said
+    assert '[project.entry-points."pathfuse.fusion"] as ForgottenFusion = "lab_parts.blocks:ForgottenFusion"' in said
+
+
+def test_a_package_that_we_know_and_that_is_not_there_is_named() -> None:
+    assert "pip install 'pathfuse-template'" in why_no_component("pathfuse_template.head.TinyHead", KINDS)
+    assert why_no_component("strangers_package.head.Head", KINDS) == "", "no advice to install what a stranger names"
+    assert why_no_component("Nothing", KINDS) == ""
+
+
+def test_one_broken_entry_point_hides_no_other(lab: None) -> None:
+    with pytest.raises(PluginError) as caught:
+        import_named_in("EndsFusion and FailsFusion")
+    assert "EndsFusion of lab-parts cannot be imported (SystemExit: no licence)" in str(caught.value)
+    assert "FailsFusion of lab-parts cannot be imported (ZeroDivisionError" in str(caught.value)
+    troubles = {one.name: trouble(one) for one in components() if one.distribution == "lab-parts"}
+    assert "lab_parts.empty has no 'AbsentFusion'" in str(troubles["AbsentFusion"])
+    assert [one.name for one in components() if one.distribution == "pathfuse" and trouble(one)] == []
