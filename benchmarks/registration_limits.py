@@ -37,7 +37,8 @@ COLUMNS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the first pair of the run, for several processes")
+    parser.add_argument("--last", type=int, help="the pair after the last one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--slide-px", type=int, default=1024)
     parser.add_argument("--restained", action="store_true")
@@ -49,7 +50,7 @@ def main() -> None:
     with given.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for index in range(given.first, given.pairs):
+        for index in range(given.first, given.last or given.pairs):
             rows.append(trial(who, pictures, index, related=given.restained or index % 4 != 3))
             writer.writerow(rows[-1])
             file.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
 from pathfuse.register.blocks import Blocks, match
@@ -32,9 +34,15 @@ def judged_um(fixed: Section, moving: Section) -> float:
 def textures(fixed: View, moving: View, transform: Transform) -> tuple[Plane, Plane, Mask]:
     """Textures of both views on the fixed one's pixels, and where both have tissue, each (H, W)."""
     density, tissue = warped(fixed, moving, transform)
-    ours = gaussian_filter(texture(fixed.density, fixed.tissue, AROUND_PX), 1) * fixed.tissue
+    ours = _own_texture(fixed)
     theirs = gaussian_filter(texture(density, tissue, AROUND_PX), 1) * tissue
     return ours, theirs, fixed.tissue & tissue
+
+
+@lru_cache(maxsize=2)  # a view is compared with several placements one after another
+def _own_texture(view: View) -> Plane:
+    plane: Plane = gaussian_filter(texture(view.density, view.tissue, AROUND_PX), 1) * view.tissue
+    return plane
 
 
 def compared(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from pathfuse.cli import main
+from pathfuse.demo import DemoCohort, SerialPictures
+from pathfuse.demo.serial.sections import SerialPair
 from pathfuse.register.contract import Section
 from pathfuse.register.files.record import read_record
 from pathfuse.register.mapping import map_points
@@ -88,10 +91,19 @@ def test_everything_that_is_written_is_open(registered: Path) -> None:
     assert record.trust.values.shape[2] == 2
 
 
-def test_another_patients_slide_is_refused(serial: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["register", *slides(serial, 0, 2), "--slide-mpp", "1", "--out", str(tmp_path / "o")]) == 1
+def test_a_small_strangers_slide_is_refused_though_both_ways_lay_it_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half a millimetre, face down: there and back agree to 2 um, patches are more alike than 90 % of random ones."""
+    who, pictures = DemoCohort(patients=13, seed=101), SerialPictures(slide_px=512)
+    stranger = SerialPair(who, replace(pictures, mirrored=1.0), 3)
+    for stain, pair in (("he", SerialPair(who, pictures, 2)), ("ihc", stranger)):
+        Image.fromarray(pair.image(stain)).save(tmp_path / f"{stain}.png")
+    files = [str(tmp_path / f"{stain}.png") for stain in ("he", "ihc")]
+    assert main(["register", *files, "--slide-mpp", "1", "--out", str(tmp_path / "o")]) == 1
     (row,) = statuses(tmp_path / "o").values()
-    assert row["status"] == "refused" and row["reason"]
+    assert row["status"] == "refused" and "the best other placement is as good" in row["reason"]
+    assert float(row["consistency_um"]) < 20 and float(row["lead"]) < 0.05
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -149,8 +161,6 @@ def test_slides_that_changed_after_registration_are_noticed(registered: Path, se
     record = read_record(registered / "P0001-01-ihc")
     other = tmp_path / "other.png"
     Image.new("RGB", (300, 300), "white").save(other)
-    from dataclasses import replace
-
     from pathfuse.errors import RegistrationError
 
     with pytest.raises(RegistrationError, match="another slide"):

@@ -18,6 +18,7 @@ SAMPLES = 40_000  # pixels that the bending looks at
 MARGIN = 0.5  # of the edges, glass around the moving picture: samples beyond it would not count, and be a way out
 MOST_MARGIN_PX = 256  # a large slide is not turned out of its own picture any more when it is bent
 FIRST_STEP_PX = {"rigid": 4, "affine": 1}
+MOST_CELLS = 20  # along an edge: time grows with their square, and patches bend what is finer
 _SMOOTH_PX = 1.0
 _LEAST_PX = 32  # an edge that short holds no grid of control points
 
@@ -82,7 +83,10 @@ def bent(fixed: View, moving: View, start: Matrix, *, grid_um: float, iterations
         return np.zeros((height, width, 2), np.float32)
     module = sitk()
     image = _image(module, fixed)
-    cells = [max(1, round(edge * pitch / grid_um)) for edge, pitch in zip((width, height), fixed.pitch, strict=True)]
+    cells = [
+        min(MOST_CELLS, max(1, round(edge * pitch / grid_um)))
+        for edge, pitch in zip((width, height), fixed.pitch, strict=True)
+    ]
     spline = module.BSplineTransformInitializer(image, cells, order=3)
     method = _method(module, fixed, start)
     method.SetOptimizerAsLBFGS2(

@@ -21,7 +21,7 @@ class SerialSections(Registration):
     Args:
         starts: how many coarse placements are followed up; more find the way on slides with many like pieces.
         bend: whether sections may be bent against each other (B-spline, then patches), or only stretched.
-        grid_um: distance of the B-spline's control points.
+        grid_um: distance of the B-spline's control points, at least a twentieth of the slide.
         finest_um: spacing of the last look, patch by patch. Finer looks stop by themselves where cells do not match.
 
     Source: mutual information: Mattes et al. 2003, doi:10.1109/TMI.2003.809072; B-splines: Rueckert et al. 1999,
