@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 CORE, LOWEST, ALL = "core", "lowest", "test"
-EXTRAS = (CORE, "excel", "ray", "torchmil", "transformers", "wsi", ALL, LOWEST)
+EXTRAS = (CORE, "excel", "ray", "register", "torchmil", "transformers", "wsi", ALL, LOWEST)
 _BOUND = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[.*?\])?\s*>=\s*(?P<version>[0-9][0-9A-Za-z.]*)")
 
 

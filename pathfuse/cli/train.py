@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -117,11 +118,17 @@ def _on_run(name: str, words: list[str]) -> int:
     from pathfuse.runs.folder import RunFolder
     from pathfuse.study.ensemble import members_of, unfinished_in
     from pathfuse.training import evaluate
+    from pathfuse.training.plan import Plan
     from pathfuse.training.speaking import is_first_rank
 
     every = name == "test" and line.take("all-subsets") is not None
     test_cases = partial(evaluate.test_cases, all_subsets=every)
-    work = {"validate": evaluate.validate_cases, "test": test_cases, "predict": evaluate.predict_cases}[name]
+    works: dict[str, Callable[[Plan, Path, RunFolder, Console], None]] = {
+        "validate": evaluate.validate_cases,
+        "test": test_cases,
+        "predict": evaluate.predict_cases,
+    }
+    work = works[name]
     out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     if len(line.positional) == 1 and (members := members_of(Path(line.positional[0]))):
         runs = Path(line.positional[0]).resolve()
