@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.data.loading.options import Loading
     from pathfuse.data.samples import Draw, SampleData
     from pathfuse.errors import PathfuseError
+    from pathfuse.register import Registration, Section, Transform
     from pathfuse.registry import (
         BACKBONES,
         DATA,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
         NORMALISERS,
         OBJECTIVES,
         READERS,
+        REGISTRATIONS,
         STORES,
         TISSUES,
     )
@@ -73,6 +75,7 @@ __all__ = [
     "NORMALISERS",
     "OBJECTIVES",
     "READERS",
+    "REGISTRATIONS",
     "STORES",
     "TISSUES",
     "Backbone",
@@ -101,7 +104,9 @@ __all__ = [
     "Outcome",
     "PathfuseError",
     "Prediction",
+    "Registration",
     "SampleData",
+    "Section",
     "Slide",
     "SlideFeatures",
     "SlideInfo",
@@ -111,6 +116,7 @@ __all__ = [
     "Tissue",
     "TokenSpec",
     "Tokens",
+    "Transform",
     "__version__",
     "load",
     "parametrize_with_checks",
@@ -128,9 +134,10 @@ _HOME = {
     "pathfuse.data.loading.options": ("Loading",),
     "pathfuse.data.samples": ("Draw", "SampleData"),
     "pathfuse.errors": ("PathfuseError",),
+    "pathfuse.register": ("Registration", "Section", "Transform"),
     "pathfuse.registry": (
         "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "METRICS", "NORMALISERS",
-        "OBJECTIVES", "READERS", "STORES", "TISSUES",
+        "OBJECTIVES", "READERS", "REGISTRATIONS", "STORES", "TISSUES",
     ),
     "pathfuse.slides": ("Normaliser", "Slide", "SlideReader", "Tissue"),
     "pathfuse.store": ("SlideFeatures", "Store"),

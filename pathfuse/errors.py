@@ -55,6 +55,10 @@ class StoreError(PathfuseError):
     """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""
 
 
+class RegistrationError(PathfuseError):
+    """Slides that cannot be registered, or a transform that cannot be read or belongs to other slides."""
+
+
 def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
     """The sentence that offers the known word which is most like a misspelt one; empty where none is near.
 
