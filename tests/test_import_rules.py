@@ -48,16 +48,7 @@ MAY = {
     "extract": {"core", "nn", "registry", "slides", "store", "cohort", "data", "runs", "training"},
     "quantify": {"core", "slides", "store", "cohort", "extract"},
     "study": {
-        "core",
-        "charts",
-        "registry",
-        "recipes",
-        "cohort",
-        "data",
-        "evaluate",
-        "explain",
-        "report",
-        "runs",
+        *("core", "charts", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"),
         "training",
     },
 }

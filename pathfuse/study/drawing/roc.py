@@ -81,12 +81,11 @@ def _chart(
         return []
     title = f"{spec.title}: {named(study, key)}" if key else spec.title
     text = f"{SAID[spec.lines]}; test cases of all runs of a variant pooled. {spec.note}".strip()
-    drawn = roc_panels(panels)
     if spec.lines == "models":
         panels = {"": {name: lines["all classes"] for name, lines in panels.items()}}
         drawn = roc(panels[""], "Model (AUC)")
-    elif len(panels) == 1 and not spec.per:
-        drawn = roc(next(iter(panels.values())))
+    else:
+        drawn = roc_panels(panels) if spec.per else roc(next(iter(panels.values())))
     return _write(folder, f"{spec.name}_{key}" if key else spec.name, svg(drawn, title, text), panels)
 
 
