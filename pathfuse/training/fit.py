@@ -24,6 +24,7 @@ from pathfuse.training.for_report import report_run
 from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.speaking import is_first_rank, print_note
+from pathfuse.training.steady.finite import StopsAtNonFinite
 from pathfuse.training.versions import recipe_hash, write_versions
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.
@@ -139,7 +140,14 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     log_recipe(loggers, flat(run.config))
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*kept, Curves(run, name), lines, NamesSplit(data), ProgressFile(run, name)],
+        [
+            StopsAtNonFinite(run, name, tests=last),
+            *kept,
+            Curves(run, name),
+            lines,
+            NamesSplit(data),
+            ProgressFile(run, name),
+        ],
         str(run.path),
         validates=bool(held_out),
         loggers=loggers,
