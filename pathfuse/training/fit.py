@@ -20,11 +20,11 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, ProgressFile
 from pathfuse.training.evaluate import test_cases, trained_task
-from pathfuse.training.finite import StopsAtNonFinite
 from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
+from pathfuse.training.steady.finite import StopsAtNonFinite
 from pathfuse.training.steady.selection import LOSS, Criterion, EpochCheckpoint, checkpoints
 from pathfuse.training.task import Task
 from pathfuse.training.versions import recipe_hash, write_versions

@@ -31,6 +31,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "pathfuse extract slides --encoder uni2_h --weights hub --out features",
         "pathfuse extract slides --encoder timm:resnet50 --weights hub --mpp 0.5 --out features",
     ),
+    "register": (
+        "pathfuse register he.svs ihc.svs --out registered",
+        "pathfuse register cases.csv --fixed he --moving ihc --out registered",
+        "pathfuse register map registered points.csv --out mapped.csv",
+    ),
+    "pairs": ("pathfuse pairs registered --out pairs", "pathfuse pairs registered --out pairs --size-px 256 --mpp 0.5"),
+    "quantify": ("pathfuse quantify slides --out amounts", "pathfuse quantify cases.csv --out amounts --modality ihc"),
     "store": (
         "pathfuse store inspect features",
         "pathfuse store check he=features ihc=features_ihc --labels_table labels.csv",
