@@ -17,8 +17,8 @@ from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.evaluate.metrics.strata import BORDERS, STRATA
 from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
 from pathfuse.runs.rows import Rows
+from pathfuse.study.curves.write import write_curves
 from pathfuse.study.file import Study, Variant
-from pathfuse.study.learning_curves import write_curves
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores, spread_of, subset_of
 from pathfuse.study.tables import csv_text, number_cell

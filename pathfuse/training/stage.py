@@ -164,7 +164,8 @@ class StageCLI(LightningCLI):
             return bool(said)
         if head is None or not issubclass(head, Head):
             return True
-        return not head.learns_from_all(vars(model.head.get("init_args") or Namespace()))
+        options = model.head.get("init_args")
+        return not head.learns_from_all(vars(options) if options else {})
 
     def _check_data(self) -> None:
         """Refuses a data module whose first argument is not the cohort.

@@ -11,8 +11,8 @@ from pathlib import Path
 from pathfuse.charts.intervals import interval_lines
 from pathfuse.charts.points import Estimate
 from pathfuse.charts.style import svg
+from pathfuse.study.curves.gains import ByUnit, Gain, by_unit, gain_of, mean_over_seeds
 from pathfuse.study.file import Study, Variant
-from pathfuse.study.gains import ByUnit, Gain, by_unit, gain_of, mean_over_seeds
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, spread_of
 from pathfuse.study.tables import csv_text, number_cell, page

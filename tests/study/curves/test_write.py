@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pathfuse.runs.folder import RunFolder
+from pathfuse.study.curves.gains import gain_of, interval_of
+from pathfuse.study.curves.write import write_curves
 from pathfuse.study.file import Study, Variant
-from pathfuse.study.gains import gain_of, interval_of
 from pathfuse.study.jobs import Job
-from pathfuse.study.learning_curves import write_curves
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores
 
