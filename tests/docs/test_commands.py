@@ -80,6 +80,7 @@ SMALLER = {
     "he_ihc": SMALL_DATA + ONE_STAGE,
     "ihc_teacher": SMALL_DATA + TEACHES,
     "ihc_teacher_bags": SMALL_BAGS,
+    "stain_map_bags": SMALL_BAGS,
     "wsmcl": SMALL_BAGS,
     "attention_mil": SMALL_BAGS,
     "highres_mil": SMALL_BAGS,

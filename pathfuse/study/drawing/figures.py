@@ -9,7 +9,7 @@ from pathlib import Path
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
 from pathfuse.evaluate.names import in_sentence
-from pathfuse.study.drawing.curves import write_curves
+from pathfuse.study.curves.write import write_curves
 from pathfuse.study.drawing.grouped import write_grouped
 from pathfuse.study.drawing.naming import called, measured
 from pathfuse.study.drawing.paired import ByVariant, paired_test, tests_said, values_of

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pathfuse.runs.folder import RunFolder
-from pathfuse.study.drawing.curves import write_curves
-from pathfuse.study.drawing.gains import gain_of, interval_of
+from pathfuse.study.curves.gains import gain_of, interval_of
+from pathfuse.study.curves.write import write_curves
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.jobs import Job
 from pathfuse.study.report_file import FigureSpec
