@@ -11,11 +11,7 @@ from pathlib import Path
 from pathfuse.charts.intervals import interval_lines
 from pathfuse.charts.points import Estimate
 from pathfuse.charts.style import svg
-<<<<<<<< HEAD:pathfuse/study/drawing/curves.py
 from pathfuse.study.curves.gains import ByUnit, Gain, by_unit, gain_of, mean_over_seeds
-========
-from pathfuse.study.curves.gains import ByUnit, Gain, by_unit, gain_of, mean_over_seeds
->>>>>>>> 1cd35d37665b434fc80fc74366ae0726074fe199:pathfuse/study/curves/write.py
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, spread_of
