@@ -1,4 +1,4 @@
-"""What every stain adds: predictions as stains are available, and every combination on the same patients, paired.
+"""Gain by every stain: predictions as stains are available, and every combination on the same patients, paired.
 
 `modalities.json` beside `metrics.json` holds two blocks, of a model that reads several modalities:
 

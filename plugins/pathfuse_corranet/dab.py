@@ -1,4 +1,4 @@
-"""How brown an IHC image is: the optical density of DAB beside haematoxylin."""
+"""Brownness of an IHC image: the optical density of DAB beside haematoxylin."""
 
 from __future__ import annotations
 

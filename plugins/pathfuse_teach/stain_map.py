@@ -1,4 +1,4 @@
-"""What one stain shows on average, predicted from another: a lesson that needs pairs, and no label."""
+"""Map between stains: the mean of one, predicted from another; a lesson that needs pairs, and no label."""
 
 from __future__ import annotations
 

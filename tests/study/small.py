@@ -9,7 +9,7 @@ RECIPE = """
 cohort: {cases: CASES}
 data:
   class_path: PairedPatches
-  init_args: {size_px: 32, normalise: []}
+  init_args: {size_px: 64, normalise: []}
 loading: {batch_size: 4, num_workers: 0}
 model:
   encoder:

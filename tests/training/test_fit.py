@@ -82,7 +82,10 @@ def test_another_seed_gives_other_weights(fit: Run) -> None:
 
 def test_the_last_stage_is_selected_on_the_validation_part(fit: Run) -> None:
     run = fit("run", "--predict.trainer.max_epochs=3")
-    curve = [float(row["val/balanced_accuracy"]) for row in rows(run / "curves/predict.csv")]
+    curve = [
+        (float(row["val/balanced_accuracy"]), -float(row["val/classification"]))
+        for row in rows(run / "curves/predict.csv")
+    ]
     best = torch.load(run / "checkpoints/predict/best.ckpt", weights_only=True)
     assert best["epoch"] == curve.index(max(curve))
 

@@ -1,4 +1,4 @@
-"""What a comparison found, in one sentence that can stand by itself."""
+"""The finding of a comparison, in one sentence that can stand by itself."""
 
 from __future__ import annotations
 

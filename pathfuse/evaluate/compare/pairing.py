@@ -1,4 +1,4 @@
-"""What runs share: one task, the cases that all were tested on; what is left out of each, and what else differs."""
+"""Common ground of runs: one task, the cases that all were tested on, those left out of each, and other differences."""
 
 from __future__ import annotations
 

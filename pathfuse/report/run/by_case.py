@@ -1,4 +1,4 @@
-"""What objectives say about single test cases, and what a stage logged in the epoch that was kept."""
+"""Figures of objectives for single test cases, and the log of a stage in the epoch that was kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no model scores: a class drawn evenly, and the most frequent class for every case."""
+"""Scores of no model: a class drawn evenly, and the most frequent class for every case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a further stain adds: every combination on the same patients, with paired differences."""
+"""Gain by a further stain: every combination on the same patients, with paired differences."""
 
 from __future__ import annotations
 

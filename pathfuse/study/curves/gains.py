@@ -1,4 +1,4 @@
-"""What one variant gains over another, over the patients that both were tested on: cohorts, or folds of one."""
+"""Gain of one variant over another, over the patients that both were tested on: cohorts, or folds of one."""
 
 from __future__ import annotations
 

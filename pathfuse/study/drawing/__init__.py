@@ -1,1 +1,1 @@
-"""How the figures of a study are drawn, a file per kind."""
+"""Figures of a study, a file per kind."""

@@ -1,4 +1,4 @@
-"""What variants, values of axes and metrics are called where people read."""
+"""Names of variants, values of axes and metrics where people read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a report needs beside the numbers of a test."""
+"""Material of a report beside the numbers of a test."""

@@ -1,4 +1,4 @@
-"""What the objectives of a run say about single test cases: a table of figures, and pictures of one case per class."""
+"""Figures that the objectives of a run give single test cases, as a table, and pictures of one case per class."""
 
 from __future__ import annotations
 

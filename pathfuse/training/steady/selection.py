@@ -1,4 +1,4 @@
-"""Which epoch of a stage is kept: by what it is selected, and what decides between equals."""
+"""Selection of the epoch of a stage that is kept: by which number, and the one that decides between equals."""
 
 from __future__ import annotations
 
