@@ -134,17 +134,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--patients", type=int, default=40)
+    parser.add_argument("--errors", type=float, nargs="+", default=ERRORS_UM, help="in micrometres, 0 among them")
     parser.add_argument("--out", type=Path, default=Path("planted_errors.csv"), help="gets a row per run")
     parser.add_argument("more", nargs="*", help="options of the fit, after --")
     given = parser.parse_args()
-    found: dict[float, list[dict[str, float]]] = {error: [] for error in ERRORS_UM}
+    found: dict[float, list[dict[str, float]]] = {error: [] for error in given.errors}
     with given.out.open("w", newline="") as file:
         table = csv.DictWriter(file, ("seed", "error_um", *METRICS))
         table.writeheader()
         for seed in range(given.first, given.first + given.seeds):
             with tempfile.TemporaryDirectory() as folder:
-                write_pairs(Path(folder), DemoCohort(patients=given.patients, seed=seed), ERRORS_UM)
-                for error in ERRORS_UM:
+                write_pairs(Path(folder), DemoCohort(patients=given.patients, seed=seed), tuple(given.errors))
+                for error in given.errors:
                     found[error].append(one(Path(folder) / f"{error:g}", seed, given.more))
                     table.writerow({"seed": seed, "error_um": error, **found[error][-1]})
                     file.flush()
@@ -154,10 +155,11 @@ def main() -> None:
 def show(found: dict[float, list[dict[str, float]]]) -> None:
     """A row per error: mean and interval, and the difference to no error within a seed."""
     table = Table("error, um", *METRICS, *(f"{name}, less exact" for name in METRICS), box=MARKDOWN)
-    exact = {name: np.array([run[name] for run in found[0.0]]) for name in METRICS}
+    none = found.get(0.0, [])
+    exact = {name: np.array([run[name] for run in none]) for name in METRICS}
     for error, runs in found.items():
         own = {name: np.array([run[name] for run in runs]) for name in METRICS}
-        less = [interval(own[name] - exact[name]) if error else "" for name in METRICS]
+        less = [interval(own[name] - exact[name]) if error and none else "" for name in METRICS]
         table.add_row(f"{error:g}", *(interval(own[name]) for name in METRICS), *less)
     Console(width=220).print(table)
 
