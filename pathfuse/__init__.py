@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.data.loading.options import Loading
     from pathfuse.data.samples import Draw, SampleData
     from pathfuse.errors import PathfuseError
+    from pathfuse.register import Registration, Section, Transform
     from pathfuse.registry import (
         BACKBONES,
         DATA,
@@ -50,9 +51,14 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
         HEADS,
         INPUTS,
         METRICS,
+        NORMALISERS,
         OBJECTIVES,
+        READERS,
+        REGISTRATIONS,
         STORES,
+        TISSUES,
     )
+    from pathfuse.slides import Normaliser, Slide, SlideReader, Tissue
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
     from pathfuse.training.evaluate import load
@@ -66,8 +72,12 @@ __all__ = [
     "HEADS",
     "INPUTS",
     "METRICS",
+    "NORMALISERS",
     "OBJECTIVES",
+    "READERS",
+    "REGISTRATIONS",
     "STORES",
+    "TISSUES",
     "Backbone",
     "Bags",
     "Batch",
@@ -89,17 +99,24 @@ __all__ = [
     "Metric",
     "ModalitySpec",
     "Model",
+    "Normaliser",
     "Objective",
     "Outcome",
     "PathfuseError",
     "Prediction",
+    "Registration",
     "SampleData",
+    "Section",
+    "Slide",
     "SlideFeatures",
     "SlideInfo",
+    "SlideReader",
     "Store",
     "SupervisedObjective",
+    "Tissue",
     "TokenSpec",
     "Tokens",
+    "Transform",
     "__version__",
     "load",
     "parametrize_with_checks",
@@ -117,9 +134,12 @@ _HOME = {
     "pathfuse.data.loading.options": ("Loading",),
     "pathfuse.data.samples": ("Draw", "SampleData"),
     "pathfuse.errors": ("PathfuseError",),
+    "pathfuse.register": ("Registration", "Section", "Transform"),
     "pathfuse.registry": (
-        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "METRICS", "OBJECTIVES", "STORES",
+        "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "METRICS", "NORMALISERS",
+        "OBJECTIVES", "READERS", "REGISTRATIONS", "STORES", "TISSUES",
     ),
+    "pathfuse.slides": ("Normaliser", "Slide", "SlideReader", "Tissue"),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),
     "pathfuse.training.evaluate": ("load",),

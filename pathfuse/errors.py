@@ -45,8 +45,18 @@ class RunError(PathfuseError):
     """A run folder that exists already, is incomplete, or belongs to another recipe or cohort."""
 
 
+class NotFiniteError(PathfuseError):
+    """A loss, a weight or a prediction that is NaN or infinite: what was asked for began, and failed."""
+
+    exit_code = 1
+
+
 class StoreError(PathfuseError):
     """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""
+
+
+class RegistrationError(PathfuseError):
+    """Slides that cannot be registered, or a transform that cannot be read or belongs to other slides."""
 
 
 def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:

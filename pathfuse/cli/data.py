@@ -27,9 +27,13 @@ check CASES       any source of cases: what a fit would use of it, and every pro
 split CASES       cross-validation folds by patient; `pathfuse data split --help` says more
 demo DIR          writes the generated cohort
   --layout NAME     cases (pairs of patches in a case table, the default), bci (pairs in HE/ and IHC/ folders),
-                    slides (whole slides at 4 um per pixel) or bags (feature files); the last two with a case table
-  --patients N      number of patients (240); with bci it is --pairs N (100)
-  --size_px N       edge of the images or slides in pixels (cases: 64, bci: 1024, slides: 384)
+                    slides (whole slides at 4 um per pixel), bags (feature files) or serial (slides at 1 um per pixel:
+                    H&E and IHC of neighbouring sections with the known map between them); the last three with a
+                    case table
+  --patients N      number of patients (240, serial 12); with bci it is --pairs N (100)
+  --size_px N       edge of the images or slides in pixels (cases: 64, bci: 1024, slides: 384,
+                    serial: 1536)
+  --restained B     with serial: true stains one section twice, with the same cells (false)
   --extra_stains S  with cases: further stains, separated by commas
   --seed N          other patients (0)"""
 
@@ -118,8 +122,17 @@ def _bags(folder: Path, line: Words, seed: int) -> Write:
     return lambda progress: write_bags(folder, who, BagPictures(), progress)
 
 
+def _serial(folder: Path, line: Words, seed: int) -> Write:
+    from pathfuse.demo import DemoCohort, SerialPictures, write_serial
+
+    who = DemoCohort(patients=_count(line, "patients", 12), seed=seed)
+    restained = one_of("restained", line.take("restained") or "false", ("true", "false")) == "true"
+    pictures = SerialPictures(slide_px=_count(line, "size_px", 1536), restained=restained)
+    return lambda progress: write_serial(folder, who, pictures, progress)
+
+
 VERBS = {"check": check, "split": splits.split, "demo": demo}
-LAYOUTS = {"cases": _cases, "bci": _bci, "slides": _slides, "bags": _bags}
+LAYOUTS = {"cases": _cases, "bci": _bci, "slides": _slides, "bags": _bags, "serial": _serial}
 
 
 def _count(line: Words, key: str, default: int) -> int:

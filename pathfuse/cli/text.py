@@ -147,6 +147,21 @@ RUN                 a run folder, or a folder of the runs of all folds with one 
         "pathfuse extract SLIDES... --encoder NAME --weights WHAT --out DIR [--mpp V] [--slide-mpp V] [--shard i/n]",
         "slides to feature files, resumably, with any encoder",
     ),
+    "register": Command(
+        "pathfuse.cli.sections.register:register",
+        "pathfuse register CASES|HE IHC [--fixed he] [--moving ihc] --out DIR [--slide-mpp V] [--landmarks FILE]",
+        "lay one slide on another, with measured quality",
+    ),
+    "pairs": Command(
+        "pathfuse.cli.sections.pairs:pairs",
+        "pathfuse pairs DIR --out PAIRS [--size-px 1024] [--mpp 0.46] [--max-error-um 30] [--min-similarity 0.6]",
+        "cut trusted patch pairs from registered slides",
+    ),
+    "quantify": Command(
+        "pathfuse.cli.sections.quantify:quantify",
+        "pathfuse quantify SLIDES... --out DIR [--modality ihc] [--size-px 256] [--mpp 0.5] [--vectors standard|own]",
+        "measure DAB and haematoxylin, per patch and slide",
+    ),
     "store": Command(
         "pathfuse.cli.store:store",
         "pathfuse store inspect|check|repack|convert ...",

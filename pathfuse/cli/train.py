@@ -108,7 +108,7 @@ def _on_run(name: str, words: list[str]) -> int:
         print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
         return 0
     prepare_lightning()
-    from pathfuse.cli.ensemble import on_members
+    from pathfuse.cli.ensemble import Work, on_members
     from pathfuse.runs.folder import RunFolder
     from pathfuse.study.ensemble import members_of, unfinished_in
     from pathfuse.training import evaluate
@@ -116,7 +116,12 @@ def _on_run(name: str, words: list[str]) -> int:
 
     every = name == "test" and line.take("all-subsets") is not None
     test_cases = partial(evaluate.test_cases, all_subsets=every)
-    work = {"validate": evaluate.validate_cases, "test": test_cases, "predict": evaluate.predict_cases}[name]
+    kinds: dict[str, Work] = {
+        "validate": evaluate.validate_cases,
+        "test": test_cases,
+        "predict": evaluate.predict_cases,
+    }
+    work = kinds[name]
     out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     if len(line.positional) == 1 and (members := members_of(Path(line.positional[0]))):
         runs = Path(line.positional[0]).resolve()

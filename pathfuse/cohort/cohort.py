@@ -232,7 +232,9 @@ class Cohort:
         return self._with(table)
 
     def drawn(self, pictures: Pictures) -> Cohort:
-        """The demo patients with pictures of them, drawn into the cache when they are first needed."""
+        """The demo patients with pictures of them, drawn into the cache when first needed; other cases as they are."""
+        if not self.generated:
+            return self
         path = draw(self.demo, pictures, self.cache_folder)
         table = read_cases(path, classes=self._own_classes)
         return self._with(self._made_of(replace(table, notes=(GENERATED, *table.notes))))

@@ -57,7 +57,7 @@ class LabelledPatches(CaseData):
         pictures: PatchPictures = _PICTURES,
     ) -> None:
         check_at_least("size_px", size_px, 1)
-        cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities([modality])
+        cohort = cohort.drawn(pictures).of_modalities([modality])
         refuse_several(cohort.unparted, type(self).__name__)
         super().__init__(cohort)
         self.modality = modality

@@ -71,7 +71,7 @@ class PairedBags(CaseData):
         check_positive("patch_size_level0", patch_size_level0)
         stains = tuple(modalities) if modalities is not None else tuple(cohort.stores or ("he", "ihc"))
         check_modalities(stains)
-        cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(stains, checked=False)
+        cohort = cohort.drawn(pictures).of_modalities(stains, checked=False)
         self._bags = open_bags(
             _named_features(cohort, stains),
             stains,

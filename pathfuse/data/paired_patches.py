@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from pathfuse.cohort import Cohort, Positions
@@ -11,13 +13,16 @@ from pathfuse.cohort.presence import refuse_several
 from pathfuse.core import ModalitySpec
 from pathfuse.data.contract import Batches, CaseData, Part
 from pathfuse.data.images.augment import Augment, Augmenter
-from pathfuse.data.images.cache import PreparedImages, prepared_images
-from pathfuse.data.images.dataset import PairedImages
+from pathfuse.data.images.cache import prepared_images
+from pathfuse.data.images.dataset import ImageRows, PairedImages
 from pathfuse.data.images.decode import Pixels, check_same_size, image_size, picture_of
 from pathfuse.data.images.prepare import Preparation, preparations
+from pathfuse.data.images.registered import RegisteredImages, RegisteredTable, registered_table
 from pathfuse.data.option_checks import check_at_least, check_modalities
 from pathfuse.demo.cohort import Pictures
 from pathfuse.demo.pictures import PatchPictures
+from pathfuse.errors import RecipeError
+from pathfuse.pairs.options import PairCut
 from pathfuse.system.progress import available_cores
 
 # Defaults of the types that a recipe has; never changed.
@@ -25,6 +30,7 @@ _STAINS = ("he", "ihc")
 _NORMALISED = ("he",)
 _AUGMENT = Augment()
 _PICTURES = PatchPictures()
+_CUT = PairCut()
 
 
 class PairedPatches(CaseData):
@@ -32,6 +38,9 @@ class PairedPatches(CaseData):
 
     Images are decoded, stain-normalised, cut square and resized once, and then read from a memory-mapped cache. Order
     and augmentation depend on seed, epoch and case alone, so the number of workers changes nothing.
+
+    With `registration`, the cases are slides, and every trusted pair of patches becomes a case of its own. Patches are
+    then read from the slides when a batch wants them, and nothing is cached.
 
     Args:
         cohort: the cases; their files are images.
@@ -42,10 +51,15 @@ class PairedPatches(CaseData):
         normaliser: the stain normaliser, as `pathfuse plugins` lists them.
         augment: random changes of training cases; null changes nothing.
         verify: recognise changed files by their contents instead of size and time, and check the cache's own.
+        registration: folder that `pathfuse register` wrote for the slides of the cohort; null reads images.
+        cut: of registered slides, size and spacing of the patches and which pairs are trusted.
         pictures: what is drawn of the demo cohort.
     """
 
     drops_lone_case = True
+    registration: str | None = None
+    cut = _CUT
+    _placed: RegisteredTable | None = None
     example_options: ClassVar[Mapping[str, object]] = {
         "size_px": 16,
         "pictures": PatchPictures(cases_per_patient=1, size_px=16),
@@ -62,9 +76,13 @@ class PairedPatches(CaseData):
         normaliser: str = "macenko",
         augment: Augment | None = _AUGMENT,
         verify: bool = False,
+        registration: str | None = None,
+        cut: PairCut = _CUT,
         pictures: PatchPictures = _PICTURES,
     ) -> None:
         check_at_least("size_px", size_px, 1)
+        self.registration = registration
+        self.cut = cut
         self._of_cohort(cohort, modalities, pictures)
         self.size_px = size_px
         self.normalise = tuple(normalise)
@@ -75,12 +93,20 @@ class PairedPatches(CaseData):
 
     def _of_cohort(self, cohort: Cohort, modalities: Sequence[str], pictures: Pictures) -> None:
         check_modalities(modalities)
-        cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(modalities)
+        if self.registration is not None and (cohort.generated or cohort.shuffled):
+            raise RecipeError(
+                "data.registration needs the case table of its slides in cohort.cases, and no cohort.shuffled: cut "
+                "pairs with `pathfuse pairs` to shuffle them."
+            )
+        cohort = cohort.drawn(pictures).of_modalities(modalities)
+        if self.registration is not None:
+            self._placed = registered_table(cohort.unparted, modalities, Path(self.registration), self.cut)
+            cohort = cohort.replaced(self._placed.table)
         refuse_several(cohort.unparted, type(self).__name__)
         super().__init__(cohort)
         self.modalities = tuple(modalities)
         self.pictures = pictures
-        self._images: dict[str, PreparedImages] | None = None
+        self._images: dict[str, ImageRows] | None = None
 
     def modality_specs(self) -> Sequence[ModalitySpec]:
         """One image per stain."""
@@ -116,7 +142,9 @@ class PairedPatches(CaseData):
         )
 
     def workers(self, part: Part) -> int:
-        """None without augmentation: passing a batch between processes takes longer than reading one."""
+        """None without augmentation: passing a batch between processes takes longer than reading one from the cache."""
+        if self._placed is not None:
+            return self.loading.num_workers
         return self.loading.num_workers if part == "train" and self.augment is not None else 0
 
     def _preparations(self) -> Mapping[str, Preparation]:
@@ -129,9 +157,20 @@ class PairedPatches(CaseData):
         files = [case.files[modality][0] for case in self.cohort if modality in case.files]
         known = {file.mpp for file in files}
         mpp = known.pop() if len(known) == 1 else None
+        if self._placed is not None:
+            return self.cut.mpp * self.cut.size_px / self.size_px
         return None if mpp is None else mpp * min(image_size(files[0].path)) / self.size_px
 
-    def _prepare(self) -> dict[str, PreparedImages]:
+    def fingerprint(self) -> str:
+        """SHA-256 over cases, labels, parts and files, and over the registrations that pairs are read by."""
+        whole = super().fingerprint()
+        return whole if self._placed is None else hashlib.sha256(f"{whole} {self._placed.digest}".encode()).hexdigest()
+
+    def _prepare(self) -> dict[str, ImageRows]:
+        if self._images is None and self._placed is not None:
+            ready = self._preparations()
+            placed = self._placed.patches.items()
+            self._images = {m: RegisteredImages(own, self.cut.size_px, ready[m]) for m, own in placed if own}
         if self._images is None:
             ready = self._preparations()
             workers = max(self.loading.num_workers, available_cores())

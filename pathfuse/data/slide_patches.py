@@ -99,7 +99,7 @@ class SlidePatches(CaseData):
                 )
         spacing = read_mpp or (pictures.mpp if cohort.generated else READ_MPP)
         self.grid = PatchGrid(size_px, spacing, overlap_px, min_tissue)
-        cohort = (cohort.drawn(pictures) if cohort.generated else cohort).of_modalities(modalities, checked=False)
+        cohort = cohort.drawn(pictures).of_modalities(modalities, checked=False)
         self._placed = place_tiles(
             cohort.unparted,
             modalities,

@@ -10,7 +10,8 @@ from pathfuse.demo.case import DemoCase, make_case
 from pathfuse.demo.cohort import demo_folder, write_patches
 from pathfuse.demo.options import GENERATOR_VERSION, SCORES, DemoCohort
 from pathfuse.demo.patient import DemoPatient, make_patient
-from pathfuse.demo.pictures import BagPictures, PatchPictures, SlidePictures
+from pathfuse.demo.pictures import BagPictures, PatchPictures, SerialPictures, SlidePictures
+from pathfuse.demo.serial.sections import write_serial
 from pathfuse.demo.slides import write_slides
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "DemoCohort",
     "DemoPatient",
     "PatchPictures",
+    "SerialPictures",
     "SlidePictures",
     "demo_folder",
     "make_case",
@@ -28,5 +30,6 @@ __all__ = [
     "write_bags",
     "write_bci",
     "write_patches",
+    "write_serial",
     "write_slides",
 ]

@@ -16,7 +16,7 @@ from PIL import Image
 from pathfuse.demo.case import DemoCase, make_case
 from pathfuse.demo.clinical import CLINICAL, write_clinical
 from pathfuse.demo.options import GENERATOR_VERSION, DemoCohort
-from pathfuse.demo.pictures import BagPictures, PatchPictures, SlidePictures
+from pathfuse.demo.pictures import BagPictures, PatchPictures, SerialPictures, SlidePictures
 from pathfuse.demo.publish import published, taken
 from pathfuse.errors import RecipeError
 from pathfuse.system.progress import in_threads
@@ -27,12 +27,20 @@ Progress = Callable[[int, int], None]
 _R = TypeVar("_R")
 
 Pictures = PatchPictures | SlidePictures | BagPictures
-KINDS: dict[type, str] = {PatchPictures: "patches", SlidePictures: "slides", BagPictures: "bags"}
-VERSIONS = {"slides": 1, "bags": 2}
+"""What a recipe may ask for; serial sections are drawn for registration alone."""
+
+Drawn = Pictures | SerialPictures
+KINDS: dict[type, str] = {
+    PatchPictures: "patches",
+    SlidePictures: "slides",
+    BagPictures: "bags",
+    SerialPictures: "serial",
+}
+VERSIONS = {"slides": 1, "bags": 2, "serial": 1}
 """Raise one whenever a file of an existing cohort of that kind would change: cached cohorts are named by it."""
 
 
-def to_json(who: DemoCohort, pictures: Pictures) -> str:
+def to_json(who: DemoCohort, pictures: Drawn) -> str:
     """The options and the versions of the generators, as written into the folder of a cohort."""
     versions = {
         "generator": GENERATOR_VERSION,
@@ -80,7 +88,7 @@ def write_patches(
     return write_once(folder, who, pictures, lambda building: _write(building, who, pictures, progress))
 
 
-def write_once(folder: Path | str, who: DemoCohort, pictures: Pictures, write: Callable[[Path], None]) -> Path:
+def write_once(folder: Path | str, who: DemoCohort, pictures: Drawn, write: Callable[[Path], None]) -> Path:
     """The `cases.csv` of a generated cohort; `write` makes it in an empty folder unless it is there already.
 
     Args:

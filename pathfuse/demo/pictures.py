@@ -1,4 +1,4 @@
-"""Pictures of the demo cohort: what is drawn of its patients, as patches, slides or bags."""
+"""Pictures of the demo cohort: what is drawn of its patients, as patches, slides, bags or serial sections."""
 
 from __future__ import annotations
 
@@ -88,3 +88,39 @@ class BagPictures:
             raise RecipeError(f"demo bags: mpp is {self.mpp}; cells can be drawn from 0.05 to 4 µm per pixel.")
         if not 0 < self.tumour <= 1:
             raise RecipeError(f"demo bags: tumour is {self.tumour}; give a fraction above 0, at most 1.")
+
+
+@dataclass(frozen=True)
+class SerialPictures:
+    """Slides of two sections of a block: the IHC is turned, bent and damaged against the H&E, and the map is known.
+
+    Args:
+        slide_px: edge of the square slides in pixels.
+        mpp: micrometres per pixel of the slides.
+        restained: stain the same section twice, with the same cells; else the next section has cells of its own.
+        rotation_deg: largest turn of the IHC to either side.
+        mirrored: share of IHC sections that lie face down.
+        scale: largest relative difference in size.
+        warp_um: largest bend of a section.
+        lost: share of IHC sections of which a piece is missing.
+        torn: share of IHC sections with a tear.
+    """
+
+    slide_px: int = 1536
+    mpp: float = 1.0
+    restained: bool = False
+    rotation_deg: float = 180.0
+    mirrored: float = 0.25
+    scale: float = 0.03
+    warp_um: float = 30.0
+    lost: float = 0.3
+    torn: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.slide_px < 256:
+            raise RecipeError(f"demo serial: slide_px is {self.slide_px}; give at least 256.")
+        if not 0.1 <= self.mpp <= 2:
+            raise RecipeError(f"demo serial: mpp is {self.mpp}; cells can be drawn from 0.1 to 2 µm per pixel.")
+        for name in ("mirrored", "lost", "torn"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(f"demo serial: {name} is {getattr(self, name)}; give a share from 0 to 1.")

@@ -70,7 +70,7 @@ def _write_case(folder: Path, who: DemoCohort, pictures: SlidePictures, index: i
     reach = pictures.slide_px * pictures.mpp / 2
     x, y = rng.uniform(reach, SLIDE_UM - reach, 2)
     window = Window(float(x), float(y), pictures.slide_px, pictures.mpp)
-    piece = _piece(window.size_px, rng)
+    piece = piece_of_tissue(window.size_px, rng)
     tumour = _step(tumour_at(patient, *window.points()) / np.float32(0.3) + np.float32(0.5))
     save_png(folder / "truth" / "tissue" / f"{case_id}.png", Image.fromarray((piece > 0.5).astype(np.uint8) * 255))
     sample = Window(window.x_um, window.y_um, _SAMPLE_PX, _SAMPLE_MPP)
@@ -84,7 +84,7 @@ def _write_case(folder: Path, who: DemoCohort, pictures: SlidePictures, index: i
     return rows
 
 
-def _piece(size_px: int, rng: np.random.Generator) -> Floats:
+def piece_of_tissue(size_px: int, rng: np.random.Generator) -> Floats:
     """(H, W) 1 on tissue, 0 on glass: a piece with a wavy outline that leaves an uneven margin."""
     step = (np.arange(size_px, dtype=np.float32) + 0.5) / np.float32(size_px)
     x, y = rng.uniform(0.44, 0.56, 2)

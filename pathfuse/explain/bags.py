@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from pathfuse.core import Batch, Model, Prediction
+from pathfuse.core.finite import refuse_not_finite
 from pathfuse.errors import RecipeError
 from pathfuse.explain.attention import SlideAttention, by_slide, patch_attention
 from pathfuse.explain.attention_files import MOST_SQUARES, write_geojson, write_table
@@ -146,6 +147,8 @@ def explain_bags(
             said: Prediction = model.head(fused) if predict is None else predict(moved)
         attention = patch_attention(moved, fused.attention)
         _check(model, attention, said)
+        assert said.logits is not None
+        refuse_not_finite(moved.case_ids, said.logits)
         job.add(moved, said, attention)
     summary = job.summary(type(model.fusion).__name__)
     write_text(out / "explain.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")

@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from pathfuse.core import Batch, Explainer, Model
+from pathfuse.core.finite import refuse_not_finite
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.explain.entries import case_entries, file_name, finite, said_of
 from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
@@ -65,6 +66,7 @@ def explain_cases(
 
     Raises:
         RunError: if the folder cannot be written to.
+        NotFiniteError: if what the model says of a case is not.
         RecipeError: if the model does not classify.
     """
     make_folder(out)
@@ -75,6 +77,7 @@ def explain_cases(
     for batch in track(batches, "explaining", total=total, console=console, disable=hidden, transient=True):
         moved = batch.to(device)
         full = _logits(model, moved)
+        refuse_not_finite(moved.case_ids, full)
         maps = explainer.explain(model, moved, full.argmax(1))
         _add_drop(found, model, moved, full, maps, maskings)
         found.cases += case_entries(moved, full, maps, classes)

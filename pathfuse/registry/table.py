@@ -178,6 +178,7 @@ HEADS: Registry[object] = Registry("head")
 OBJECTIVES: Registry[object] = Registry("objective")
 EXPLAINERS: Registry[object] = Registry("explainer")
 DATA: Registry[object] = Registry("data")
+REGISTRATIONS: Registry[Any] = Registry("registration")
 METRICS: Registry[Any] = Registry("metric")
 READERS: Registry[Any] = Registry("reader")
 TISSUES: Registry[Any] = Registry("tissue")
@@ -198,6 +199,7 @@ REGISTRIES = (
     TISSUES,
     NORMALISERS,
     STORES,
+    REGISTRATIONS,
 )
 
 

@@ -44,7 +44,7 @@ def named_in(text: str) -> set[Component]:
     return {one for one in components() if one.class_path in text or (one.slot in BY_NAME and one.name in words)}
 
 
-BY_NAME = ("metric", "reader", "tissue", "normaliser", "store")
+BY_NAME = ("metric", "reader", "tissue", "normaliser", "store", "registration")
 """Slots that options name by the name alone; the others stand as `class_path`."""
 
 

@@ -208,7 +208,8 @@ def to_tensor(array: npt.NDArray[np.generic]) -> Tensor:
     kind = array.dtype.type
     target = array.dtype.newbyteorder("=") if kind in _PLAIN else np.dtype(np.int64 if kind in _WIDE else np.float64)
     # What h5py read is ours already; what is mapped is the file.
-    return torch.from_numpy(np.array(array, dtype=target, order="C", copy=isinstance(array, np.memmap) or None))
+    own = np.array if isinstance(array, np.memmap) else np.asarray
+    return torch.from_numpy(own(array, dtype=target, order="C"))
 
 
 def allocate(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:

@@ -17,6 +17,7 @@ from pathfuse.testing.checks import (
     normalising,
     of_pictures,
     outputs,
+    registering,
     slide_files,
     state,
     tissue,
@@ -120,6 +121,13 @@ BY_SLOT: dict[str, tuple[Check, ...]] = {
         normalising.images_keep_size_and_type,
         normalising.it_has_a_reference,
         normalising.its_own_colours_as_target_change_little,
+    ),
+    "registration": (
+        registering.the_transform_can_be_used,
+        registering.a_known_move_is_found,
+        registering.the_way_back_leads_back,
+        registering.answers_repeat,
+        registering.empty_slides_are_said_or_survived,
     ),
     "store": (
         feature_files.it_knows_its_own_files,

@@ -14,6 +14,7 @@ from pathfuse.cohort import Cohort
 from pathfuse.core import Backbone, DataSpec, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Model, Objective
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PluginError
+from pathfuse.register.contract import Registration
 from pathfuse.slides.normalise import Normaliser
 from pathfuse.slides.reader import SlideReader
 from pathfuse.slides.tissue import Tissue
@@ -40,6 +41,7 @@ SLOTS: dict[str, type] = {
     "reader": SlideReader,
     "tissue": Tissue,
     "normaliser": Normaliser,
+    "registration": Registration,
     "store": Store,
 }
 SIZES = dict.fromkeys(SLOTS, 0) | {"data": 1, "backbone": 1, "input": 1, "encoder": 1, "fusion": 2, "head": 2}

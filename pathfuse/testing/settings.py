@@ -21,6 +21,7 @@ FILES = {
     "reader": "slide files",
     "tissue": "overviews",
     "normaliser": "images",
+    "registration": "sections",
     "store": "feature files",
 }
 """Slots whose components are no modules and get cases, pictures or files, and what these are."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pathfuse.evaluate.calibrate.file import FEWEST, Calibrators, usable
+from pathfuse.evaluate.calibrate.file import FEWEST, Calibrators
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 from pathfuse.training.plan import Plan
@@ -43,8 +43,11 @@ def calibrate(plan: Plan, task: Task, run: RunFolder, console: Console) -> Calib
     if not trainer.is_global_zero:
         return None
     subsets = _as_trained(task, {row.case_id: row.split for row in data.split_table()})
-    if not subsets or not usable(subsets):
-        print_note("the validation part was not predicted in numbers, so nothing is calibrated", console)
+    if not subsets:
+        print_note(
+            "no validation case has the stains that the model was trained to be given, so nothing is calibrated",
+            console,
+        )
         return None
     made = _fitted(task, subsets, run.selected(plan.last), console)
     made.write(run)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from pathfuse.core import Model, weights_follow
@@ -169,11 +168,9 @@ def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metric
 
 
 def measure(rows: Predictions, calibrator: Calibrator | None) -> Measured:
-    """Labelled cases as arrays, before and after calibration; none of them where a network diverged."""
+    """Labelled cases as arrays, before and after calibration."""
     own = rows.scored({}).rows
     learned = None if rows.confidence is None else own.confidence
-    if not (np.isfinite(own.prob).all() and np.isfinite(own.confidence).all()):
-        own, learned = own.take(np.arange(0)), None if learned is None else learned[:0]
     return Measured(own.prob, own.target, learned, None if calibrator is None else calibrator(own.prob, learned))
 
 

@@ -18,6 +18,7 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, checkpoints
 from pathfuse.training.evaluate import test_cases, trained_task
+from pathfuse.training.finite import StopsAtNonFinite
 from pathfuse.training.for_report import report_run
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.speaking import is_first_rank, print_note
@@ -150,7 +151,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> None
     kept = checkpoints(run.checkpoints(name), monitor, higher=last and task.measures.higher)
     lines = EpochLines(name, console, monitor)
     trainer = plan.stages[name].make_trainer(
-        [*kept, Curves(run, name), lines, NamesSplit(data)],
+        [StopsAtNonFinite(run, name, tests=last), *kept, Curves(run, name), lines, NamesSplit(data)],
         str(run.path),
         validates=bool(held_out),
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, distributed
 
 from pathfuse.cohort.table import Case
 from pathfuse.core import Batch, Prediction
-from pathfuse.evaluate.calibrate.calibrator import SEPARATOR, Calibrator
+from pathfuse.core.finite import refuse_not_finite
+from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.runs.files import COLUMNS, PREDICTIONS
 from pathfuse.runs.folder import RunFolder
@@ -43,20 +43,25 @@ class Predictions:
 
     @classmethod
     def of(cls, batch: Batch, prediction: Prediction) -> Predictions:
-        """The rows of a batch for which there was something to predict from."""
+        """The rows of a batch for which there was something to predict from.
+
+        Raises:
+            NotFiniteError: if a probability or confidence is not.
+        """
         if prediction.logits is None:
             raise ValueError("this head does not classify")
         rows = prediction.present.nonzero().flatten().cpu()
         batch = batch.select(rows)
         probabilities = prediction.logits.detach().double().softmax(-1).cpu()[rows]
-        confidence = prediction.confidence
+        confidence = None if prediction.confidence is None else prediction.confidence.detach().double().cpu()[rows]
+        refuse_not_finite(batch.case_ids, probabilities, *([] if confidence is None else [confidence]))
         return cls(
             batch.case_ids,
             batch.patient_ids,
             {m: p.cpu() for m, p in batch.present.items()},
             batch.target.cpu(),
             probabilities,
-            None if confidence is None else confidence.detach().double().cpu()[rows],
+            confidence,
         )
 
     def __len__(self) -> int:
@@ -187,10 +192,7 @@ def _lines(
 def _promised(rows: Predictions, calibrator: Calibrator, classes: Sequence[str]) -> list[list[str]]:
     prob = rows.probabilities.numpy()
     made = calibrator(prob, None if rows.confidence is None else rows.confidence.numpy())
-    # A network that diverged promises nothing: every class may be it, and a person has to look.
-    broken = ~np.isfinite(prob).all(1)
-    names = np.where(broken, SEPARATOR.join(classes), made.set_names(classes))
-    cells = zip(made.prob, names, made.abstain | broken, strict=True)
+    cells = zip(made.prob, made.set_names(classes), made.abstain, strict=True)
     return [[*(repr(p) for p in own.tolist()), str(name), str(int(abstain))] for own, name, abstain in cells]
 
 

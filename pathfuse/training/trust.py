@@ -35,7 +35,10 @@ VARIABLE = "PATHFUSE_TRUST"
 
 
 def check_classes(config: object) -> None:
-    """Refuses every function in the place of a class; trusted modules hold some that write files or run commands.
+    """Refuses every function: in the place of a class, and as an option that calls it later.
+
+    Trusted modules hold functions that write files or run commands, so a recipe may name classes with their options and
+    nothing else that can be called. The defaults of a class are its own.
 
     Args:
         config: a parsed configuration; to be called within `trusted_imports`.
@@ -44,15 +47,26 @@ def check_classes(config: object) -> None:
         TrustError: naming the first function.
         RecipeError: for `dict_kwargs`, which are handed on unread, of a class that has no use for them.
     """
+    if callable(config) and not isinstance(config, Namespace):
+        name = f"{getattr(config, '__module__', '')}.{getattr(config, '__qualname__', type(config).__name__)}"
+        raise TrustError(f"{name} is code in the place of a value, and a recipe may only name classes with init_args.")
+    defaults: dict[str, object] = {}
     if isinstance(config, Namespace) and isinstance(path := config.get("class_path"), str):
         kind = import_object(path)
         if not isclass(kind):
             raise TrustError(f"{path} is no class, and a recipe may only name classes.")
-        kinds = {parameter.kind for parameter in signature(kind).parameters.values()}
-        if config.get("dict_kwargs") and Parameter.VAR_KEYWORD not in kinds:
+        parameters = signature(kind).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in parameters}
+        if config.get("dict_kwargs") and Parameter.VAR_KEYWORD not in {parameter.kind for parameter in parameters}:
             raise RecipeError(f"{path} has no option {next(iter(config['dict_kwargs']))!r}; use init_args.")
     if isinstance(config, Namespace | dict):
-        config = list((vars(config) if isinstance(config, Namespace) else config).values())
+        named = vars(config) if isinstance(config, Namespace) else config
+        if isinstance(named.get("init_args"), Namespace):
+            options = vars(named["init_args"])
+            config = [value for key, value in options.items() if value is not defaults.get(key, Parameter.empty)]
+            config += [value for key, value in named.items() if key != "init_args"]
+        else:
+            config = list(named.values())
     if isinstance(config, list | tuple):
         for part in config:
             check_classes(part)

@@ -18,6 +18,7 @@ CONSTRAINTS = (PROJECT_ROOT / "constraints.txt").read_text(encoding="utf-8")
 EXTRAS = (
     "excel",
     "ray",
+    "register",
     "test",
     "torchmil",
     "transformers",

@@ -1,4 +1,4 @@
-"""A third party's slide reader, tissue rule, normaliser and store: installed, used by name, named, checked."""
+"""A third party's slide reader, tissue rule, normaliser, store and registration: used by name, named, checked."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ import yaml
 
 from pathfuse.cli import main
 from pathfuse.errors import ImageError, PluginError, RecipeError
+from pathfuse.register.mapping import map_points
+from pathfuse.register.transform import apply
 from pathfuse.registry import NORMALISERS, READERS, TISSUES, Registry, build, forget_installed
 from pathfuse.slides import Tissue, open_slide, tissue_rule
 from pathfuse.store import open_slide as open_features
+from pathfuse.testing.sections import MPP, known_map, points, write_sections
 from tests.extract.small import run
 from tests.slides.drawing import section
 
 PACKAGE = Path(__file__).parent / "foreign" / "foreign_lab"
-OFFERED = {"reader": "LabReader", "tissue": "DarkTissue", "normaliser": "ShiftNormaliser", "store": "LabStore"}
+OFFERED = {
+    "reader": "LabReader",
+    "tissue": "DarkTissue",
+    "normaliser": "ShiftNormaliser",
+    "store": "LabStore",
+    "registration": "AxisRegistration",
+}
 Install = Callable[..., None]
 
 
@@ -233,6 +242,27 @@ def test_a_run_names_the_store_that_read_its_features(install: Install, tmp_path
     assert versions["plugins"]["foreign-lab"] == "2.3"
     assert versions["components"] == {"foreign-lab": ["LabStore"]}
     assert "foreign" not in yaml.safe_dump(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()))
+
+
+def test_slides_are_registered_by_the_foreign_method_and_measured_as_any(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install()
+    he, ihc = write_sections(tmp_path)
+    line = ["register", str(he), str(ihc), "--slide-mpp", str(MPP), "--out", str(tmp_path / "reg")]
+    assert main([*line, "--method", "axis", "--method.look_um", "12"]) == 0
+    document = json.loads((tmp_path / "reg" / "he-ihc" / "transform.json").read_text())
+    assert document["method"] == "AxisRegistration" and document["settings"]["options"] == {"look_um": 12}
+    assert document["software"]["components"] == {"foreign-lab": ["AxisRegistration"]}
+    assert document["software"]["plugins"]["foreign-lab"] == "2.3"
+    assert document["quality"]["similarity"] > 0.7
+    found = map_points(tmp_path / "reg", points() / MPP) * MPP
+    assert np.median(np.hypot(*(found - apply(known_map(), points())).T)) < 60
+    capsys.readouterr()
+    assert main([*line, "--method", "axes"]) == 2
+    assert "Did you mean axis?" in capsys.readouterr().err
+    assert main([*line, "--method", "axis", "--method.look", "12"]) == 2
+    assert "takes no option 'look'. Did you mean look_um?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -200,5 +200,5 @@ class TestNotebook:
 def test_every_slot_has_its_table() -> None:
     assert [registry.slot for registry in REGISTRIES] == [
         "backbone", "input", "encoder", "fusion", "head", "objective", "explainer", "data", "metric",
-        "reader", "tissue", "normaliser", "store",
+        "reader", "tissue", "normaliser", "store", "registration",
     ]  # fmt: skip

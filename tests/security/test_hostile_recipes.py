@@ -174,6 +174,15 @@ def test_functions_of_trusted_modules_are_not_called(
     refuse_recipe(put(plain, slot, block))
 
 
+@pytest.mark.parametrize("path", ["pathfuse.cli.main", "pathfuse.load", "torch.nn.functional.relu", "torch.nn.Linear"])
+@pytest.mark.parametrize("name", ["callback", "schedule", "strategy"])
+def test_a_plain_word_for_something_to_call_is_refused(
+    name: str, path: str, plain: dict[str, Any], refuse_recipe: Refuse
+) -> None:
+    key, around = ARGUMENTS[name]
+    refuse_recipe(put(plain, key, around(path)))
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "os", ".os.system", "os..system", "os.system\n", "/tmp/x.py", "x;y", "__import__('os')", 3, None, ["a"]],

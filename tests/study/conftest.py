@@ -27,7 +27,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         return ((job, do_job(job)) for job in jobs)
 
     monkeypatch.setattr(pathfuse.study.run, "_runs", runs)
-    monkeypatch.setattr(pathfuse.training.fit, "report_run", lambda plan, run, console: None)
+    monkeypatch.setattr(pathfuse.training.fit, "report_run", lambda plan, run, console, **options: None)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pathfuse.cli import main
 from pathfuse.evaluate.calibrate.file import CALIBRATION, ENOUGH, Calibrators
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
-from pathfuse.training.predictions import Predictions, write_predictions
 from tests.conftest import CLASSES
 
 ONE_STAGE = """
@@ -207,28 +206,6 @@ def test_selecting_on_stains_that_no_validation_case_has_is_an_error(table: Path
     assert main(["fit", "--recipe", str(table.with_name("one.yaml")), "--out", str(tmp_path / "x"), *words]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and "no labelled case of the validation part has all of these stains" in error
-
-
-def test_a_network_that_diverged_promises_nothing(table: Path, tmp_path: Path, capsys) -> None:
-    words = ["--optimizer.lr=1e30", "--cohort.missing=allow", "--trainer.max_epochs=2"]
-    run = fit(table, tmp_path / "run", *words)
-    assert "not predicted in numbers, so nothing is calibrated" in capsys.readouterr().out
-    assert not (run / CALIBRATION).exists()
-    own = json.loads((run / "metrics.json").read_text())["he"]
-    names = ("balanced_accuracy", "ece", "brier", "log_loss", "aurc_softmax", "aurc_learned", "equivocal/sensitivity")
-    assert {own[f"test/{name}"] for name in names} == {None}
-    assert rows(run / "reliability.csv") == rows(run / "risk_coverage.csv") == []
-
-
-def test_rows_that_are_no_numbers_hold_every_class_and_abstain(run: Path, tmp_path: Path) -> None:
-    made = Calibrators.read(RunFolder(run))
-    prob = torch.tensor([[0.97, 0.01, 0.01, 0.01], [torch.nan] * 4], dtype=torch.float64)
-    present = {"he": torch.ones(2, dtype=torch.bool), "ihc": torch.zeros(2, dtype=torch.bool)}
-    found = Predictions(("a", "b"), ("pa", "pb"), present, torch.tensor([0, 0]), prob, None)
-    write_predictions(RunFolder(tmp_path), {"he": found}, CLASSES, {}, made)
-    good, broken = rows(tmp_path / "predictions.csv")
-    assert good["set"].startswith("0") and float(good["cal_0"]) > 0.5
-    assert (broken["set"], broken["abstain"]) == ("0|1+|2+|3+", "1")
 
 
 @pytest.mark.parametrize("part", ["val", "test"])

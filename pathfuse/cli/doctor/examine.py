@@ -16,6 +16,7 @@ State = Literal["ok", "note", "problem"]
 # Extras that a user may want, and what each of them brings; all others are for developers.
 BRINGS = {
     "ray": "extraction and studies on the machines of a Ray cluster",
+    "register": "registration of H&E with IHC, rigid, affine and bent, by SimpleITK",
     "torchmil": "ABMIL, CLAM, DSMIL, DTFDMIL and TransMIL as fusion blocks",
     "transformers": "the encoders phikon, phikon_v2, midnight_12k and plip",
     "excel": "tables of cases as .xlsx",

@@ -36,7 +36,10 @@ class Preparation:
         Raises:
             ImageError: if the file cannot be decoded.
         """
-        pixels = decode(path)  # (H, W, 3)
+        return self.of(decode(path))
+
+    def of(self, pixels: Pixels) -> Pixels:
+        """The same of an image that is decoded already, (H, W, 3)."""
         if self.stain is not None:
             pixels = normalised(pixels, self.stain)
         return fitted(pixels, self.size_px)

@@ -14,6 +14,7 @@ from pathfuse.demo.patient import DemoPatient, Morphology
 # Channels of the patient's random fields; cells own a block from their number on.
 _NEST, _STRAND, _GLASS, _WARP, _OUTLINE, _CHROMATIN, _FIBRE, _WAVE, _GRAIN = range(1, 10)
 _TUMOUR_CELLS, _STROMA_CELLS = 100, 200
+_NEXT_SECTION, _WORD = 0x9E3779B97F4A7C15, 0x7FFFFFFFFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,22 @@ class Tissue:
     cells: Cells
 
 
-def tissue(patient: DemoPatient, window: Window) -> Tissue:
-    """The patient's tissue in a window; the same place looks the same in every window that shows it."""
-    looks, key = patient.morphology, patient.key
+def tissue(patient: DemoPatient, window: Window, *, section: int = 0) -> Tissue:
+    """The patient's tissue in a window; the same place looks the same in every window that shows it.
+
+    Args:
+        patient: whose.
+        window: where.
+        section: which of the serial sections: all have the same nests and gaps, each has cells of its own.
+    """
+    looks, key = patient.morphology, (patient.key + section * _NEXT_SECTION) & _WORD
     x, y = window.points()
     # Bend the plane a little: no cell shows the lattice behind it.
     bend_x = x + 2.5 * smooth(key, _WARP, window, 19.0)
     bend_y = y + 2.5 * smooth(key, _WARP + 50, window, 19.0)
     cells = cells_at(key, _TUMOUR_CELLS, bend_x, bend_y, looks.spacing_um, 0.30)
     in_nest = tumour_at(patient, cells.lattice.x, cells.lattice.y) > 0
-    glass = _glass(key, window)
+    glass = _glass(patient.key, window)
     tumour = in_nest[cells.owner].astype(np.float32) * (1 - glass)
     nucleus, chromatin = _tumour_nuclei(looks, key, window, cells)
     outside = tumour < 0.5

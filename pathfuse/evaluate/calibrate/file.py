@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.evaluate.calibrate.calibrator import Calibrator, Confidence
 from pathfuse.evaluate.her2 import in_order
@@ -158,13 +156,6 @@ class Calibrators:
         found = None if run is None else cls.read(run)
         own = f"{checkpoint.resolve().parent.name}/{checkpoint.name}"
         return found if found and found.checkpoint == own and found.classes == tuple(classes) else None
-
-
-def usable(subsets: Mapping[str, SubsetPredictions]) -> bool:
-    """Whether every probability and confidence is a number; those of a network that diverged are not."""
-    return all(
-        bool(np.isfinite(own.rows.prob).all() and np.isfinite(own.rows.confidence).all()) for own in subsets.values()
-    )
 
 
 def _together(subsets: Sequence[SubsetPredictions]) -> SubsetPredictions:

@@ -3,7 +3,7 @@ import pytest
 
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.diagrams import Measured
-from pathfuse.evaluate.calibrate.file import ENOUGH, Calibrators, usable
+from pathfuse.evaluate.calibrate.file import ENOUGH, Calibrators
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
 from pathfuse.evaluate.her2 import in_order
 from pathfuse.runs.folder import RunFolder
@@ -77,13 +77,6 @@ def test_a_learned_confidence_decides_if_it_is_asked_to():
     answer = found(own.rows.prob, own.rows.confidence)
     assert (answer.confidence == own.rows.confidence).all()
     assert (answer.abstain == (own.rows.confidence < found.abstention.threshold)).all()
-
-
-def test_numbers_of_a_network_that_diverged_are_not_usable():
-    own = cases(10)
-    assert usable({"he": own})
-    own.rows.prob[3, 1] = np.nan
-    assert not usable({"he": own})
 
 
 def test_calibration_repairs_what_it_was_shown_and_metrics_say_so():

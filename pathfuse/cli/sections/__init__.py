@@ -1,0 +1,1 @@
+"""Commands about slides of sections: register them, cut pairs, measure stain."""

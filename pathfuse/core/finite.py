@@ -1,0 +1,38 @@
+"""Refusal of predictions that are no numbers, by the names of their cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pathfuse.errors import NotFiniteError
+
+NAMED = 5
+"""Cases that a message names."""
+
+
+def some(cases: Sequence[str]) -> str:
+    """The first few case ids, and how many more."""
+    more = len(cases) - NAMED
+    return ", ".join(cases[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def refuse_not_finite(case_ids: Sequence[str], *values: Tensor) -> None:
+    """Refuses what a model says of cases where it is NaN or infinite.
+
+    Args:
+        case_ids: the N cases.
+        values: (N, ...) each.
+
+    Raises:
+        NotFiniteError: that names the cases.
+    """
+    fine = torch.stack([torch.isfinite(value).reshape(len(value), -1).all(1) for value in values]).all(0)  # (N,)
+    if not bool(fine.all()):
+        broken = [case for case, is_fine in zip(case_ids, fine.tolist(), strict=True) if not is_fine]
+        raise NotFiniteError(
+            f"the model gives no numbers for {some(broken)}: its weights or its input are not finite, or too large for "
+            "the precision. Check the input with `pathfuse data check`, and try --trainer.precision 32-true."
+        )

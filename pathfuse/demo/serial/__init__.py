@@ -1,0 +1,1 @@
+"""Slides of serial sections, with the map between them."""

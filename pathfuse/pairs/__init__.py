@@ -1,0 +1,1 @@
+"""Patch pairs from registered slides, each with the error it was made with."""

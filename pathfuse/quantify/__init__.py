@@ -1,0 +1,1 @@
+"""Stain amounts: colour deconvolution of IHC, per patch and per slide."""

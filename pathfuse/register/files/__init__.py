@@ -1,0 +1,1 @@
+"""Files of a registration: written, and read back."""

@@ -1,0 +1,44 @@
+"""Placements improved by what patches say: an affine fitted to their shifts, or every patch on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pathfuse.register.blocks import smoothed, weights
+from pathfuse.register.compare import ENOUGH, STEP_PX, compared
+from pathfuse.register.field import Field
+from pathfuse.register.transform import Matrix, Transform
+from pathfuse.register.views import View
+
+POLISH_PX = 48
+LEAST_BELIEF = 2.0  # patches' worth of belief, below which they say nothing about the whole
+FEW_CLEAR = 0.05  # mean belief in patches below which a finer look would add noise
+
+
+def shifted(fixed: View, moving: View, transform: Transform) -> Transform | None:
+    """The transform with every patch moved to where it matches best, smoothly; None where patches say too little."""
+    blocks = compared(fixed, moving, transform)
+    belief = weights(blocks)
+    if belief.sum() < LEAST_BELIEF or belief.mean() < FEW_CLEAR:
+        return None
+    shape = fixed.tissue.shape
+    more = smoothed(blocks, belief, shape, step=STEP_PX, sigma=1.2) * np.array(fixed.pitch)
+    before = 0.0 if transform.field is None else transform.field.on(shape, fixed.pitch)
+    return Transform(transform.matrix, Field((before + more).astype(np.float32), fixed.pitch))
+
+
+def polished(fixed: View, moving: View, matrix: Matrix) -> Matrix:
+    """The affine that best brings patches to where they match, by weighted least squares."""
+    blocks = compared(fixed, moving, Transform(matrix), edge=POLISH_PX, step=POLISH_PX // 3, most=ENOUGH)
+    belief = weights(blocks)
+    if belief.sum() < LEAST_BELIEF:
+        return matrix
+    centres = (blocks.centres + 0.5) * fixed.pitch
+    middle = centres.mean(axis=0)
+    root = np.sqrt(belief)[:, None]
+    columns = np.hstack([centres - middle, np.ones((len(centres), 1))])
+    change, *_ = np.linalg.lstsq(columns * root, blocks.shifts * fixed.pitch * root, rcond=None)  # (3, 2)
+    small = np.eye(3)
+    small[:2, :2] += change[:2].T
+    small[:2, 2] = change[2] - change[:2].T @ middle
+    return matrix @ small

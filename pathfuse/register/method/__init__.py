@@ -1,0 +1,1 @@
+"""Methods of registration that come with pathfuse."""
