@@ -31,7 +31,7 @@ STORES = "{" + ", ".join(f"{stain}: {folder}" for stain, folder in FOLDERS.items
 COMMANDS = (
     ["data", "check", TABLE, "--stores", STORES],
     ["crossval", "--recipe", "attention_mil", "--layer", "both_stains", "--folds", "5", "--cases", TABLE,
-     "--stores", STORES, "--out", "runs/stains"],
+     "--stores", STORES, "--loading.batch_size", "8", "--optimizer.lr", "1e-3", "--out", "runs/stains"],
     ["compare", "runs/stains", "--out", "what_ihc_adds"],
 )  # fmt: skip
 

@@ -97,7 +97,8 @@ def bars(values: Sequence[Bar], *, y: str, top: float | None = None, chance: flo
         axes.plot(spread, bar.points, linestyle="none", marker="o", color=INK, markersize=3.5, markerfacecolor="none")
     if chance is not None:
         axes.axhline(chance, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.text(len(values) - 0.45, chance, " chance", va="center", fontsize=8, clip_on=False)
+        right = axes.get_yaxis_transform()  # x in shares of the axes, y as drawn
+        axes.text(1.0, chance, " chance", va="center", fontsize=8, clip_on=False, transform=right)
     axes.set_xticks(range(len(values)), [label(bar.name) for bar in values], rotation=30, ha="right")
     below = min([0.0, *(value for bar in values for value in (bar.value, *bar.points))])
     axes.set_ylim(bottom=1.05 * below, top=top if top is not None or below == 0 else max(axes.get_ylim()[1], 0.0))

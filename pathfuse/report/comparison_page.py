@@ -46,7 +46,10 @@ def comparison_sections(comparison: Comparison) -> list[Section]:
 def answer_section(comparison: Comparison) -> Section:
     """One sentence, one forest plot, one table."""
     blocks: list[Block] = [Text([comparison.answer], lead=True)] if comparison.answer else []
-    blocks += [Text([note]) for note in comparison.notes if "Left out:" in note]
+    for note in comparison.notes:
+        if "Left out:" in note:
+            said = note.removeprefix(f"{SAME_PATIENTS}: ")
+            blocks.append(Text([said[0].upper() + said[1:]]))
     return Section("answer", "What was found", [*blocks, *_forest(comparison), *_values(comparison)])
 
 
@@ -64,8 +67,7 @@ def _forest(comparison: Comparison) -> list[Block]:
         for d in found
     ]
     title = f"Difference in {name}, with {comparison.options.level:.0%} interval"
-    right = "stains" if comparison.within else "run"
-    says = f"Diamonds: the interval keeps off zero. Circles: it does not. To the right the first {right} has more."
+    says = "Diamonds: the interval keeps off zero. Circles: it does not. To the right the first of the two has more."
     data = [
         {"run": d.run, "baseline": d.baseline, "given": d.subset, "difference": d.difference, "low": d.low,
          "high": d.high}

@@ -20,14 +20,14 @@ Found = Mapping[str, Sequence[GroupValue]]
 """Findings by what they are of, such as a variant."""
 
 
-def groups_section(by_column: Mapping[str, Found], note: str = "") -> list[Section]:
+def groups_section(by_column: Mapping[str, Found], *, of: str) -> list[Section]:
     """A chapter with one table per column; none where nothing was asked for and there is nothing to show.
 
     Args:
         by_column: per column, the findings.
-        note: stands above the tables.
+        of: what the findings are of, as a heading: what was given, or the variant.
     """
-    blocks: list[Block] = [Text([note])] if note else []
+    blocks: list[Block] = []
     few = False
     for column, found in by_column.items():
         if not any(found.values()):
@@ -39,15 +39,15 @@ def groups_section(by_column: Mapping[str, Found], note: str = "") -> list[Secti
                 said = group_sentence(own, column)
                 blocks += [Text([f"{name}: {said}" if len(found) > 1 else said])] if said else []
                 blocks += _forest(column, name, own, several=len(found) > 1)
-        table = _table(column, found)
+        table = _table(column, found, of)
         few = few or bool(table.faint)
         blocks.append(table)
-    if not [block for block in blocks if not (isinstance(block, Text) and block.lines == [note])]:
+    if not blocks:
         return []
     return [Section("groups", "Sites and groups", [*blocks, Text([READING, *([GREYED] if few else [])])])]
 
 
-def _table(column: str, found: Found) -> Table:
+def _table(column: str, found: Found, of: str) -> Table:
     rows: list[tuple[str, str, list[GroupValue]]] = [
         (name, group, [one for one in own if one.group == group])
         for name, own in found.items()
@@ -63,7 +63,7 @@ def _table(column: str, found: Found) -> Table:
             record |= {f"{one.metric}_{key}": cell for key, cell in {**cells, **limits}.items()}
         records.append(record)
     columns = [Column("group", column.replace("_", " ").capitalize())]
-    columns += [Column("of", "Given" if len(found) == 1 else "Variant")]
+    columns += [Column("of", of)]
     columns += [Column("n_cases", "Cases", "count"), Column("n_patients", "Patients", "count")]
     columns += [Column("fewest", "Of the rarest class", "count")]
     for metric in METRICS:

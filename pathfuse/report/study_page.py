@@ -73,7 +73,7 @@ def _groups(files: TextFiles, columns: Sequence[str]) -> list[Section]:
         for column in columns:
             cells = cells_of(known, column, scored.case_ids)
             found[column][run.name] = group_values(scored.passes, scored.patient_ids, cells, run.classes)
-    return groups_section(found)
+    return groups_section(found, of="Variant")
 
 
 def _alone(files: TextFiles) -> str:

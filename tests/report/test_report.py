@@ -21,13 +21,14 @@ from pathfuse.evaluate.compare.files import read_comparison, write_comparison
 from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.comparison_page import comparison_page
-from pathfuse.report.page import NOTHING, as_data, shown
+from pathfuse.report.page import NOTHING, Column, Page, Section, Table, as_data, shown
+from pathfuse.report.render import as_html
 from pathfuse.report.run.methods import methods
 from pathfuse.report.write import write_comparison_report, write_report
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
 from tests.evaluate.runs import edit, write_csv, write_run
-from tests.report.reading import at, beside, read
+from tests.report.reading import Read, at, beside, read
 from tests.report.runs import VERSIONS, write_metrics, write_study, write_whole_run
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b </style>", "{{ 7 * 7 }}")
@@ -537,3 +538,17 @@ def test_values_are_rounded_only_where_they_are_shown() -> None:
     assert (shown(1234.0, "count"), shown(1e-9, "p"), shown("a", "share")) == ("1,234", "< 0.0001", "a")
     assert {shown(None, "share"), shown(float("nan"), "count"), shown(float("inf"), "p")} == {NOTHING}
     assert shown({"odd": 1}, "share") == "{'odd': 1}"  # type: ignore[arg-type]
+
+
+def test_what_is_not_a_number_is_a_dash_with_its_interval() -> None:
+    undefined = float("nan")
+    records = [
+        {"a": "x", "b": undefined, "b_low": undefined, "b_high": 1.0},
+        {"a": "y", "b": 0.5, "b_low": 0.1, "b_high": 0.9},
+    ]
+    table = Table("t", "caption", [Column("a", "A"), Column("b", "B", "share", interval=True)], records)
+    found = Read()
+    found.feed(as_html(Page("page", "", [Section("s", "S", [table])]), "page.json"))
+    assert [(value, text) for _, value, text in found.numbers] == [
+        ("", NOTHING), ("0.5", "0.500"), ("0.1", "0.100"), ("0.9", "0.900"),
+    ]  # fmt: skip

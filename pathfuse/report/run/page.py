@@ -59,16 +59,13 @@ def run_page(run: RunFolder, *, all_subsets: bool = False, by: Sequence[str] = (
 def _groups(run: RunFolder, columns: Sequence[str]) -> list[Section]:
     """Metrics per site, or per value of other columns, given the stains that the model was trained with."""
     own, classes = run.test_cases[run.fullest], run.predictions.classes
-    return groups_section(
-        {
-            column: {
-                run.fullest: group_values(
-                    [own.rows], own.patient_ids, cells_of(run.columns, column, own.case_ids), classes
-                )
-            }
-            for column in columns
+    found = {
+        column: {
+            run.fullest: group_values([own.rows], own.patient_ids, cells_of(run.columns, column, own.case_ids), classes)
         }
-    )
+        for column in columns
+    }
+    return groups_section(found, of="Given")
 
 
 def _summary(run: RunFolder) -> Section:
