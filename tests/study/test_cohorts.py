@@ -86,3 +86,20 @@ def test_given_parts_have_to_be_there_and_labelled() -> None:
     assert make_splits(study, whole) is None
     with pytest.raises(RecipeError, match="no labelled case is in test"):
         make_splits(study, [*whole[:2], case(2, "", "test")])
+
+
+@pytest.mark.parametrize(
+    ("name", "arms", "small"),
+    [
+        ("pairs_without_labels", ("he_only", "ihc_teacher"), ["--data.pictures.size_px=32", "--data.size_px=32"]),
+        ("bags_without_labels", ("stain_map", "unmapped"), ["--data.pictures.grid=2"]),
+    ],
+)
+def test_the_studies_of_few_labels_say_what_they_would_do(
+    name: str, arms: tuple[str, str], small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--dry-run", "--only", ",".join(f"16_{arm}" for arm in arms), "--out", str(tmp_path / "out"), *small]
+    assert main(["study", name, *words, "--cohort.demo.patients=12", "--data.pictures.cases_per_patient=1"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"16_{arm}/seed1/c3  to do" in said for arm in arms)
+    assert "nothing was done (--dry-run)" in said and not (tmp_path / "out").exists()
