@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from pathfuse.errors import RecipeError
+from pathfuse.recipes.usual import our_name
 
 Config = dict[str, Any]
 
@@ -22,28 +23,6 @@ ONLY_STAGE = "train"
 DEMO = "demo"
 # Options of the cohort that say where cases are; without any, a recipe runs on the demo cohort.
 SOURCES = ("cases", "stores")
-
-
-USUAL = {
-    **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "n_epochs", "max_epoch"), "--trainer.max_epochs N"),
-    **dict.fromkeys(("lr", "learning_rate"), "--optimizer.lr X"),
-    **dict.fromkeys(("weight_decay", "wd"), "--optimizer.weight_decay X"),
-    **dict.fromkeys(("batch_size", "bs", "batch"), "--loading.batch_size N"),
-    **dict.fromkeys(("workers", "num_workers"), "--loading.num_workers N"),
-    **dict.fromkeys(("gpus", "devices", "num_gpus"), "--trainer.devices N"),
-    **dict.fromkeys(("gpu", "device", "accelerator", "cuda"), "--trainer.accelerator gpu"),
-    **dict.fromkeys(("precision", "amp", "fp16"), "--trainer.precision 16-mixed"),
-    **dict.fromkeys(("output", "output_dir", "out_dir", "save_dir", "results_dir"), "--out DIR"),
-    **dict.fromkeys(("root", "csv", "dataset", "input", "labels", "table", "data_dir"), "--cases PATH"),
-    **dict.fromkeys(("features", "feats", "feature_dir", "features_dir"), "--stores '{he: DIR}'"),
-    **dict.fromkeys(("target", "target_column", "label_column"), "--label COLUMN"),
-    **dict.fromkeys(("checkpoint", "ckpt", "continue", "restore"), "--resume RUN"),
-    **dict.fromkeys(("splits", "fold_file"), "--folds FILE"),
-    **dict.fromkeys(("image_size", "img_size", "size"), "--data.size_px N"),
-    **dict.fromkeys(("classes", "class_names", "num_classes"), "--cohort.classes '[A, B]'"),
-    **dict.fromkeys(("mpp", "spacing"), "--cohort.mpp X"),
-}
-"""What other tools call an option, and how it is written here."""
 
 
 @dataclass(frozen=True)
@@ -222,17 +201,9 @@ def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dic
         else:
             near = get_close_matches(first, [*STAGE_KEYS, *stages], n=1, cutoff=0.5)
             guess = f" Did you mean --{key.replace(first, near[0], 1)}?" if near else ""
-            usual = key.lower().replace("-", "_")
-            if usual in USUAL:
-                guess = f" Here it is {_in_stage(USUAL[usual], stages)}."
+            guess = our_name(key, stages) or guess
             raise RecipeError(f"--{key} is no option.{guess} `pathfuse fit --help` lists all of them.")
     return words
-
-
-def _in_stage(option: str, stages: Sequence[str]) -> str:
-    """An option that belongs to one stage, with the name of the last where there are several."""
-    own = option.startswith(("--optimizer", "--model", "--lr_scheduler")) and len(stages) > 1
-    return option.replace("--", f"--{stages[-1]}.", 1) if own else option
 
 
 def forget_replaced(config: Config, words: Iterable[str]) -> None:

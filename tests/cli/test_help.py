@@ -11,7 +11,7 @@ from pathfuse.cli.help.completion import following
 from pathfuse.cli.help.examples import EXAMPLES
 from pathfuse.cli.help.lines import WIDTH, shortened
 from pathfuse.cli.text import COMMANDS
-from pathfuse.recipes.compose import USUAL
+from pathfuse.recipes.usual import USUAL
 
 Says = pytest.CaptureFixture[str]
 

@@ -96,6 +96,8 @@ def _wandb(run: RunFolder, stage: str) -> Logger:
 
 def _mlflow(run: RunFolder, stage: str) -> Logger:
     where = os.environ.get("MLFLOW_TRACKING_URI") or f"file:{(run.path / LOGS / 'mlruns').absolute()}"
+    # Files in the run folder need no database; MLflow 3 asks for this word before it writes any.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     known = run.text(_RUN_ID).strip() or None
     logger = MLFlowLogger(
         experiment_name=run.name, run_name=run.path.name, tracking_uri=where, prefix=stage, run_id=known
