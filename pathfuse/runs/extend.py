@@ -16,7 +16,7 @@ FREE = ("logger", "trainer.enable_progress_bar", "loading.num_workers", "loading
 """Keys that change nothing about what is trained."""
 
 
-def extended_stages(run: RunFolder, config: Config) -> dict[str, int]:
+def extended_stages(run: RunFolder, config: Config, *, allowed: bool = True) -> dict[str, int]:
     """The stages that are to be trained for more epochs than before, with the new number.
 
     Where the cases lie may change, for their fingerprint is compared; everything else has to be as it was.
@@ -24,6 +24,7 @@ def extended_stages(run: RunFolder, config: Config) -> dict[str, int]:
     Args:
         run: the run.
         config: the resolved recipe as it is asked for now.
+        allowed: whether more epochs are; if not, they are a difference like any other.
 
     Raises:
         RunError: naming the first key that differs, or a finished stage that a later one stands on.
@@ -36,10 +37,11 @@ def extended_stages(run: RunFolder, config: Config) -> dict[str, int]:
             was, wanted = saved.get(key), asked.get(key)
             if was == wanted or is_source(key) or key.startswith(FREE):
                 continue
-            if key != EPOCHS or not isinstance(was, int) or not isinstance(wanted, int) or wanted < was:
+            if not allowed or key != EPOCHS or not isinstance(was, int) or not isinstance(wanted, int) or wanted < was:
+                more_said = f"More epochs can be added (--{EPOCHS} N); for the rest use" if allowed else "Use"
                 raise RunError(
-                    f"{run.path} was made with another recipe: {stage}: {key} was {was!r} and is {wanted!r}. More "
-                    f"epochs can be added (--{EPOCHS} N); for the rest use another --out."
+                    f"{run.path} was made with another recipe: {stage}: {key} was {was!r} and is {wanted!r}. "
+                    f"{more_said} another --out."
                 )
             more[stage] = wanted
     last = list(now)[-1]

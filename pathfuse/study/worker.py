@@ -85,7 +85,7 @@ def _fit(job: Job) -> None:
     recipe = compose(job.recipes, job.layers, job.options)
     with log_of(job).open("a", encoding="utf-8") as file:
         console = Console(file=file, width=120)
-        fit(recipe, None if begun else job.folder, job.folder if begun else None, console)
+        fit(recipe, None if begun else job.folder, job.folder if begun else None, console, extends=False)
         if job.explain is not None and not job.explain.done(RunFolder(job.folder)):
             explain_finished(RunFolder(job.folder), job.explain, console)
 

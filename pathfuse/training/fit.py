@@ -39,7 +39,13 @@ class Interrupted(KeyboardInterrupt):
 
 @recording()  # which readers and stores the data need is known when they are opened
 def fit(
-    recipe: Recipe, out: Path | None, resume: Path | None, console: Console, *, all_subsets: bool = False
+    recipe: Recipe,
+    out: Path | None,
+    resume: Path | None,
+    console: Console,
+    *,
+    all_subsets: bool = False,
+    extends: bool = True,
 ) -> RunFolder:
     """Trains a recipe and tests it.
 
@@ -49,6 +55,7 @@ def fit(
         resume: the folder of a run to go on with.
         console: where progress and the table go.
         all_subsets: show also the combinations of stains that the model was never trained to be given.
+        extends: whether a resumed run may be trained for more epochs than before; the runs of a study may not.
 
     Raises:
         RecipeError, RunError, CaseTableError: before anything is trained or written.
@@ -61,7 +68,7 @@ def fit(
         print_note(note, console)
     check_loggers(plan.stages[plan.last].loggers)
     check_everything_fits(plan)
-    run = open_run(plan, out, resume)
+    run = open_run(plan, out, resume, extends=extends)
     cohort = plan.data_of(plan.last).cohort
     # The demo patients are drawn, and no two of them are one.
     near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
@@ -96,7 +103,7 @@ def check_everything_fits(plan: Plan) -> None:
         plan.stages[name].make_trainer([], os.curdir)
 
 
-def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
+def open_run(plan: Plan, out: Path | None, resume: Path | None, *, extends: bool = True) -> RunFolder:
     """The folder to train in: a new one, or the one to resume if recipe and data are still the same."""
     config = plan.config()
     data = plan.data_of(plan.last)
@@ -106,7 +113,7 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None) -> RunFolder:
             raise RunError(f"{resume} was made with other cases, labels or parts. Restore them, or use another --out.")
         if run.versions.get("recipe_sha256") != recipe_hash(run.config):
             raise RunError(f"{resume} was made with another recipe: its {CONFIG} was edited. Restore it.")
-        if more := extended_stages(run, config):
+        if more := extended_stages(run, config, allowed=extends):
             extend(run, yaml.safe_dump(config, sort_keys=False), recipe_hash(config), more)
         return run
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
