@@ -41,7 +41,7 @@ def picture_grid(
                 continue
             place = (left + step * column) / width, 1 - (top + step * row + EDGE_IN) / height
             axes: Any = drawn.add_axes((*place, EDGE_IN / width, EDGE_IN / height))
-            axes.imshow(picture, interpolation="none", aspect="auto")
+            axes.imshow(picture, interpolation="none", aspect="equal")
             axes.set_xticks([])
             axes.set_yticks([])
             axes.grid(visible=False)

@@ -146,6 +146,8 @@ def svg(drawn: Figure, title: str, description: str) -> str:
 def _element(document: str, title: str, description: str) -> str:
     body = document[document.index("<svg") :].rstrip()
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
+    # Equal bitmaps would share an id, and nothing refers to them.
+    body = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", body)
     body = body.replace(INK, "currentColor")
     prefix = "c" + hashlib.sha256(f"{title}\n{description}\n{body}".encode()).hexdigest()[:8] + "-"
     body = re.sub(r'\bid="', f'id="{prefix}', body)

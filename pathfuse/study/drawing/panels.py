@@ -24,6 +24,7 @@ from pathfuse.system.files import write_text
 
 Pixels = NDArray[np.uint8]
 EDGE_PX = 128  # every picture is a bitmap inside the drawing
+HEAT_MAP_PX = 384  # has a scale and words beside it
 MAPS = "explain"
 OF_BAGS = "attention"
 
@@ -87,7 +88,7 @@ def _parts(one: _Explained | None) -> tuple[Pixels | None, Pixels | None]:
     if one is None or picture is None:
         return None, None
     if not one.beside_image:
-        return None, _small(picture)
+        return None, _small(picture, HEAT_MAP_PX)
     image, shown = parts_of(picture)
     return _small(image), _small(shown)
 
@@ -118,11 +119,11 @@ def _whole(path: Path) -> Pixels | None:
         return np.asarray(image.convert("RGB"))
 
 
-def _small(pixels: Pixels | None) -> Pixels | None:
+def _small(pixels: Pixels | None, edge: int = EDGE_PX) -> Pixels | None:
     if pixels is None:
         return None
     image = Image.fromarray(pixels)
-    image.thumbnail((EDGE_PX, EDGE_PX), Image.Resampling.BOX)
+    image.thumbnail((edge, edge), Image.Resampling.BOX)
     return np.asarray(image)
 
 
