@@ -55,7 +55,7 @@ def test_a_shell_gets_its_script(shell: str, capsys: Says) -> None:
     [
         ("fi", ["fit"]),
         ("fit --reci", ["--recipe"]),
-        ("fit --recipe corranet_", ["corranet_released"]),
+        ("fit --recipe corranet_", ["corranet_released", "corranet_wide"]),
         ("plugins ch", ["check"]),
         ("plugins show SEAtt", ["SEAttention"]),
         ("store re", ["repack"]),

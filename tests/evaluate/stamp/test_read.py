@@ -253,10 +253,11 @@ def test_folds_of_stamp_are_found_by_their_test_patients(tmp_path):
     assert any("some versions of STAMP choose the model" in note for note in with_stamp.notes)
 
 
-def test_other_patients_folds_labels_and_tasks_of_stamp_are_refused(tmp_path):
+def test_other_patients_of_stamp_are_left_out_and_other_folds_labels_and_tasks_refused(tmp_path):
     run = write_run(tmp_path / "ours")
     later = as_stamp(write_run(tmp_path / "later", first=3), tmp_path / "stamp")
-    assert "3 test cases only in ours, first p0000; 3 test cases only in stamp, first p0040" in refused([run, later])
+    notes = " ".join(compared([run, later]).notes)
+    assert "Left out: 3 cases of 3 patients only in ours, first p0000; 3 cases of 3 patients only in stamp" in notes
     equal = as_stamp(run, tmp_path / "equal")
     edit(equal, "p0002,2+,", "p0002,3+,", "patient-preds.csv")
     assert "1 cases have another label, first p0002" in refused([run, equal])
@@ -271,11 +272,11 @@ def test_other_patients_folds_labels_and_tasks_of_stamp_are_refused(tmp_path):
     assert "split-2 tests patients of no fold of folds" in refused([folds, hand.parent])
 
 
-def test_two_of_our_runs_are_still_held_to_one_split_when_stamp_comes_first(tmp_path):
+def test_another_split_of_two_of_our_runs_is_said_when_stamp_comes_first(tmp_path):
     runs = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
     stamp = as_stamp(runs[0], tmp_path / "stamp")
     edit(runs[1], "t2,q2,val,0", "t2,q2,train,0", "splits.csv")
-    assert "a and b: the splits differ in 1 of 42 cases" in refused([stamp, *runs])
+    assert any(note.startswith("a and b: the splits differ (1 of 42 cases") for note in compared([stamp, *runs]).notes)
 
 
 def test_the_commands_write_and_compare(tmp_path, capsys):
@@ -285,7 +286,8 @@ def test_the_commands_write_and_compare(tmp_path, capsys):
     assert "split-1/patient-preds.csv: 12 patients tested by fold_1" in capsys.readouterr().out
     words = ["--given", "he", "--draws", "50", "--permutations", "50", "--out", str(tmp_path / "table")]
     assert main(["compare", run, out, *words]) == 0
-    assert "| he, balanced_accuracy, out - run | +0.000 (" in (tmp_path / "table" / "comparison.md").read_text()
+    table = (tmp_path / "table" / "comparison.md").read_text()
+    assert "he, balanced accuracy, out - run | +0.000 (" in table.replace("Balanced", "balanced"), table
     assert main(["export", "--help"]) == 0 and "--to stamp" in capsys.readouterr().out
     for line, says in (
         ([run, "--out", out], "--to nothing is unknown; write stamp"),
