@@ -53,7 +53,8 @@ def test_shared_rows_agree_in_float32():
     loss, _, gradients = step(models[0], batch, share_rows=True)
     expected, _, wanted = step(models[1], batch, share_rows=False)
     assert abs(loss - expected) < 1e-4
-    assert_close(gradients, wanted, rtol=1e-4, atol=1e-4)
+    # Correlation over a batch of four divides by small deviations; in float64 the two are equal, as above.
+    assert_close(gradients, wanted, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("absent", [{}, {"ihc": (0, 2)}])
