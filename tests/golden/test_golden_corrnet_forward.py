@@ -60,7 +60,9 @@ def test_the_objective_of_the_paper_is_the_reference(share_rows, dtype):
     arrays = golden("corrnet_forward")
     config = config_of(arrays)
     model = corrnet(arrays, config["paper"], dtype)
-    objective = CorrelationObjective(beta=config["beta"], data_range=config["data_range"], share_rows=share_rows)
+    objective = CorrelationObjective(
+        beta=config["beta"], correlation="channel", data_range=config["data_range"], share_rows=share_rows
+    )
     outcome = objective.losses(model, pair(arrays, dtype))
     for term in ("joint", "from_he", "from_ihc"):
         assert_near(outcome.terms[term], arrays[f"paper_objective/{term}"], dtype)
