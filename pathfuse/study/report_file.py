@@ -170,6 +170,8 @@ def _table(name: str, value: object, place: str, variants: Sequence[str]) -> Tab
 
 def _figure(name: str, value: object, place: str, variants: Sequence[str], axes: Sequence[str]) -> FigureSpec:
     found = mapping(value, place)
+    if "strata" in found:
+        raise RecipeError(f"{place}: `strata: true` is `lines: confidence` now.")
     refuse_unknown(found, FIGURE_KEYS, place, "key of a figure")
     kind = found.get("kind", "")
     if kind not in get_args(Kind):

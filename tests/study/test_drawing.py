@@ -122,6 +122,7 @@ def test_what_is_explained_is_read_strictly() -> None:
         ({"kind": "grouped", "values": {"MEC": "mec"}}, "need `values`, by what they are called, and a `group`"),
         ({"kind": "panels"}, "panels need a `value`: panels:STAGE, or explain"),
         ({"kind": "roc", "lines": "strata"}, "lines: 'strata' is unknown; write classes, confidence, models"),
+        ({"kind": "roc", "strata": True}, "`strata: true` is `lines: confidence` now"),
         ({"kind": "roc", "per": "network"}, "'network' is no axis of a grid"),
         ({"kind": "bars", "value": "mec", "published": {"he": "high"}}, "published.he: 'high' is no number"),
     ],
