@@ -2,14 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PAGES := tests/docs/test_commands.py
 
-.PHONY: demo test lint hooks matrix bench docs clean
+.PHONY: demo test pages lint hooks matrix bench docs clean
 
 demo: $(VENV)/demo
 	$(BIN)/pathfuse fit --recipe corranet.yaml
 
 test: $(VENV)/test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --ignore $(PAGES)
+
+# Every command and Python block of the documentation, page by page; as long as all other tests together.
+pages: $(VENV)/test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(PAGES)
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
