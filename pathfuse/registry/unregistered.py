@@ -30,7 +30,9 @@ def why_no_component(word: str, kinds: dict[str, type]) -> str:
         kinds: per slot the class that its components subclass.
     """
     name = word.rpartition(".")[2]
-    return _wrong_base(name, kinds) or _of_session(name, kinds) or _forgotten(name, kinds) or _not_installed(word)
+    # A path says which module is meant: it is refused as such, and is not looked for by its last word.
+    in_session = "" if name != word else _of_session(name, kinds)
+    return _wrong_base(name, kinds) or in_session or _forgotten(name, kinds) or _not_installed(word)
 
 
 def _wrong_base(name: str, kinds: dict[str, type]) -> str:
