@@ -86,7 +86,7 @@ def test_cases(
     out.write_json(METRICS, _as_json(metrics))
     _write_diagrams(out, task, calibration)
     _write_predictions(out, task, data, calibration)
-    seal_results(out, checkpoint, data)
+    seal_results(out, checkpoint, data, plan.config())
     if metrics:
         cases = {subset: rows.scored({}) for subset, rows in task.collected.items() if len(rows.labelled())}
         write_availability(out, cases, task.spec.classes)
@@ -124,7 +124,7 @@ def predict_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console
         raise RunError(f"no case has a stain that this model reads ({needs}). Check cohort.cases.")
     if trainer.is_global_zero:
         _write_predictions(out, task, data, Calibrators.of_checkpoint(checkpoint, task.spec.classes))
-        seal_results(out, checkpoint, data)
+        seal_results(out, checkpoint, data, plan.config())
         count = sum(len(rows) for rows in task.collected.values())
         console.print(f"{count} cases predicted: {out.path / PREDICTIONS}", highlight=False, soft_wrap=True)
 

@@ -60,6 +60,7 @@ class Plan:
     specs: dict[str, DataSpec] = field(default_factory=dict)
     _built: dict[str, _Built] = field(default_factory=dict)
     _lent: dict[str, list[tuple[str, Task]]] = field(default_factory=dict)
+    _weights: dict[Path, dict[str, Tensor]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, recipe: Recipe) -> Plan:
@@ -115,7 +116,7 @@ class Plan:
         """
         task, lent = self.task_of(stage), self._lent[stage]
         for earlier, copy in lent:
-            load_weights(copy, run.selected(earlier))
+            self.select(copy, earlier, run)
         inside = set(task.modules())
         if all(copy.model in inside for _, copy in lent):
             return task
@@ -129,6 +130,15 @@ class Plan:
 
         self._built[stage] = _Built(self.stages[stage].make_task(spec, again), seed_state)
         return self._built[stage].task
+
+    def select(self, task: Task, stage: str, run: RunFolder) -> None:
+        """Puts the weights that `run` selected for a complete stage into a task; their file is read once."""
+        checkpoint = run.selected(stage)
+        if checkpoint not in self._weights:
+            load_weights(task, checkpoint)
+            self._weights[checkpoint] = {name: value.cpu().clone() for name, value in task.state_dict().items()}
+        else:
+            task.load_state_dict(self._weights[checkpoint])
 
     def _lend(self, reference: str, before: str) -> Model:
         """A copy of the model of a stage before `before`, and the generators as they were when that was built."""

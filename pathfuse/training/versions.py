@@ -15,7 +15,7 @@ from pathfuse.core.subsets import combinations_shown
 from pathfuse.data.contract import CaseData
 from pathfuse.recipes.compose import Config
 from pathfuse.registry import software_of
-from pathfuse.runs.files import CONFIG, VERSIONS
+from pathfuse.runs.files import VERSIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.sources import MADE_IN
 from pathfuse.training.task import Task
@@ -45,18 +45,19 @@ def write_versions(run: RunFolder, config: Config, data: CaseData, task: Task) -
     run.write_json(VERSIONS, content)
 
 
-def seal_results(out: RunFolder, checkpoint: Path, data: CaseData) -> None:
+def seal_results(out: RunFolder, checkpoint: Path, data: CaseData, config: Config) -> None:
     """Writes beside predictions what they were made with, and their hash.
 
     Args:
         out: holds the predictions; what a run says of itself stays.
         checkpoint: what predicted; in a run folder it says by which recipe.
         data: the cases that were predicted.
+        config: the resolved recipe.
     """
     if not out.has(VERSIONS):
         content = {
             **_software(),
-            **_made_by(checkpoint),
+            **_made_by(checkpoint, config),
             "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
             "cases_sha256": data.fingerprint(),
         }
@@ -64,13 +65,14 @@ def seal_results(out: RunFolder, checkpoint: Path, data: CaseData) -> None:
     out.seal()
 
 
-def _made_by(checkpoint: Path) -> dict[str, object]:
+def _made_by(checkpoint: Path, config: Config) -> dict[str, object]:
     """The run behind a checkpoint; nothing where it lies in none."""
     run = RunFolder.of_checkpoint(checkpoint)
     if run is None or not run.has(VERSIONS):
         return {}
     same = ("recipe_sha256", "given", "trained_on")
-    return {**software_of(run.text(CONFIG)), "run": run.path.name, **{key: run.versions.get(key) for key in same}}
+    kept = {key: run.versions.get(key) for key in same}
+    return {**software_of(yaml.safe_dump(config)), "run": run.path.name, **kept}
 
 
 def _software() -> dict[str, str]:

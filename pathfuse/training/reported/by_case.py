@@ -13,7 +13,7 @@ from pathfuse.core import Batch, Objective
 from pathfuse.explain.overlay import Picture, colours, enlarged, write_png
 from pathfuse.runs.files import BY_CASE, PANELS
 from pathfuse.runs.folder import RunFolder
-from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.plan import Plan
 from pathfuse.training.task import Task
 
 COLUMNS = ("case_id", "patient_id", "target")
@@ -30,7 +30,7 @@ def write_by_case(plan: Plan, run: RunFolder) -> None:
         objective = plan.task_of(stage).objective
         if type(objective).by_case is not Objective.by_case:
             task = plan.fill(stage, run)
-            load_weights(task, run.selected(stage))
+            plan.select(task, stage, run)
             _write_stage(plan, stage, task, run)
 
 
