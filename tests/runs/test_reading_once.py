@@ -87,7 +87,7 @@ def test_a_comparison_reads_every_file_of_its_runs_once(tmp_path: Path) -> None:
 def test_a_fit_and_every_command_on_its_run_read_every_file_of_it_once(small: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with reads_of(run) as found:
-        assert main(["fit", "--recipe", str(small), "--out", str(run)]) == 0
+        assert main(["fit", "--recipe", str(small), "--data.size_px=64", "--out", str(run)]) == 0
     assert not more_than_once(found)
     assert {name for name in found if name.endswith(".ckpt")} == {
         "checkpoints/correlate/best.ckpt",
