@@ -27,7 +27,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_one_line(small: Path, tmp_pa
 def test_the_epochs_before_are_kept_and_can_be_tested(small: Path, tmp_path: Path, capsys) -> None:
     """A first epoch at a usual rate, and further ones at a rate that no network stands."""
     run = tmp_path / "run"
-    rates = '--predict.lr_scheduler={"class_path": "torch.optim.lr_scheduler.ExponentialLR", "init_args": {"gamma": 1.0e+30}}'
+    kind = "torch.optim.lr_scheduler.ExponentialLR"
+    rates = f'--predict.lr_scheduler={{"class_path": "{kind}", "init_args": {{"gamma": 1.0e+30}}}}'
     assert main(["fit", "--recipe", str(small), "--out", str(run), "--predict.trainer.max_epochs=4", rates]) == 1
     error = ends(capsys)
     assert "stage predict, epoch " in error and f"`pathfuse test {run}`" in error
