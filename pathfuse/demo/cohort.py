@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from pathfuse.demo.block import Row
 from pathfuse.demo.case import DemoCase, make_case
 from pathfuse.demo.clinical import CLINICAL, write_clinical
 from pathfuse.demo.options import GENERATOR_VERSION, DemoCohort
@@ -119,19 +120,15 @@ def write_once(folder: Path | str, who: DemoCohort, pictures: Drawn, write: Call
 
 
 def _write(folder: Path, who: DemoCohort, pictures: PatchPictures, progress: Progress | None) -> None:
-    rows: list[tuple[object, ...]] = []
-
-    def make(index: int) -> list[tuple[object, ...]]:
+    def make(index: int) -> list[Row]:
         return _write_case(folder, pictures.mpp, make_case(who, pictures, index))
 
-    for new in each_case(make, who.patients * pictures.cases_per_patient, progress):
-        rows += new
-    write_table(folder / TABLE, COLUMNS, rows)
+    write_cases(folder, make, who.patients * pictures.cases_per_patient, progress)
 
 
-def _write_case(folder: Path, mpp: float, case: DemoCase) -> list[tuple[object, ...]]:
+def _write_case(folder: Path, mpp: float, case: DemoCase) -> list[Row]:
     owner = case.patient
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     for name, image in case.images.items():
         path = Path("images", name, f"{case.case_id}.png")
         save_png(folder / path, Image.fromarray(image))
@@ -160,6 +157,18 @@ def save_png(path: Path, image: Image.Image) -> None:
     """Writes an image fast rather than small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, compress_level=1)
+
+
+def write_cases(folder: Path, make: Callable[[int], list[Row]], cases: int, progress: Progress | None) -> None:
+    """Writes the case table of what `make` draws and writes, case by case.
+
+    Args:
+        folder: of the cohort.
+        make: draws and writes the case at a position, and returns its rows.
+        cases: number of cases.
+        progress: is told the finished and the total number of cases.
+    """
+    write_table(folder / TABLE, COLUMNS, [row for rows in each_case(make, cases, progress) for row in rows])
 
 
 def each_case(make: Callable[[int], _R], cases: int, progress: Progress | None) -> Iterator[_R]:

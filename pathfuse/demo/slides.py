@@ -12,14 +12,11 @@ from PIL import Image
 from pathfuse.demo.block import Row, make_block
 from pathfuse.demo.case import SLIDE_UM
 from pathfuse.demo.cohort import (
-    COLUMNS,
-    TABLE,
     Progress,
-    each_case,
     refuse_extra_stains,
     save_png,
+    write_cases,
     write_once,
-    write_table,
 )
 from pathfuse.demo.histology import sections
 from pathfuse.demo.histology.fields import Floats, Window, smooth
@@ -54,14 +51,10 @@ def write_slides(
 
 
 def _write(folder: Path, who: DemoCohort, pictures: SlidePictures, progress: Progress | None) -> None:
-    rows: list[Row] = []
-
     def make(index: int) -> list[Row]:
         return _write_case(folder, who, pictures, index)
 
-    for new in each_case(make, who.patients * pictures.cases_per_patient, progress):
-        rows += new
-    write_table(folder / TABLE, COLUMNS, rows)
+    write_cases(folder, make, who.patients * pictures.cases_per_patient, progress)
 
 
 def _write_case(folder: Path, who: DemoCohort, pictures: SlidePictures, index: int) -> list[Row]:

@@ -13,12 +13,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates  # type: ignore[impor
 from pathfuse.demo.block import Row, make_block
 from pathfuse.demo.case import SLIDE_UM
 from pathfuse.demo.cohort import (
-    COLUMNS,
-    TABLE,
     Progress,
-    each_case,
     refuse_extra_stains,
     save_png,
+    write_cases,
     write_once,
     write_table,
 )
@@ -60,14 +58,10 @@ def write_serial(
 
 
 def _write(folder: Path, who: DemoCohort, pictures: SerialPictures, progress: Progress | None) -> None:
-    rows: list[Row] = []
-
     def make(index: int) -> list[Row]:
         return _write_case(folder, who, pictures, index)
 
-    for new in each_case(make, who.patients, progress):
-        rows += new
-    write_table(folder / TABLE, COLUMNS, rows)
+    write_cases(folder, make, who.patients, progress)
 
 
 def _write_case(folder: Path, who: DemoCohort, pictures: SerialPictures, index: int) -> list[Row]:
