@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
-from pathfuse.system.files import atomic_text
-from pathfuse.system.locks import held
+from pathfuse.system.status_table import StatusTable
 
 State = Literal["accepted", "review", "refused", "failed", "skipped"]
 FILE = "status.csv"
@@ -54,28 +51,5 @@ class PairStatus:
     moving: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(PairStatus))
-
-
-def record(table: Path, status: PairStatus) -> None:
-    """Puts one pair's row into the table.
-
-    Raises:
-        RunError: if the table cannot be written.
-    """
-    with held(table, table.with_name(".status.lock")):
-        rows = read_status(table)
-        rows[status.pair] = status
-        with atomic_text(table) as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(astuple(rows[name]) for name in sorted(rows))
-
-
-def read_status(table: Path) -> dict[str, PairStatus]:
-    """The rows by pair; empty if there is no table."""
-    if not table.is_file():
-        return {}
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = [{key: row.get(key) or "" for key in COLUMNS} for row in csv.DictReader(file)]
-    return {row["pair"]: PairStatus(**row) for row in rows}  # type: ignore[arg-type]
+TABLE = StatusTable(PairStatus, "Remove it; the next registration writes it.")
+record, read_status = TABLE.record, TABLE.read
