@@ -34,9 +34,11 @@ class Lesson(NamedTuple):
 class DistillationObjective(Objective):
     """The head's own loss where there are labels, and the soft scores of a trained teacher on every case.
 
-    Terms for `loss_weights`: those of the fusion block and the head, which labelled cases alone count in, and
-    `distillation`. The teacher is a stage of the recipe. It keeps its weights and batch statistics, and sees its
-    own modalities whatever `model.given` and `model.modality_dropout` hide from the student.
+    Terms for `loss_weights`: those of the fusion block, those of the head times the share of the batch's cases that
+    have a label, and `distillation`. So a label counts as much as a lesson, however few there are; by the mean over
+    labelled cases alone a student learns a few of them by heart. The teacher is a stage of the recipe. It keeps its
+    weights and batch statistics, and sees its own modalities whatever `model.given` and `model.modality_dropout`
+    hide from the student.
 
     `distillation` is T^2 times the Kullback-Leibler divergence from the teacher's to the student's softened scores,
     times the teacher's weight of the case, averaged over the cases that are taught.
@@ -54,9 +56,9 @@ class DistillationObjective(Objective):
     Source: Hinton et al. 2015, arXiv:1503.02531, section 2; Lopez-Paz et al. 2016, arXiv:1511.03643, for a teacher
         with privileged information.
     Source: Guo et al. 2017, arXiv:1706.04599, section 4.2, for the calibration.
-    Departs: the weight by entropy is ours. For IHC as the privileged stain see Tian et al. 2026 (doi
-        10.1109/JBHI.2026.3684467), Zhang et al. 2025 (arXiv:2508.17213) and LGD-Net (arXiv:2602.17793); none of the
-        three is reproduced here.
+    Departs: the weight by entropy and the share of labels are ours. For IHC as the privileged stain see Tian et al.
+        2026 (doi 10.1109/JBHI.2026.3684467), Zhang et al. 2025 (arXiv:2508.17213) and LGD-Net (arXiv:2602.17793);
+        none of the three is reproduced here.
     """
 
     sharpness: Tensor
@@ -122,7 +124,9 @@ class DistillationObjective(Objective):
         """
         fused = model.fuse(shown)
         prediction = model.head(fused)
-        own = {**model.fusion.loss(fused, shown), **model.head.loss(prediction, shown)}
+        share = masked_mean((shown.target >= 0).float(), prediction.present)
+        labels = {name: share * term for name, term in model.head.loss(prediction, shown).items()}
+        own = {**model.fusion.loss(fused, shown), **labels}
         lesson = self._lesson(model, whole)
         distillation = self._distance(_scores(prediction, "this stage"), lesson, prediction.present)
         doubt = masked_mean(1 - lesson.weight, lesson.taught)

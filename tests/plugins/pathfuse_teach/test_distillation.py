@@ -76,7 +76,18 @@ def test_the_term_is_the_divergence_of_soft_scores_case_by_case(make, spec, doub
     objective = taught_by(teacher, temperature=temperature, doubt=doubt).eval()
     outcome = objective.step(student, shown, batch)
     assert outcome.terms["distillation"].item() == pytest.approx(total / 5, rel=1e-4)
-    assert_close(outcome.terms["classification"], student.head.loss(student(shown), shown)["classification"])
+
+
+@both_kinds
+def test_a_label_counts_once_per_case_of_the_batch(make, spec):
+    student, objective, batch = make(0).eval(), taught_by(make(1)).eval(), some_cases(spec)  # 3 of 5 have a label
+    shown = batch.keep("he")
+    known = shown.select(torch.tensor([0, 2, 4]))
+    alone = student.head.loss(student(known), known)["classification"]  # the mean over the labelled cases
+    assert_close(objective.step(student, shown, batch).terms["classification"], alone * 3 / 5)
+    labelled = replace(batch, target=torch.tensor([0, 1, 2, 2, 3]))
+    terms = objective.step(student, labelled.keep("he"), labelled).terms
+    assert_close(terms["classification"], student.head.loss(student(shown), labelled.keep("he"))["classification"])
 
 
 @both_kinds
