@@ -23,12 +23,12 @@ class Lesson(NamedTuple):
     Attributes:
         scores: (B, C) log-probabilities, softened by the temperature.
         taught: (B,) bool, the cases that it says something about.
-        weight: (B,) how much each of them counts.
+        certainty: (B,) how sure it is, from 0 to 1.
     """
 
     scores: Tensor
     taught: Tensor
-    weight: Tensor
+    certainty: Tensor
 
 
 class DistillationObjective(Objective):
@@ -41,7 +41,7 @@ class DistillationObjective(Objective):
     hide from the student.
 
     `distillation` is T^2 times the Kullback-Leibler divergence from the teacher's to the student's softened scores,
-    times the teacher's weight of the case, averaged over the cases that are taught.
+    averaged over the cases that are taught.
 
     Args:
         teacher: the stage that teaches, for example `stage:teach`.
@@ -50,8 +50,8 @@ class DistillationObjective(Objective):
         calibrate: divide the teacher's scores by the one number that makes its log loss on the validation part least,
             found before the first step; a teacher without an error there keeps its scores.
         temperature: T, which softens both scores; 1 leaves them as they are.
-        doubt: `entropy` weighs a case by 1 - H / log C, with H the entropy of the teacher's scores at T = 1, so that
-            a teacher that does not know teaches nothing; `none` weighs all alike.
+        doubt: `none` weighs all cases alike; `entropy` weighs a case by 1 - H / log C, with H the entropy of the
+            teacher's scores at T = 1, so that a teacher that does not know teaches nothing.
 
     Source: Hinton et al. 2015, arXiv:1503.02531, section 2; Lopez-Paz et al. 2016, arXiv:1511.03643, for a teacher
         with privileged information.
@@ -73,7 +73,7 @@ class DistillationObjective(Objective):
         complete: bool = True,
         calibrate: bool = True,
         temperature: float = 2.0,
-        doubt: Doubt = "entropy",
+        doubt: Doubt = "none",
     ) -> None:
         super().__init__()
         if not temperature > 0:
@@ -129,7 +129,7 @@ class DistillationObjective(Objective):
         own = {**model.fusion.loss(fused, shown), **labels}
         lesson = self._lesson(model, whole)
         distillation = self._distance(_scores(prediction, "this stage"), lesson, prediction.present)
-        doubt = masked_mean(1 - lesson.weight, lesson.taught)
+        doubt = masked_mean(1 - lesson.certainty, lesson.taught)
         return Outcome({**own, "distillation": distillation}, prediction, {"teacher_doubt": doubt})
 
     @torch.no_grad()
@@ -141,8 +141,7 @@ class DistillationObjective(Objective):
             )
         logits, taught = self._told(whole)
         logits = logits / self.sharpness
-        weight = _certainty(logits) if self.doubt == "entropy" else logits.new_ones(len(whole))
-        return Lesson((logits / self.temperature).log_softmax(1), taught, weight)
+        return Lesson((logits / self.temperature).log_softmax(1), taught, _certainty(logits))
 
     def _told(self, whole: Batch) -> tuple[Tensor, Tensor]:
         """The teacher's scores (B, C), and (B,) bool the cases that it says something about; zeros elsewhere."""
@@ -156,7 +155,8 @@ class DistillationObjective(Objective):
         known = present[:, None]
         student = torch.where(known, logits / self.temperature, torch.zeros_like(logits)).log_softmax(1)  # (B, C)
         apart = (lesson.scores.exp() * (lesson.scores - student)).sum(1)  # (B,)
-        return self.temperature**2 * masked_mean(apart * lesson.weight, present & lesson.taught)
+        weighed = apart * lesson.certainty if self.doubt == "entropy" else apart
+        return self.temperature**2 * masked_mean(weighed, present & lesson.taught)
 
 
 def masked_mean(values: Tensor, counts: Tensor) -> Tensor:

@@ -151,16 +151,16 @@ def test_a_case_that_lacks_a_stain_is_taught_only_if_said():
     assert whole.step(student, none, none).terms["distillation"] == 0
 
 
-def test_a_teacher_in_doubt_teaches_little():
+def test_a_teacher_in_doubt_teaches_nothing_by_entropy():
     student, sure = of_images(0).eval(), of_images(1).eval()
     doubtful = copy.deepcopy(sure)
     for weights in doubtful.head.parameters():
         torch.nn.init.zeros_(weights)
     batch = some_cases(TWO_STAINS)
-    outcome = taught_by(doubtful).eval().step(student, batch.keep("he"), batch)
+    outcome = taught_by(doubtful, doubt="entropy").eval().step(student, batch.keep("he"), batch)
     assert_close(outcome.terms["distillation"], torch.tensor(0.0), atol=1e-6, rtol=0)
     assert_close(outcome.metrics["teacher_doubt"], torch.tensor(1.0))
-    assert taught_by(doubtful, doubt="none").eval().step(student, batch.keep("he"), batch).terms["distillation"] > 0
+    assert taught_by(doubtful).eval().step(student, batch.keep("he"), batch).terms["distillation"] > 0
 
 
 def test_what_cannot_teach_is_refused():
