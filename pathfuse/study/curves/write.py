@@ -12,6 +12,7 @@ from pathfuse.charts.intervals import interval_lines
 from pathfuse.charts.points import Estimate
 from pathfuse.charts.style import svg
 from pathfuse.study.curves.gains import ByUnit, Gain, by_unit, gain_of, mean_over_seeds
+from pathfuse.study.drawing.naming import measured, named
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, spread_of
@@ -27,6 +28,7 @@ class _Lines:
     """The finished runs of a figure, by line and step."""
 
     spec: FigureSpec
+    study: Study
     variants: Sequence[Variant]
     runs: ByVariant
 
@@ -37,6 +39,15 @@ class _Lines:
     @cached_property
     def steps(self) -> list[str]:
         return list(dict.fromkeys(variant.axes[self.spec.x] for variant in self.variants))
+
+    @property
+    def value(self) -> str:
+        """What is measured, in words."""
+        return measured(self.study, self.spec.value)
+
+    def called(self, word: str) -> str:
+        """A line, a step or an axis, in words."""
+        return named(self.study, word)
 
     def units(self, name: str, step: str, value: str | None = None) -> ByUnit:
         own = [v for v in self.variants if v.axes[self.spec.by] == name and v.axes[self.spec.x] == step]
@@ -65,16 +76,19 @@ def write_curves(folder: Path, spec: FigureSpec, study: Study, by_variant: ByVar
         by_variant: the finished runs.
     """
     wanted = [v for v in study.variants if not spec.variants or v.name in spec.variants]
-    lines = _Lines(spec, [v for v in wanted if spec.x in v.axes and spec.by in v.axes], by_variant)
+    lines = _Lines(spec, study, [v for v in wanted if spec.x in v.axes and spec.by in v.axes], by_variant)
     points = {name: [lines.estimate(name, step) for step in lines.steps] for name in lines.names}
     points = {name: own for name, own in points.items() if not all(isnan(one.value) for one in own)}
     if not points:
         return []
     what = "cohorts" if study.cohorts else "folds"
     said = sentence(lines, what)
-    text = f"Mean of {spec.value} over {what}, seeds averaged, with 95 % intervals. {said} {spec.note}".strip()
+    text = f"Mean of {lines.value} over {what}, seeds averaged, with 95 % intervals. {said} {spec.note}".strip()
+    chart = interval_lines(
+        {lines.called(name): own for name, own in points.items()}, x=lines.called(spec.x), y=lines.value
+    )
     files = {
-        folder / f"{spec.name}.svg": svg(interval_lines(points, x=spec.x, y=spec.value), spec.title, text),
+        folder / f"{spec.name}.svg": svg(chart, spec.title, text),
         folder / f"{spec.name}.csv": csv_text([HEADER, *_rows(lines)]),
         folder / f"{spec.name}.md": _page(lines, points, what, said),
     }
@@ -91,11 +105,15 @@ def sentence(lines: _Lines, what: str) -> str:
     found = {name: gain for name, gain in found.items() if gain.units}
     if not found:
         return ""
-    parts = [f"{gain.mean:+.3f} against {name} ({gain.low:+.3f} to {gain.high:+.3f})" for name, gain in found.items()]
+    parts = [
+        f"{gain.mean:+.3f} against {lines.called(name)} ({gain.low:+.3f} to {gain.high:+.3f})"
+        for name, gain in found.items()
+    ]
     units = max(gain.units for gain in found.values())
-    said = f"At {spec.x} {first}, {spec.lead} gains {', '.join(parts)}; 95 % over {units} {what}"
+    where, lead = f"{lines.called(spec.x)} {first}", lines.called(spec.lead)
+    said = f"At {where}, {lead} gains {', '.join(parts)}; 95 % over {units} {what}"
     way = share_of_way(lines, first, last)
-    return said + ("." if isnan(way) else f"; {way:.0%} of the way to {spec.baseline} at {spec.x} {last}.")
+    return said + ("." if isnan(way) else f"; {way:.0%} of the way to {lines.called(spec.baseline)} at {last}.")
 
 
 def share_of_way(lines: _Lines, step: str, last: str) -> float:
@@ -126,7 +144,7 @@ def _page(lines: _Lines, points: Mapping[str, Sequence[Estimate]], what: str, sa
     spec = lines.spec
     means = [
         [
-            name,
+            lines.called(name),
             *(mean_over_seeds(lines.units(name, step)).text() for step in lines.steps),
             *(
                 ", ".join(dict.fromkeys(lines.trained(name, step, value) for step in lines.steps))
@@ -135,17 +153,22 @@ def _page(lines: _Lines, points: Mapping[str, Sequence[Estimate]], what: str, sa
         ]
         for name in points
     ]
-    heads = [spec.by, *(f"{spec.x} {step}" for step in lines.steps), "steps before", "steps"]
-    tables = [(f"Mean of {spec.value} (95 % interval over {what})", heads, means)]
+    heads = [
+        lines.called(spec.by),
+        *(f"{lines.called(spec.x)} {step}" for step in lines.steps),
+        "steps before",
+        "steps",
+    ]
+    tables = [(f"Mean of {lines.value} (95 % interval over {what})", heads, means)]
     gains = []
     for step in lines.steps:
         for name in points:
             if spec.lead and name != spec.lead and (gain := lines.gain(name, step)).apart.units:
                 p = "-" if isnan(gain.p) else f"{gain.p:.4f}"
-                gains.append([step, name, gain.apart.text(), f"{gain.better} of {gain.apart.units}", p])
+                gains.append([step, lines.called(name), gain.apart.text(), f"{gain.better} of {gain.apart.units}", p])
     if gains:
-        heads = [spec.x, "against", "gain (95 % interval)", f"better in {what}", "signed-rank p"]
-        tables.append((f"What {spec.lead} gains", heads, gains))
+        heads = [lines.called(spec.x), "against", "gain (95 % interval)", f"better in {what}", "signed-rank p"]
+        tables.append((f"What {lines.called(spec.lead)} gains", heads, gains))
     notes = [
         f"A value is the mean of its seeds first; intervals are Student's t over {what}.",
         "Steps are those of the optimiser in the last stage; `steps before` are those of the stages before it.",
