@@ -8,7 +8,7 @@ import numpy as np
 from pathfuse.slides import Normaliser, Pixels
 
 
-class ShiftNormaliser(Normaliser):
+class TinyNormaliser(Normaliser):
     """Gives every image the mean colour of a reference.
 
     Args:
@@ -23,7 +23,8 @@ class ShiftNormaliser(Normaliser):
     def __call__(self, image: Pixels) -> Pixels:
         """The repainted image, (H, W, 3)."""
         shifted = image + (np.array(self.mean) - image.mean(axis=(0, 1)))
-        return shifted.round().clip(0, 255).astype(np.uint8)
+        painted: Pixels = shifted.round().clip(0, 255).astype(np.uint8)
+        return painted
 
     def towards(self, target: Pixels) -> Self:
         """With the mean colour of an image."""

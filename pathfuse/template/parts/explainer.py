@@ -10,7 +10,7 @@ from torch import Tensor
 from pathfuse.core import Batch, Explainer, Model
 
 
-class TinyGradient(Explainer):
+class TinyExplainer(Explainer):
     """The size of the gradient of the score by the pixels of an image, scaled to [0, 1] per case.
 
     Args:

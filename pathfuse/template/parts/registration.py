@@ -6,7 +6,7 @@ from pathfuse.errors import RegistrationError
 from pathfuse.register import Registration, Section, Transform
 
 
-class AxisRegistration(Registration):
+class TinyRegistration(Registration):
     """Lays the centre of one tissue on that of the other and turns its long axis the shorter way.
 
     Args:

@@ -3,7 +3,7 @@
 from pathfuse.slides import Mask, Pixels, Tissue
 
 
-class DarkTissue(Tissue):
+class TinyTissue(Tissue):
     """Every pixel whose channels are on average below a limit.
 
     Args:

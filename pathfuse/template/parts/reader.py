@@ -11,10 +11,10 @@ from pathfuse.slides import Match, MemorySlide, Pixels, SlideReader, Spacing
 MAGIC = b"LABSLIDE"
 
 
-class LabReader(SlideReader):
-    """Opens `.lab` files."""
+class TinyReader(SlideReader):
+    """Opens `.tinyformat` files."""
 
-    suffixes = frozenset({".lab"})
+    suffixes = frozenset({".tinyformat"})
 
     def match(self, path: Path) -> Match:
         """By its first letters."""
@@ -32,6 +32,6 @@ class LabReader(SlideReader):
 
     def example(self, folder: Path, pixels: Pixels) -> Path:
         """A file of the camera."""
-        path = folder / "example.lab"
+        path = folder / "example.tinyformat"
         path.write_bytes(MAGIC + struct.pack("<II", pixels.shape[1], pixels.shape[0]) + pixels.tobytes())
         return path

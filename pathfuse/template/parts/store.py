@@ -8,13 +8,13 @@ import torch
 from pathfuse.errors import StoreError
 from pathfuse.store import Contents, Match, MemoryRows, SlideFeatures, Store
 
-FIRST = "#lab x y"
+FIRST = "#tinyformat x y"
 
 
-class LabStore(Store):
+class TinyStore(Store):
     """Reads and writes `.tsv` files."""
 
-    source_format, suffixes = "lab", (".tsv",)
+    source_format, suffixes = "tinyformat", (".tsv",)
 
     def match(self, contents: Contents) -> Match:
         """By its first words."""
@@ -28,11 +28,14 @@ class LabStore(Store):
         except ValueError as error:
             raise StoreError(f"{contents.path} is damaged ({error}). Copy it again.") from error
         places = MemoryRows(rows[:, :2].long())
-        return SlideFeatures(contents.path, contents.path.stem, MemoryRows(rows[:, 2:]), "lab", places)
+        return SlideFeatures(contents.path, contents.path.stem, MemoryRows(rows[:, 2:]), "tinyformat", places)
 
     def write(self, slide: SlideFeatures, root: Path) -> Path:
-        slide.need("coords")
-        table = torch.cat([slide.level0_coords().float(), slide.features.read().float()], dim=1)
+        """One file for a slide; returns it."""
+        slide.need("coords")  # refuses one without, in one line
+        coords = slide.level0_coords()
+        assert coords is not None
+        table = torch.cat([coords.float(), slide.features.read().float()], dim=1)
         root.mkdir(exist_ok=True)
         path = root / f"{slide.slide_id}.tsv"
         np.savetxt(path, table.numpy(), header=FIRST[1:], comments="#")
