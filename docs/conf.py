@@ -5,7 +5,13 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from pathfuse.cli.help.examples import EXAMPLES
+from pathfuse.cli.help.lines import with_examples
+from pathfuse.cli.text import COMMANDS, details_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
 
@@ -13,7 +19,7 @@ project = "pathfuse"
 author = "the pathfuse authors"
 version = release = installed("pathfuse")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 myst_heading_anchors = 3
 default_role = "code"  # docstrings quote code in single backticks
 autodoc_typehints = "signature"
@@ -42,6 +48,26 @@ def mark_origins(app: Sphinx, what: str, name: str, obj: object, options: object
             lines.insert(number, "")  # a paragraph of its own
 
 
+class Commands(SphinxDirective):
+    """A section for every command: what it is for, its options, and its examples, as its help prints them."""
+
+    def run(self) -> list[nodes.Node]:
+        """The sections."""
+        return [self._section(name) for name in COMMANDS]
+
+    def _section(self, name: str) -> nodes.section:
+        command = COMMANDS[name]
+        section = nodes.section(ids=[f"pathfuse-{name}"], names=[f"pathfuse-{name}"])
+        section += nodes.title(text=name)
+        section += nodes.paragraph(text=f"{command.about[0].upper()}{command.about[1:]}.")
+        said = with_examples(name, f"usage: {command.usage}\n{details_of(name)}")
+        block = nodes.literal_block(said, said, language="text")
+        assert name in EXAMPLES, f"{name} has no example"
+        section += block
+        return section
+
+
 def setup(app: Sphinx) -> None:
-    """Runs before Napoleon, which works at the default priority."""
+    """The directive of the commands; origins are marked before Napoleon, which works at the default priority."""
+    app.add_directive("pathfuse-commands", Commands)
     app.connect("autodoc-process-docstring", mark_origins, priority=100)

@@ -41,6 +41,7 @@ MAY = {
     "runs": {"core", "recipes"},
     "evaluate": {"core", "cohort", "registry", "runs"},
     "data": {"core", "nn", "registry", "slides", "store", "demo", "cohort", "register", "pairs"},
+    "template": {"core", "nn", "registry", "slides", "store", "register", "cohort", "data"},
     "testing": {"core", "nn", "registry", "slides", "store", "demo", "cohort", "register", "data", "evaluate"},
     "explain": {"core", "charts", "demo"},
     "report": {"core", "charts", "cohort", "register", "evaluate", "recipes", "registry", "runs"},

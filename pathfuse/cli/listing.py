@@ -1,9 +1,7 @@
-"""`pathfuse recipes` and `pathfuse plugins`: lists from files and package metadata, and one component, imported."""
+"""`pathfuse recipes`: the recipes that can be named, listed, shown and copied."""
 
 from __future__ import annotations
 
-import inspect
-import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -11,10 +9,8 @@ from rich.table import Table
 
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
-from pathfuse.errors import PluginError, RecipeError, RunError
+from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import find_recipe, recipe_files
-from pathfuse.registry import REGISTRIES, Card, Component, card_of, cards, components, read_cards, unknown
-from pathfuse.registry.broken import trouble
 from pathfuse.system.files import write_text
 
 
@@ -22,7 +18,8 @@ def recipes(words: list[str]) -> int:
     """Lists, shows or copies recipes."""
     line = Words.split(words)
     if line.has("help"):
-        return _usage("recipes")
+        print(f"usage: {COMMANDS['recipes'].usage}\n\n{COMMANDS['recipes'].about}\n{COMMANDS['recipes'].details}")
+        return 0
     verb, *rest = line.positional or ["list"]
     if verb == "list" and not rest:
         table = Table("recipe", "from", "what it is", box=None)
@@ -39,77 +36,4 @@ def recipes(words: list[str]) -> int:
         print(f"{target} written; use it with: pathfuse fit --recipe {target}")
     else:
         raise RecipeError(f"`pathfuse recipes {' '.join(line.positional)}` is not understood.")
-    return 0
-
-
-def plugins(words: list[str]) -> int:
-    """Lists all components, or runs the conformance checks on one."""
-    line = Words.split(words)
-    if line.has("help"):
-        return _usage("plugins")
-    verb, *rest = line.positional or ["list"]
-    if verb == "list" and not rest:
-        _list_plugins()
-        return 0
-    if verb == "show" and len(rest) == 1:
-        card = card_of(rest[0])
-        return _show_missing(card) if card is not None and card.missing else _show(_component(rest[0]), card)
-    if verb == "check" and len(rest) == 1:
-        return _check(_component(rest[0]))
-    raise RecipeError(f"`pathfuse plugins {' '.join(line.positional)}` is not understood.")
-
-
-def _list_plugins() -> None:
-    """Every component, then what is named but not built, then what is broken."""
-    known, broken_tables = read_cards()
-    table = Table("slot", "component", "distribution", "note", box=None)
-    for registry in REGISTRIES:
-        for component in sorted(registry.table().values(), key=lambda component: component.name):
-            card = known.get(component.name)
-            table.add_row(registry.slot, component.name, component.distribution, card.note if card else "")
-    for card in known.values():
-        if card.missing:
-            table.add_row(card.kind, card.name, card.distribution, card.note)
-    Console().print(table)
-    for line_of_trouble in (*broken_tables, *filter(None, map(trouble, components()))):
-        print(f"warning: {line_of_trouble}", file=sys.stderr)
-
-
-def _show_missing(card: Card) -> int:
-    """Prints the card of a network that nobody can build here."""
-    print(card.text())
-    return 0
-
-
-def _show(component: Component, card: Card | None) -> int:
-    """Prints what a component is for, its options as its constructor documents them, and its card if it has one."""
-    kind = component.load()
-    print(f"{kind.__module__}.{kind.__qualname__}\n\n{inspect.getdoc(kind) or ''}\n\nOptions:")
-    for parameter in inspect.signature(kind).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
-            print(f"  {parameter}")
-    if card is not None:
-        print(f"\nCard:\n{card.text()}")
-    return 0
-
-
-def _check(component: Component) -> int:
-    """Runs the conformance checks on a component; the exit status is 1 if one fails."""
-    from pathfuse.testing import run_checks, summary
-
-    results = run_checks(component.load())
-    failed = [result for result in results if not result.passed]
-    print(summary(results), file=sys.stderr if failed else sys.stdout)
-    return 1 if failed else 0
-
-
-def _component(name: str) -> Component:
-    known = {component.name: component for component in components()}
-    if name not in known:
-        raise PluginError(unknown("no component", name, [*known, *cards()]))
-    return known[name]
-
-
-def _usage(name: str) -> int:
-    print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
     return 0

@@ -94,9 +94,9 @@ COMMANDS = {
         "the recipes that can be named",
     ),
     "plugins": Command(
-        "pathfuse.cli.listing:plugins",
-        "pathfuse plugins [list | show NAME | check NAME]",
-        "the components that a recipe can name",
+        "pathfuse.cli.plugins.command:plugins",
+        "pathfuse plugins [list | show NAME | check NAME|DISTRIBUTION | new DIR --kind KIND [--name NAME]] [--json]",
+        "the components that a recipe can name; a new one",
     ),
     "doctor": Command(
         "pathfuse.cli.doctor.command:doctor",

@@ -6,6 +6,7 @@ from torch import nn
 
 from pathfuse.core.batch import Batch
 from pathfuse.core.components import Encoder, Fusion, Head
+from pathfuse.core.promises import check_fused, check_prediction, check_tokens
 from pathfuse.core.spec import DataSpec
 from pathfuse.core.tokens import Fused, Prediction
 
@@ -33,11 +34,23 @@ class Model(nn.Module):
         return self.encoder.reads
 
     def fuse(self, batch: Batch) -> Fused:
-        """The joint embedding of the batch, before the head."""
-        fused: Fused = self.fusion(self.encoder(batch))
+        """The joint embedding of the batch, before the head.
+
+        Raises:
+            PluginError: if encoder or fusion block return other sizes than they promised.
+        """
+        tokens = self.encoder(batch)
+        check_tokens(self.encoder, tokens, len(batch))
+        fused: Fused = self.fusion(tokens)
+        check_fused(self.fusion, fused, len(batch))
         return fused
+
+    def predict(self, fused: Fused) -> Prediction:
+        """What the head makes of a joint embedding."""
+        prediction: Prediction = self.head(fused)
+        check_prediction(self.head, prediction, len(fused.present), self.spec)
+        return prediction
 
     def forward(self, batch: Batch) -> Prediction:
         """The prediction for the batch."""
-        prediction: Prediction = self.head(self.fuse(batch))
-        return prediction
+        return self.predict(self.fuse(batch))

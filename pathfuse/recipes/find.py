@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from pathfuse.errors import RecipeError, did_you_mean
+from pathfuse.registry.metadata import stated
 
 GROUP = "pathfuse.recipes"
 FOLDERS = "PATHFUSE_RECIPES"
@@ -58,7 +58,7 @@ def find_recipe(name: str) -> Path:
 def shipped_files(kind: str) -> list[RecipeFile]:
     """Every file that the packages which offer recipes hold in their folder `kind`; imports nothing."""
     found: list[RecipeFile] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "pathfuse", entry.name)):
+    for entry, _ in sorted(stated(GROUP), key=lambda one: (one.entry.name != "pathfuse", one.entry.name)):
         folder = package_folder(entry.value, kind)
         if folder is not None:
             found += _in_folder(folder, entry.name)

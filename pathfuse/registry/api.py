@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.metadata import entry_points
+
+from pathfuse.registry.metadata import stated
 
 API = (1, 0)
 """Major and minor. The first number rises when a plug-in has to change, the second when something is added."""
@@ -25,9 +26,8 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 def api_versions() -> dict[str, tuple[str, ...]]:
     """Distribution to the versions that it says it was made for; those that say none are not there."""
     found: dict[str, tuple[str, ...]] = {}
-    for entry in entry_points(group=GROUP):
-        if entry.dist is not None:
-            found[entry.dist.name] = (*found.get(entry.dist.name, ()), entry.name)
+    for entry, owner in stated(GROUP):
+        found[owner] = (*found.get(owner, ()), entry.name)
     return found
 
 

@@ -11,12 +11,13 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from pathfuse.errors import PluginError
+from pathfuse.registry.metadata import stated
 
 GROUP = "pathfuse.cards"
 FILE = "cards.csv"
@@ -94,8 +95,7 @@ def read_cards() -> Cards:
     """The cards of all distributions; of two that claim a name the first is kept."""
     known: dict[str, Card] = {}
     troubles: list[str] = []
-    for entry in entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "an unknown distribution"
+    for entry, distribution in stated(GROUP):
         try:
             found = list(_of_package(entry, distribution))
         except PluginError as error:

@@ -11,14 +11,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, Generic, TypeVar, cast
 
 from pathfuse.errors import PluginError, did_you_mean
 from pathfuse.registry.api import api_versions, misfit
 from pathfuse.registry.cards import card_of, read_cards
+from pathfuse.registry.metadata import PREFIX, forget, stated
+from pathfuse.registry.watched import watched
 
-PREFIX = "pathfuse."
+OWN = "pathfuse"
+"""The distribution of the components that come with it."""
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
@@ -84,7 +87,7 @@ class Component:
         if self.refused:
             raise PluginError(self.refused)
         try:
-            return cast(type, EntryPoint(self.name, self.target, self.group).load())
+            return self._imported()
         except (Exception, SystemExit) as error:  # a package that ends the process while it is imported is broken too
             cause = f"{type(error).__name__}: {error}".splitlines()[0]
             raise PluginError(
@@ -92,8 +95,33 @@ class Component:
                 f"Repair or uninstall {self.distribution}."
             ) from error
 
+    def _imported(self) -> type:
+        """The class; of a foreign one, what its import should not do is a warning, and does not reach the output."""
+        entry = EntryPoint(self.name, self.target, self.group)
+        if self.imported or self.distribution == OWN:
+            return cast(type, entry.load())
+        with watched() as heard:
+            kind = cast(type, entry.load())
+        if heard:
+            _heard[self.target.partition(":")[0]] = tuple(heard)
+            print(f"warning: {self.noise}", file=sys.stderr)
+        return kind
+
+    @property
+    def noise(self) -> str:
+        """One line on what its import did beyond importing; empty if it kept quiet or is not imported yet."""
+        heard = _heard.get(self.target.partition(":")[0], ())
+        if not heard:
+            return ""
+        return (
+            f"{self.name} of {self.distribution} {' and '.join(heard)} while it is imported. Move that into a "
+            f"constructor, or ask {self.distribution} to."
+        )
+
 
 _notebook: dict[tuple[str, str], type] = {}
+_heard: dict[str, tuple[str, ...]] = {}
+"""Per module, what its import did that it should not."""
 
 
 class Registry(Generic[T]):
@@ -240,8 +268,7 @@ def unknown(what: str, name: str, known: dict[str, Component] | list[str]) -> st
 @cache
 def _installed(group: str) -> dict[str, Component]:
     table: dict[str, Component] = {}
-    for entry in entry_points(group=group):
-        distribution = entry.dist.name if entry.dist else "an unknown distribution"
+    for entry, distribution in stated(group):
         found = Component(group, entry.name, entry.value, distribution, api=api_versions().get(distribution, ()))
         other = table.setdefault(entry.name, found)
         if other.target != found.target:
@@ -251,6 +278,7 @@ def _installed(group: str) -> dict[str, Component]:
 
 def forget_installed() -> None:
     """Reads the metadata of distributions again when it is next asked for, as after an installation in a notebook."""
+    forget()
     _installed.cache_clear()
     api_versions.cache_clear()
     read_cards.cache_clear()

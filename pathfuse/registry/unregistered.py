@@ -12,7 +12,6 @@ from pathfuse.registry.api import api_versions
 from pathfuse.registry.table import REGISTRIES, components
 
 _KNOWN = {
-    "pathfuse_template": "pathfuse-template",
     "torchmil": "pathfuse[torchmil]",
     "transformers": "pathfuse[transformers]",
     "openslide": "pathfuse[wsi]",

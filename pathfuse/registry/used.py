@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
+from pathfuse.registry.metadata import facts_of
 from pathfuse.registry.table import Component, components
 
 _open: list[set[Component]] = []
@@ -59,7 +59,7 @@ def software_of(text: str = "", used: Iterable[Component] | None = None) -> dict
     every = {one for one in (*named_in(text), *noted) if one.distribution != "this session"}
     foreign = {one for one in every if one.distribution not in OWN}
     names = {owner: sorted(one.name for one in foreign if one.distribution == owner) for owner in _owners(foreign)}
-    return {"plugins": {owner: version(owner) for owner in _owners(every)}, "components": names}
+    return {"plugins": {owner: facts_of(owner).version for owner in _owners(every)}, "components": names}
 
 
 def _owners(found: Iterable[Component]) -> list[str]:

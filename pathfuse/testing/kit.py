@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +37,33 @@ class CheckResult:
     def passed(self) -> bool:
         """Whether it went as it should."""
         return self.status in ("passed", "expected failure")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Checks of one component that did not pass for one and the same reason.
+
+    Attributes:
+        status: how they went.
+        component: name of the class.
+        reason: why.
+        checks: their names.
+        settings: what the component was built for in them.
+        count: how many results there are.
+    """
+
+    status: Status
+    component: str
+    reason: str
+    checks: tuple[str, ...]
+    settings: tuple[str, ...]
+    count: int
+
+    def __str__(self) -> str:
+        """One line."""
+        where = f" ({', '.join(self.settings)})" if self.settings else ""
+        count = f" [{self.count} checks]" if self.count > 1 else ""
+        return f"{self.status}: {self.component} {', '.join(self.checks)}{where}: {self.reason}{count}"
 
 
 def accepted_settings(example: Example) -> tuple[Setting, ...]:
@@ -90,35 +118,41 @@ def summary(results: list[CheckResult]) -> str:
     """
     if not results:
         raise PluginError("No check ran. Name a component that is registered, or pass its class.")
-    lines = _by_cause(results)
+    lines = [*map(str, by_cause(results)), *advice(results)]
     names = ", ".join(sorted({result.component for result in results}))
     good = sum(result.passed for result in results)
     ending = "" if good == len(results) else f", {len(results) - good} failed"
     return "\n".join([*lines, f"{names}: {len(results)} checks ran, {good} passed{ending}"])
 
 
-def _by_cause(results: list[CheckResult]) -> list[str]:
-    """What did not pass, a line per cause with the checks and settings that it costs."""
-    causes: dict[tuple[str, str, str], list[CheckResult]] = {}
+def by_cause(results: Sequence[CheckResult]) -> list[Cause]:
+    """What did not pass, gathered by its cause."""
+    causes: dict[tuple[Status, str, str], list[CheckResult]] = {}
     for result in results:
         if result.status != "passed":
             causes.setdefault((result.status, result.component, result.reason), []).append(result)
-    lines = []
-    for (status, component, reason), own in causes.items():
-        names = list(dict.fromkeys(result.name for result in own))
-        settings = list(dict.fromkeys(result.setting for result in own if result.setting))
-        where = f" ({', '.join(settings)})" if settings else ""
-        count = f" [{len(own)} checks]" if len(own) > 1 else ""
-        lines.append(f"{status}: {component} {', '.join(names)}{where}: {reason}{count}")
+    return [
+        Cause(
+            *key,
+            tuple(dict.fromkeys(result.name for result in own)),
+            tuple(dict.fromkeys(result.setting for result in own if result.setting)),
+            len(own),
+        )
+        for key, own in causes.items()
+    ]
+
+
+def advice(results: Sequence[CheckResult]) -> list[str]:
+    """How a component says no, where one fails for some kinds of data alone."""
     failed = {result.setting for result in results if result.status == "failed" and result.setting}
     whole = {result.setting for result in results if result.setting} - failed
-    if failed and whole:
-        lines.append(
-            f"It fails in {', '.join(sorted(failed))} and passes in {', '.join(sorted(whole))}. A component that is "
-            'not made for some layout or kind of data refuses it in its constructor: raise RecipeError("...") of '
-            "pathfuse.errors. What it refuses is not checked."
-        )
-    return lines
+    if not failed or not whole:
+        return []
+    return [
+        f"It fails in {', '.join(sorted(failed))} and passes in {', '.join(sorted(whole))}. A component that is "
+        'not made for some layout or kind of data refuses it in its constructor: raise RecipeError("...") of '
+        "pathfuse.errors. What it refuses is not checked."
+    ]
 
 
 def _bag_checks_in(example: Example, setting: Setting) -> tuple[Check, ...]:

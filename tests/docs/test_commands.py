@@ -90,8 +90,7 @@ SMALLER = {
     "he_her2net_like": SMALL_DATA + ONE_STAGE,
     "hahnet_like": SMALL_DATA + ONE_STAGE,
     "patch_pretrain": ["--cohort.demo.patients=12", "--data.pictures.cases_per_patient=1", "--trainer.max_epochs=1"],
-    "tiny": SMALL_DATA,  # of the plug-in template
-    "tiny_bags": SMALL_BAGS,
+    "my_net_fusion": SMALL_BAGS,  # of a new plug-in
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
     "expression": [],
@@ -218,8 +217,6 @@ def run_command(command: str, place: str, folder: Path, monkeypatch: pytest.Monk
     elif words[0] == "make":
         make = subprocess.run(["make", "-n", *words[1:]], cwd=PROJECT_ROOT, capture_output=True, text=True)
         assert make.returncode == 0, f"{place}: {command}: {make.stderr}"
-    elif words[:2] == ["cp", "-r"]:
-        shutil.copytree(PROJECT_ROOT / words[2], folder / words[3], ignore=shutil.ignore_patterns("__pycache__"))
     elif words[:2] == ["pip", "install"] and (folder / words[-1] / "pyproject.toml").is_file():
         install(folder / words[-1], folder / INSTALLED)
     else:

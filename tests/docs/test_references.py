@@ -36,7 +36,7 @@ _MODULES = (
     "lightning.pytorch.cli",
     "pathfuse.training.steady.statistics",
 )
-_ELSEWHERE = {"TinyBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub", "LayerGradCam"}
+_ELSEWHERE = {"MyNetBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub", "LayerGradCam"}
 
 pages = pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=lambda page: page.relative_to(PROJECT_ROOT).as_posix())
 
@@ -62,7 +62,7 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 @pages
 def test_every_recipe_that_is_named_exists(page: Path) -> None:
-    known = {recipe.name for recipe in recipe_files()} | {"mine", "tiny", "cases"}
+    known = {recipe.name for recipe in recipe_files()} | {"mine", "cases"}
     for name in re.findall(r"\b(\w+)\.yaml\b", prose(page)):
         assert name in known | {"config"}, f"{page.name}: {name}.yaml"
 

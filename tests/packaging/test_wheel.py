@@ -68,9 +68,7 @@ def test_the_wheel_holds_recipes_and_plug_ins_and_nothing_else(wheel: Path) -> N
         assert shipped == {path.name for path in (PROJECT_ROOT / kind).glob("*.yaml")}
     assert "pathfuse/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [
-        name for name in names if "test_" in name or "pathfuse_template" in name or name.endswith((".pyc", ".png"))
-    ]
+    assert not [name for name in names if "test_" in name or name.endswith((".pyc", ".png"))]
 
 
 def test_the_wheel_works_outside_the_checkout(installed: Path) -> None:
@@ -89,18 +87,15 @@ def test_the_wheel_works_outside_the_checkout(installed: Path) -> None:
 
 def test_a_third_party_s_recipe_trains_by_name(installed: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    template = str(PROJECT_ROOT / "plugins" / "template")
-    pip(
-        "install", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(target), template, folder=tmp_path
-    )
+    made = str(tmp_path / "lab_net")
+    run(str(installed / "venv" / "bin" / "pathfuse"), "plugins", "new", made, "--kind", "backbone", folder=tmp_path)
+    pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(target), made, folder=tmp_path)
     python = str(installed / "venv" / "bin" / "python")
     # As the console script does, with the folder of the other distribution on the path.
     start = f"import sys; sys.path.append({str(target)!r}); from pathfuse.cli import main; sys.exit(main(sys.argv[1:]))"
-    words = ("fit", "--recipe", "tiny", "--trainer.max_epochs=1", *TINY, "--out", "run")
+    words = ("fit", "--recipe", "lab_net_backbone", "--trainer.max_epochs=1", *TINY, "--out", "run")
     assert "run folder: run" in run(python, "-c", start, *words, folder=tmp_path)
-    assert "pathfuse_template.backbone.TinyBackbone" in (tmp_path / "run" / "config.yaml").read_text()
-    assert "pathfuse-template" in (tmp_path / "run" / "versions.json").read_text()
+    assert "lab_net.backbone.LabNetBackbone" in (tmp_path / "run" / "config.yaml").read_text()
+    assert "lab-net" in (tmp_path / "run" / "versions.json").read_text()
 
-
-def test_the_template_is_not_part_of_this_environment() -> None:
-    assert "TinyBackbone" not in registry.BACKBONES.names()
+    assert "LabNetBackbone" not in registry.BACKBONES.names(), "nothing of it is part of this environment"

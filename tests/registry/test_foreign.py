@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +19,12 @@ from pathfuse.register.transform import apply
 from pathfuse.registry import NORMALISERS, READERS, TISSUES, Registry, build, forget_installed
 from pathfuse.slides import Tissue, open_slide, tissue_rule
 from pathfuse.store import open_slide as open_features
+from pathfuse.template import KINDS, write_plugin
 from pathfuse.testing.sections import MPP, known_map, points, write_sections
 from tests.extract.small import run
 from tests.slides.drawing import section
+from tests.template.distribution import install as lay_down
 
-PACKAGE = Path(__file__).parent / "foreign" / "foreign_lab"
 OFFERED = {
     "reader": "LabReader",
     "tissue": "DarkTissue",
@@ -38,17 +38,12 @@ Install = Callable[..., None]
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Puts a distribution onto the path: metadata as pip writes it, and the package."""
-    site = tmp_path / "site"
-    shutil.copytree(PACKAGE, site / "foreign_lab")
+    site = tmp_path / "foreign_lab"
+    write_plugin(site, list(OFFERED), list(OFFERED.values()))
     monkeypatch.syspath_prepend(str(site))
 
-    def distribution(name: str = "foreign-lab", api: str | None = "1.0") -> None:
-        info = site / f"{name.replace('-', '_')}-2.3.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.3\n")
-        groups = {f"pathfuse.{slot}": f"{kind} = foreign_lab.{slot}:{kind}" for slot, kind in OFFERED.items()}
-        groups |= {} if api is None else {"pathfuse.api": f"{api} = foreign_lab"}
-        (info / "entry_points.txt").write_text("".join(f"[{group}]\n{line}\n" for group, line in groups.items()))
+    def distribution(api: str | None = "1.0") -> None:
+        lay_down(site, api, version="2.3")
         forget_installed()
 
     yield distribution
@@ -80,7 +75,7 @@ def extract(slides: Path, out: Path, **options: object) -> Path:
 
 def test_each_is_small() -> None:
     for slot in OFFERED:
-        assert len((PACKAGE / f"{slot}.py").read_text().splitlines()) < 40
+        assert len(KINDS[slot].source.read_text().splitlines()) < 45
 
 
 def test_all_are_listed_shown_and_checked(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,12 +83,29 @@ def test_all_are_listed_shown_and_checked(install: Install, capsys: pytest.Captu
     assert main(["plugins", "list"]) == 0
     listed = [line.split() for line in capsys.readouterr().out.splitlines()]
     for slot, name in OFFERED.items():
-        assert [slot, name, "foreign-lab"] in listed
+        assert [slot, name, "foreign-lab", "2.3", "1.0", "Apache-2.0"] in listed
         assert f"foreign_lab.{slot}" not in sys.modules, "listing imports nothing"
         assert main(["plugins", "show", name]) == 0
         assert f"foreign_lab.{slot}.{name}" in capsys.readouterr().out
         assert main(["plugins", "check", name]) == 0
         assert f"{name}: " in capsys.readouterr().out
+
+
+def test_a_whole_distribution_is_checked_and_told_to_programs(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install()
+    assert main(["plugins", "check", "foreign-lab", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["failed"] == 0 and said["causes"] == [] and said["ran"] == len(said["results"])
+    assert {result["component"] for result in said["results"]} == set(OFFERED.values())
+    quiet = [result["status"] for result in said["results"] if result["name"] == "its_import_is_quiet"]
+    assert quiet == ["passed"] * len(OFFERED)
+    assert main(["plugins", "list", "--json"]) == 0
+    listed = {row["component"]: row for row in json.loads(capsys.readouterr().out)["components"]}
+    assert listed["LabReader"]["distribution"] == "foreign-lab" and listed["LabReader"]["network"] == ""
+    assert "huggingface_hub" in listed["uni2_h"]["network"] and listed["uni2_h"]["api"] == "1.0"
+    assert listed["hibou_b"]["note"].startswith("not built: its authors publish it as remote code")
 
 
 def test_slides_are_opened_by_the_reader_that_knows_them(install: Install, slides: Path) -> None:

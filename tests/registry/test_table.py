@@ -26,10 +26,10 @@ class RecipeFusion(MeanFusion):
 @pytest.fixture
 def clean() -> Iterator[None]:
     """No component of a test is seen by another."""
-    registry._installed.cache_clear()
+    registry.forget_installed()
     registry._notebook.clear()
     yield
-    registry._installed.cache_clear()
+    registry.forget_installed()
     registry._notebook.clear()
     # jsonargparse finds classes through `__subclasses__`, which keeps them until they are collected.
     gc.collect()
@@ -45,7 +45,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean: None) -
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
-        registry._installed.cache_clear()
+        registry.forget_installed()
 
     return install
 

@@ -77,7 +77,6 @@ def test_a_forgotten_entry_point_is_said(lab: None) -> None:
 
 
 def test_a_package_that_we_know_and_that_is_not_there_is_named() -> None:
-    assert "pip install 'pathfuse-template'" in why_no_component("pathfuse_template.head.TinyHead", KINDS)
     assert why_no_component("strangers_package.head.Head", KINDS) == "", "no advice to install what a stranger names"
     assert why_no_component("Nothing", KINDS) == ""
 

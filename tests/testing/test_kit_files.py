@@ -9,11 +9,11 @@ import torch
 from pathfuse.errors import ImageError
 from pathfuse.slides import Match, MemorySlide, Normaliser, Spacing, Tissue
 from pathfuse.store import MemoryRows
+from pathfuse.template.parts.normaliser import TinyNormaliser as ShiftNormaliser
+from pathfuse.template.parts.reader import TinyReader as LabReader
+from pathfuse.template.parts.store import TinyStore as LabStore
+from pathfuse.template.parts.tissue import TinyTissue as DarkTissue
 from pathfuse.testing import run_checks
-from tests.registry.foreign.foreign_lab.normaliser import ShiftNormaliser
-from tests.registry.foreign.foreign_lab.reader import LabReader
-from tests.registry.foreign.foreign_lab.store import LabStore
-from tests.registry.foreign.foreign_lab.tissue import DarkTissue
 
 SOUND = (LabReader, DarkTissue, ShiftNormaliser, LabStore)
 

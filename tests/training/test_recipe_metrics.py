@@ -76,10 +76,10 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (info / "entry_points.txt").write_text("\n".join(["[pathfuse.metric]", *lines, ""]))
     (tmp_path / "site" / "foreign_metrics.py").write_text(SCORE_ERROR)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    registry._installed.cache_clear()
+    registry.forget_installed()
     yield
     sys.modules.pop("foreign_metrics", None)
-    registry._installed.cache_clear()
+    registry.forget_installed()
     gc.collect()
 
 

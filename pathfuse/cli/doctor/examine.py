@@ -159,23 +159,14 @@ def _unwritable(folder: Path) -> str:
 
 
 def _plugins() -> Iterator[Finding]:
-    from pathfuse.registry import components, read_cards
-    from pathfuse.registry.broken import trouble
+    from pathfuse.registry import components
+    from pathfuse.registry.metadata import facts_of
+    from pathfuse.registry.troubles import troubles
 
-    known = list(components())
-    for distribution in sorted({component.distribution for component in known}):
-        own = [component for component in known if component.distribution == distribution]
-        troubles = dict.fromkeys(filter(None, map(trouble, own)))
-        for line in troubles:
-            yield Finding("plug-ins", "problem", distribution, line)
-        if not troubles:
-            yield Finding("plug-ins", "ok", distribution, f"{_version(distribution)}, {len(own)} components")
-    for line in read_cards().troubles:
-        yield Finding("plug-ins", "problem", "cards", line)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "of this session"
+    known, found = list(components()), troubles()
+    for owner, line in found:
+        yield Finding("plug-ins", "problem", owner, line)
+    for distribution in sorted({component.distribution for component in known} - {owner for owner, _ in found}):
+        release = "of this session" if distribution == "this session" else facts_of(distribution).version
+        count = sum(component.distribution == distribution for component in known)
+        yield Finding("plug-ins", "ok", distribution, f"{release}, {count} components")

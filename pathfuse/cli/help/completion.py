@@ -23,7 +23,7 @@ _FISH = """complete -c pathfuse -a '(set -l words (commandline -opc) (commandlin
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 _VERBS = {
     "recipes": ("list", "show", "copy"),
-    "plugins": ("list", "show", "check"),
+    "plugins": ("list", "show", "check", "new"),
     "store": ("inspect", "check", "repack", "convert"),
     "data": ("check", "split", "demo"),
     "study": ("list",),
@@ -68,6 +68,10 @@ def _candidates(before: Sequence[str], begun: str) -> Iterable[str]:
         from pathfuse.registry import components
 
         return [component.name for component in components()]
+    if name == "plugins" and last == "--kind":
+        from pathfuse.registry import REGISTRIES
+
+        return [registry.slot for registry in REGISTRIES]
     if begun.startswith("-"):
         return ["--help", *re.findall(r"^\s*(--[\w-]+)", details_of(name), re.MULTILINE)]
     if name == "study" and len(before) == 1:

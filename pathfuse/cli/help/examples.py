@@ -17,7 +17,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "explain": ("pathfuse explain runs/mine", "pathfuse explain runs/mine --case_ids A,B --part all"),
     "recipes": ("pathfuse recipes", "pathfuse recipes show corranet", "pathfuse recipes copy corranet mine.yaml"),
-    "plugins": ("pathfuse plugins", "pathfuse plugins show uni2_h", "pathfuse plugins check SEAttention"),
+    "plugins": (
+        "pathfuse plugins",
+        "pathfuse plugins show uni2_h",
+        "pathfuse plugins check SEAttention",
+        "pathfuse plugins new lab_fusion --kind fusion",
+    ),
     "doctor": ("pathfuse doctor", "pathfuse doctor --json"),
     "compare": ("pathfuse compare runs/he_only runs/corranet --out comparison",),
     "report": ("pathfuse report runs/mine", "pathfuse report study --out study.html"),

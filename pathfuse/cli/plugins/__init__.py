@@ -1,0 +1,1 @@
+"""`pathfuse plugins`: components listed, shown, checked, and begun anew."""

@@ -1,0 +1,89 @@
+"""The list of all components, and the page of one."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pathfuse.errors import PluginError
+from pathfuse.registry import API, REGISTRIES, Card, Component, card_of, cards, components, unknown
+from pathfuse.registry.metadata import UNKNOWN, facts_of
+from pathfuse.registry.network import network_of
+from pathfuse.registry.table import OWN
+from pathfuse.registry.troubles import troubles
+
+COLUMNS = ("slot", "component", "distribution", "version", "api", "licence", "network", "note")
+WIDE = 250
+"""Columns where nobody looks at a terminal: a line is then a line, for grep."""
+
+
+def list_all(*, as_json: bool = False) -> int:
+    """Prints every component, then what is named but not built; what does not work goes to the error output."""
+    known, lines = cards(), [trouble.said for trouble in troubles()]
+    rows = [
+        _row(component, known.get(component.name))
+        for registry in REGISTRIES
+        for component in sorted(registry.table().values(), key=lambda component: component.name)
+    ]
+    rows += [_missing(card) for card in known.values() if card.missing]
+    if as_json:
+        named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        print(json.dumps({"components": named, "troubles": lines}, indent=2, ensure_ascii=False))
+        return 0
+    table = Table(*COLUMNS, box=None)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # brackets are no markup
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
+    return 0
+
+
+def show(name: str) -> int:
+    """Prints what a component is for, its options as its constructor documents them, and its card if it has one."""
+    card = card_of(name)
+    if card is not None and card.missing:
+        print(card.text())
+        return 0
+    component = find(name)
+    kind = component.load()
+    print(f"{kind.__module__}.{kind.__qualname__}\n\n{inspect.getdoc(kind) or ''}\n\nOptions:")
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
+            print(f"  {parameter}")
+    facts = facts_of(component.distribution)
+    network = ", ".join(network_of(component)) or "none that its source names"
+    print(f"\nOf {component.distribution} {facts.version}, licence {facts.licence}. Ways to the network: {network}.")
+    if card is not None:
+        print(f"\nCard:\n{card.text()}")
+    return 0
+
+
+def find(name: str) -> Component:
+    """The component of a name.
+
+    Raises:
+        PluginError: if there is none, with near names.
+    """
+    known = {component.name: component for component in components()}
+    if name not in known:
+        raise PluginError(unknown("no component", name, [*known, *cards()]))
+    return known[name]
+
+
+def _row(component: Component, card: Card | None) -> tuple[str, ...]:
+    facts = facts_of(component.distribution)
+    made_for = ".".join(map(str, API)) if component.distribution == OWN else ", ".join(component.api)
+    return (
+        component.slot, component.name, component.distribution, facts.version, made_for or UNKNOWN,
+        facts.licence, ", ".join(network_of(component)), card.note if card else "",
+    )  # fmt: skip
+
+
+def _missing(card: Card) -> tuple[str, ...]:
+    return (card.kind, card.name, card.distribution, facts_of(card.distribution).version, "", "", "", card.note)

@@ -1,1 +1,0 @@
-"""A pathfuse plug-in to start from."""

@@ -1,1 +1,0 @@
-"""A laboratory's own formats and rules, as a third party would publish them."""
