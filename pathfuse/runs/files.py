@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_whole
 
 CONFIG = "config.yaml"
 SPEC = "spec.json"
@@ -70,7 +71,7 @@ class TextFiles:
             if not path.is_file():
                 return b""
             try:
-                self._bytes[name] = path.read_bytes()
+                self._bytes[name] = read_whole(path)
             except OSError as error:
                 raise self.damaged(name, error) from error
         return self._bytes[name]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.recipes.compose import Config, parse_yaml
+from pathfuse.recipes.plain_yaml import Config, parse_yaml
 from pathfuse.runs.files import (
     CHECKPOINTS,
     COLUMNS,
