@@ -17,6 +17,7 @@ from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole
 
 CONFIG = "config.yaml"
+LOCK = ".lock"
 SPEC = "spec.json"
 VERSIONS = "versions.json"
 SPLITS = "splits.csv"

@@ -36,6 +36,7 @@ from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
+from pathfuse.training.steady.nodes import refuse_endless_wait
 from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
 from pathfuse.training.trust import check_classes, trusted_imports
@@ -229,6 +230,7 @@ class StageCLI(LightningCLI):
         if loggers:
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
+        refuse_endless_wait(config)
         if not validates:
             config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
