@@ -51,6 +51,12 @@ class NotFiniteError(PathfuseError):
     exit_code = 1
 
 
+class MachineError(PathfuseError):
+    """What the machine refused, such as a full disk or too many open files: what was asked for began, and failed."""
+
+    exit_code = 1
+
+
 class StoreError(PathfuseError):
     """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""
 

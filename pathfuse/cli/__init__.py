@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from pathfuse.cli.text import COMMANDS, OVERVIEW
-from pathfuse.errors import PathfuseError, RecipeError, did_you_mean
+from pathfuse.errors import MachineError, PathfuseError, RecipeError, did_you_mean
+from pathfuse.system.machine import machine_fault
 
 INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script `pathfuse`; returns its exit status."""
+    if (closed := _open_streams()) is not None:
+        return closed
     words = list(sys.argv[1:] if argv is None else argv)
+    return _to_the_end(lambda: _answered(words))
+
+
+def _answered(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(OVERVIEW)
         return 0
@@ -41,10 +49,44 @@ def run(name: str, words: list[str]) -> int:
     except KeyboardInterrupt as error:
         print(str(error) or "stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _to_the_end(work: Callable[[], int]) -> int:
+    """Does it and writes out what it printed; what the machine refuses is one line."""
+    try:
+        status = work()
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
-        # `pathfuse recipes | head` closes the pipe early, which is no error; stdout must not be flushed again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()  # `pathfuse recipes | head` closes the pipe early, which is no error
         return 0
+    except (OSError, RuntimeError, MemoryError) as error:
+        said = machine_fault(error)
+        if said is None:
+            raise
+        _silence()
+        print(f"error: {said}", file=sys.stderr)
+        return MachineError.exit_code
+
+
+def _silence() -> None:
+    """Whatever is left of the output goes nowhere, or Python would try, and fail, to write it at the very end."""
+    with suppress(OSError, ValueError):  # no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_streams() -> int | None:
+    """Refuses to work with standard output closed: the first file that is opened would become it, and be printed into.
+
+    Returns:
+        The exit status; None where all is well.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    if sys.stdout is not None:
+        return None
+    print("error: standard output is closed. Send it to a file, or to /dev/null.", file=sys.stderr)
+    return MachineError.exit_code
 
 
 def show_help(name: str, words: list[str]) -> int:

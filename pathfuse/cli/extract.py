@@ -148,9 +148,11 @@ def extract(words: list[str]) -> int:
 def _of_component(line: Words, name: str) -> dict[str, object]:
     import yaml
 
+    from pathfuse.recipes.plain_yaml import plain_yaml
+
     prefix = f"{name}."
     keys = dict.fromkeys(key for key, _ in line.options if key.startswith(prefix))
     try:
-        return {key.removeprefix(prefix): yaml.safe_load(line.take(key) or "") for key in keys}
+        return {key.removeprefix(prefix): plain_yaml(line.take(key) or "") for key in keys}
     except yaml.YAMLError as error:
         raise cannot_be_read(RecipeError, f"an option of --{name}", error, "Quote it as YAML asks.") from error

@@ -12,6 +12,7 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import find_recipe, recipe_files
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_whole_text
 
 
 def recipes(words: list[str]) -> int:
@@ -27,12 +28,12 @@ def recipes(words: list[str]) -> int:
             table.add_row(recipe.name, recipe.origin, recipe.title)
         Console().print(table)
     elif verb == "show" and len(rest) == 1:
-        print(find_recipe(rest[0]).read_text(encoding="utf-8"), end="")
+        print(read_whole_text(find_recipe(rest[0])), end="")
     elif verb == "copy" and len(rest) == 2:
         target = Path(rest[1])
         if target.exists():
             raise RunError(f"{target} exists already. Choose another file name.")
-        write_text(target, find_recipe(rest[0]).read_text(encoding="utf-8"))
+        write_text(target, read_whole_text(find_recipe(rest[0])))
         print(f"{target} written; use it with: pathfuse fit --recipe {target}")
     else:
         raise RecipeError(f"`pathfuse recipes {' '.join(line.positional)}` is not understood.")

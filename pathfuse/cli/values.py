@@ -77,8 +77,10 @@ def mapping(key: str, text: str | None) -> dict[str, str | int]:
         return {}
     import yaml  # only where a mapping is on the line
 
+    from pathfuse.recipes.plain_yaml import plain_yaml
+
     try:
-        value = yaml.safe_load(text)
+        value = plain_yaml(text)
     except yaml.YAMLError:
         value = None
     if not isinstance(value, dict) or not all(isinstance(word, str | int) for word in value.values()):

@@ -21,6 +21,7 @@ from pathfuse.demo.pictures import BagPictures, PatchPictures, SerialPictures, S
 from pathfuse.demo.publish import published, taken
 from pathfuse.errors import RecipeError
 from pathfuse.system.progress import in_threads
+from pathfuse.system.reading import read_whole_text
 
 COLUMNS = ("case_id", "patient_id", "modality", "path", "label", "split", "site", "mpp")
 TABLE, OPTIONS = "cases.csv", "options.json"
@@ -106,7 +107,7 @@ def write_once(folder: Path | str, who: DemoCohort, pictures: Drawn, write: Call
 
     def complete() -> bool:
         marker = folder / OPTIONS
-        return table.is_file() and marker.is_file() and marker.read_text(encoding="utf-8") == text
+        return table.is_file() and marker.is_file() and read_whole_text(marker) == text
 
     if complete():
         return table

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import h5py  # type: ignore[import-untyped]
-
 from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout, magnification_of
 from pathfuse.extract.reading import SlidePlan
 from pathfuse.slides.grid import PatchGrid
+from pathfuse.store.new_hdf5 import new_hdf5
 from pathfuse.system.files import replacing
 
 
@@ -32,7 +31,7 @@ def write_patches(layout: Layout, slide_id: str, plan: SlidePlan) -> None:
         StoreError: if it cannot be written.
     """
     path, grid = layout.patches(slide_id), layout.grid
-    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, error=StoreError) as temporary, new_hdf5(temporary) as file:
         coords = file.create_dataset("coords", data=plan.coords)
         sizes = {"patch_size": grid.size_px, "patch_size_level0": plan.size_level0}
         facts = {**sizes, **coords_attributes(grid, plan), "name": slide_id, "savetodir": str(path.parent)}

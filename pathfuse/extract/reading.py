@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -16,6 +14,7 @@ from PIL import Image
 
 from pathfuse.errors import StoreError
 from pathfuse.extract.layout import Layout
+from pathfuse.extract.processes import Processes
 from pathfuse.extract.sources import SlideSource
 from pathfuse.slides.grid import Coords, PatchGrid
 from pathfuse.slides.normalise import Normaliser, normalised
@@ -25,7 +24,6 @@ from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.tissue import OVERVIEW_MPP, Tissue, tissue_mask
 from pathfuse.system.files import replacing
-from pathfuse.system.main_guard import require_main_guard
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -195,20 +193,4 @@ class Readers:
     def _start(self) -> Executor:
         if not self.workers:
             return ThreadPoolExecutor(1, thread_name_prefix="pathfuse-read")
-        require_main_guard()
-        # Spawned, not forked: a fork would inherit the locks of this process and hold them after its death, and the
-        # state of threads that a network has started.
-        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work forever."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True, name="pathfuse-parent").start()
+        return Processes(self.workers)

@@ -13,9 +13,8 @@ from typing import Any
 import yaml
 
 from pathfuse.errors import RecipeError
+from pathfuse.recipes.plain_yaml import Config, read_yaml
 from pathfuse.recipes.usual import our_name
-
-Config = dict[str, Any]
 
 SHARED = ("cohort", "data", "loading", "steady", "trainer", "seed", "logger")
 STAGE_KEYS = (*SHARED, "model", "optimizer", "lr_scheduler")
@@ -92,52 +91,6 @@ def _laid(config: Config, layer: str, available: Config, path: Path) -> Config:
     if layer not in available:
         raise RecipeError(_no_layer(layer, available, path))
     return merge(config, _mapping(available[layer], f"{path}: layer {layer}"))
-
-
-def read_yaml(path: Path) -> Config:
-    """The mapping in a YAML file.
-
-    Raises:
-        RecipeError: with file, line and column if it is no YAML mapping, or cannot be read at all.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read ({error.strerror}). Choose another file.") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not readable as YAML ({error}).") from error
-    return parse_yaml(text, str(path))
-
-
-def parse_yaml(text: str, place: str) -> Config:
-    """The mapping in a text; `place` is the file that it comes from.
-
-    Raises:
-        RecipeError: with file, line and column if it is no YAML mapping.
-    """
-    try:
-        config = yaml.load(text, Loader=PlainLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1} column {mark.column + 1}" if mark else ""
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise RecipeError(f"{place}{where}: not readable as YAML ({reason}).") from error
-    if not isinstance(config, dict):
-        raise RecipeError(
-            f"{place}: a recipe is a mapping of keys; `pathfuse recipes show corranet` prints an example."
-        )
-    return config
-
-
-class PlainLoader(yaml.SafeLoader):
-    """YAML as a recipe may use it: plain data, written out. A few nested aliases stand for a billion nodes."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuses aliases (`*name`)."""
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not used in recipes; write it out", mark)
-        return super().compose_node(parent, index)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:

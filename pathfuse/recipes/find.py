@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathfuse.errors import RecipeError, did_you_mean
 from pathfuse.registry.metadata import stated
+from pathfuse.system.reading import read_whole_text
 
 GROUP = "pathfuse.recipes"
 FOLDERS = "PATHFUSE_RECIPES"
@@ -32,7 +33,7 @@ class RecipeFile:
     @property
     def title(self) -> str:
         """The first comment line of the file."""
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in read_whole_text(self.path).splitlines():
             if line.startswith("#"):
                 return line.lstrip("# ").rstrip()
         return ""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pathfuse.errors import RunError
-from pathfuse.recipes.compose import Config, split_stages
+from pathfuse.recipes.compose import split_stages
+from pathfuse.recipes.plain_yaml import Config
 from pathfuse.runs.files import CONFIG, STAGES, VERSIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.sources import is_source

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.system.csv_table import read_csv
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_whole
 
 CONFIG = "config.yaml"
+LOCK = ".lock"
 SPEC = "spec.json"
 VERSIONS = "versions.json"
 SPLITS = "splits.csv"
@@ -70,7 +72,7 @@ class TextFiles:
             if not path.is_file():
                 return b""
             try:
-                self._bytes[name] = path.read_bytes()
+                self._bytes[name] = read_whole(path)
             except OSError as error:
                 raise self.damaged(name, error) from error
         return self._bytes[name]

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.recipes.compose import Config, parse_yaml
+from pathfuse.recipes.plain_yaml import Config, parse_yaml
 from pathfuse.runs.files import (
     CHECKPOINTS,
     COLUMNS,
     CONFIG,
     CURVES,
+    LOCK,
     METRICS,
     PREDICTIONS,
     SPEC,
@@ -39,19 +40,33 @@ TENSORS = "best.safetensors"
 """The weights of a run that was exported to a folder: tensors alone, no state of training."""
 
 
+def only_begun(path: Path) -> bool:
+    """Whether a folder holds nothing but what a run writes before its recipe."""
+    first = {SPEC, SPLITS, VERSIONS, LOCK}
+    return all(
+        file.name in first or file.name.startswith(tuple(f".{name}." for name in first)) for file in path.iterdir()
+    )
+
+
 @dataclass(frozen=True)
 class RunFolder(TextFiles):
     """A run, or the results of one on other cases, in a folder of their own."""
 
     @classmethod
-    def create(cls, path: Path) -> RunFolder:
-        """A new run.
+    def create(cls, path: Path, *, trains: bool = False) -> RunFolder:
+        """A new run; what was stopped before its recipe was written is replaced.
+
+        Args:
+            path: the folder.
+            trains: whether whoever asks could go on with a run that is there.
 
         Raises:
             RunError: if something is there already, or the folder cannot be made.
         """
-        if path.is_dir() and any(path.iterdir()):
-            own = f"Continue it with --resume {path}, or choose" if cls(path).begun else "It is no run: choose"
+        if path.is_dir() and not only_begun(path):
+            own = "It is no run: choose"
+            if cls(path).begun:
+                own = f"Continue it with: pathfuse fit --resume {path}, or choose" if trains else "It is a run: choose"
             raise RunError(f"{path} exists already. {own} another --out.")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -79,6 +94,11 @@ class RunFolder(TextFiles):
             RunError: if the folder holds no run.
         """
         run = cls(path)
+        if not run.begun and path.is_dir() and any(path.iterdir()) and only_begun(path):
+            raise RunError(
+                f"{path} was stopped before its recipe was written, so there is nothing to go on with. Start it again: "
+                f"pathfuse fit --recipe NAME --out {path}."
+            )
         if not run.begun:
             raise RunError(f"{path} is no run folder: it has no {CONFIG}. `pathfuse fit` makes one.")
         return run

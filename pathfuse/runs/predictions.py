@@ -13,6 +13,7 @@ from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.files import Lines
 from pathfuse.runs.rows import Rows
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.reading import read_whole
 
 KEYS = ("case_id", "patient_id", "split", "subset", "target", "predicted", "confidence")
 SUM_TOLERANCE = 1e-4  # ours are exact; somebody else may write few digits
@@ -97,7 +98,7 @@ def read_predictions(path: Path) -> PredictionFile:
         RunError: naming file, line and what is wrong there.
     """
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except OSError as error:
         raise cannot_be_read(RunError, path, error, AGAIN) from error
     return parse_predictions(content, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pathfuse.errors import RunError
-from pathfuse.recipes.compose import Config
+from pathfuse.recipes.plain_yaml import Config
 from pathfuse.runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pathfuse.errors import StoreError
 from pathfuse.store.contents.hdf5 import read_hdf5
+from pathfuse.store.new_hdf5 import new_hdf5
 from pathfuse.store.rows import open_hdf5, unreadable
 from pathfuse.system.files import replacing
 
@@ -37,7 +38,7 @@ def repack(source: Path, target: Path) -> bool:
         return False
     try:
         with replacing(target, error=StoreError) as temporary:
-            with open_hdf5(str(source)) as old, h5py.File(temporary, "w") as new:
+            with open_hdf5(str(source)) as old, new_hdf5(temporary) as new:
                 _copy(old, new)
             with open_hdf5(str(source)) as old, open_hdf5(str(temporary)) as new:
                 _check(old, new, source)

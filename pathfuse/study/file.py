@@ -10,8 +10,9 @@ from itertools import product
 from pathlib import Path
 
 from pathfuse.errors import RecipeError
-from pathfuse.recipes.compose import DEMO, Config, merge, read_yaml
+from pathfuse.recipes.compose import DEMO, merge
 from pathfuse.recipes.find import RecipeFile, find_named, shipped_files
+from pathfuse.recipes.plain_yaml import Config, read_yaml
 from pathfuse.study.explaining import ExplainStep, read_explain
 from pathfuse.study.reading import file_name, mapping, refuse_unknown, words
 from pathfuse.study.report_file import Report, read_report

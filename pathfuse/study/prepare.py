@@ -18,10 +18,12 @@ from pathfuse.cohort.table import Case
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError, RecipeError, RunError
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.recipes.compose import DEMO, Config, read_yaml
+from pathfuse.recipes.compose import DEMO
+from pathfuse.recipes.plain_yaml import Config, read_yaml
 from pathfuse.study.file import DrawnSplits, Options, Study, Variant
 from pathfuse.study.jobs import Place, Prepared, cohort_places, fold_places
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_whole_text
 from pathfuse.training.plan import Plan
 
 SPLITS = "splits.csv"
@@ -131,7 +133,7 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
     known = {case.case_id for case in cases}
     used = [row for row in rows if row.case_id in known]
     notes = (*check_folds(used, cases), *near_notes(cases, Cohort().cache_folder, used))
-    return FoldFile(rows, study.splits.read_text(encoding="utf-8"), notes)
+    return FoldFile(rows, read_whole_text(study.splits), notes)
 
 
 def _drawn(own: DrawnSplits, cases: Sequence[Case]) -> Splits:
@@ -170,7 +172,7 @@ def keep_splits(out: Path, folds: FoldFile) -> Path:
         RunError: if the folder holds other folds already.
     """
     path = out / SPLITS
-    if path.is_file() and path.read_text(encoding="utf-8") != folds.text:
+    if path.is_file() and read_whole_text(path) != folds.text:
         raise RunError(f"{path} holds other folds than this study's. Choose another --out, or restore the splits.")
     if not path.is_file():
         write_text(path, folds.text)

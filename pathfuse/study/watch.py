@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathfuse.runs.files import PROGRESS
 from pathfuse.study.jobs import Job
+from pathfuse.system.reading import read_whole_text
 
 EVERY_S = 1.0
 
@@ -44,7 +45,7 @@ def watching(jobs: Sequence[Job], say: Callable[[str], None]) -> Iterator[None]:
 def doing(name: str, folder: Path) -> str:
     """What a run is doing; empty where it does not train."""
     try:
-        at = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        at = json.loads(read_whole_text(folder / PROGRESS))
         return f"{name}: {at['stage']}, epoch {at['epoch']} of {at['epochs']}, batch {at['batch']} of {at['batches']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pathfuse.errors import PathfuseError, RunError, cannot_be_read
 from pathfuse.system.csv_table import Line, read_csv_lines
+from pathfuse.system.reading import read_whole
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SHEETS = (".xlsx", ".xlsm")
@@ -59,7 +60,7 @@ def read_any_table(path: Path, *, error: type[PathfuseError] = RunError, advice:
     if suffix in SHEETS:
         return _sheet(path, error, advice)
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except (OSError, ValueError) as cause:
         raise cannot_be_read(error, path, cause, advice) from cause
     notes: list[str] = []

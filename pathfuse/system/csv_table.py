@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.errors import PathfuseError, RunError, cannot_be_read, did_you_mean
+from pathfuse.system.reading import read_whole
 
 Line = tuple[int, list[str]]
 """Where a row begins, from 1, and its cells."""
@@ -145,7 +146,7 @@ def wrong_length(cells: Sequence[str], header: Sequence[str]) -> str:
 
 def _text(path: Path, content: bytes | None, error: type[PathfuseError], advice: str) -> str:
     try:
-        text = (path.read_bytes() if content is None else content).decode(ENCODING)
+        text = (read_whole(path) if content is None else content).decode(ENCODING)
     except UnicodeDecodeError as cause:
         number = cause.object[: cause.start].count(b"\n") + 1
         raise error(f"{path} line {number} is not UTF-8. Save it as 'CSV UTF-8'. {advice}") from cause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,19 @@ except ImportError:  # Windows: one process per folder
     fcntl = None  # type: ignore[assignment]
 
 from pathfuse.errors import RunError
+
+_held: set[int] = set()
+
+
+def _forget_held() -> None:
+    """A process that was forked holds no lock: it would keep it, without knowing, after the death of its parent."""
+    while _held:
+        with suppress(OSError):
+            os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_held)
 
 PATIENCE_S = 30.0  # for work that takes a moment, such as rewriting a table
 
@@ -30,6 +44,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: int | None = None
+        self._owner = 0
 
     def acquire(self) -> bool:
         """Takes the lock if nobody has it; does not wait.
@@ -56,14 +71,16 @@ class FileLock:
                 return False
             # Its last owner may have removed the name between our open and our lock: then we hold nothing.
             if _same(file, self.path):
-                self._file = file
+                self._file, self._owner = file, os.getpid()
+                _held.add(file)
                 return True
             os.close(file)
 
     def release(self) -> None:
         """Gives the lock back."""
-        if self._file is not None:
+        if self._file is not None and self._owner == os.getpid():
             self.path.unlink(missing_ok=True)  # while it is still held, or another process's new file would go
+            _held.discard(self._file)
             os.close(self._file)
             self._file = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from pathfuse.registry import recording
 from pathfuse.runs.extend import extend, extended_stages, flat
 from pathfuse.runs.files import CONFIG, PROGRESS, SPLITS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.trainer import only_trainer
+from pathfuse.system.machine import machine_faults
 from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, ProgressFile
 from pathfuse.training.evaluate import test_cases, trained_task
@@ -61,6 +64,19 @@ def fit(
         RecipeError, RunError, CaseTableError: before anything is trained or written.
         Interrupted: after Ctrl-C; what is finished is kept.
     """
+    folder = resume or out or new_folder(recipe.name)
+    if resume is not None:
+        RunFolder.open(resume)
+    with only_trainer(folder) if is_first_rank() else nullcontext():
+        return _fit(
+            recipe, folder if resume is None else None, resume, console, all_subsets=all_subsets, extends=extends
+        )
+
+
+def _fit(
+    recipe: Recipe, out: Path | None, resume: Path | None, console: Console, *, all_subsets: bool, extends: bool
+) -> RunFolder:
+    """As `fit`, in a folder that is held."""
     if not is_first_rank():
         console = Console(quiet=True)
     plan = Plan.parse(recipe)
@@ -119,7 +135,7 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None, *, extends: bool
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
     folder = out or new_folder(plan.recipe.name)
-    run = RunFolder.create(folder)
+    run = RunFolder.create(folder, trains=True)
     os.environ[RUN_VARIABLE] = str(run.path)
     layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
     run.write_specs(plan.specs)
@@ -163,7 +179,8 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> Epoc
         # Says in one line what Lightning, which reads the file again, says in a traceback.
         load_weights(task, unfinished)
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=unfinished, weights_only=True)
+        with machine_faults(f"Then go on: pathfuse fit --resume {run.path}"):
+            trainer.fit(task, datamodule=data, ckpt_path=unfinished, weights_only=True)
     except (SystemExit, KeyboardInterrupt) as error:
         # Lightning answers Ctrl-C by shutting down and leaving the process; the last finished epoch is on disk.
         raise Interrupted(f"stopped in stage {name}. Continue with: pathfuse fit --resume {run.path}") from error

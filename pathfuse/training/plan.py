@@ -18,7 +18,8 @@ from pathfuse.core import DataSpec, Model
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import Recipe
-from pathfuse.recipes.compose import SHARED, Config
+from pathfuse.recipes.compose import SHARED
+from pathfuse.recipes.plain_yaml import Config
 from pathfuse.registry import import_named_in
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.stage import StageCLI

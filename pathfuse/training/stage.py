@@ -31,11 +31,12 @@ from pathfuse.core import DataSpec, Head, Model, stage_loader
 from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
 from pathfuse.errors import PathfuseError, RecipeError
-from pathfuse.recipes.compose import Config
+from pathfuse.recipes.plain_yaml import Config, OddScalar, plain_yaml
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
+from pathfuse.training.steady.nodes import refuse_endless_wait
 from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
 from pathfuse.training.trust import check_classes, trusted_imports
@@ -87,6 +88,7 @@ class StageCLI(LightningCLI):
 
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
+        _refuse_odd(name, overrides)
         config, overrides = _named_loggers(config, overrides)
         # Not a default of the option: jsonargparse would carry AdamW's own defaults over to another optimiser.
         if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
@@ -228,6 +230,7 @@ class StageCLI(LightningCLI):
         if loggers:
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
+        refuse_endless_wait(config)
         if not validates:
             config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
@@ -261,9 +264,21 @@ def _named_loggers(config: Config, overrides: list[str]) -> tuple[Config, list[s
         config = {**config, "trainer": trainer, "logger": said}
     for word in overrides:
         key, _, value = word.partition("=")
-        named = logger_words(yaml.safe_load(value)) if key in ("--trainer.logger", "--logger") else []
+        named = logger_words(plain_yaml(value)) if key in ("--trainer.logger", "--logger") else []
         words.append(f"--logger={json.dumps(named)}" if named else word)
     return config, words
+
+
+def _refuse_odd(name: str, overrides: list[str]) -> None:
+    """Refuses words of the command line that look like a number or a date and are none."""
+    for word in overrides:
+        key, _, value = word.partition("=")
+        try:
+            plain_yaml(value)
+        except OddScalar as error:
+            raise RecipeError(f"stage {name}: {key}: {error.problem}.") from error
+        except yaml.YAMLError:
+            continue  # a word as it is; the type of the option decides
 
 
 def _named_class(config: object) -> type | None:

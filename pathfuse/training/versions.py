@@ -13,7 +13,7 @@ import yaml
 
 from pathfuse.core.subsets import combinations_shown
 from pathfuse.data.contract import CaseData
-from pathfuse.recipes.compose import Config
+from pathfuse.recipes.plain_yaml import Config
 from pathfuse.registry import software_of
 from pathfuse.runs.files import VERSIONS
 from pathfuse.runs.folder import RunFolder

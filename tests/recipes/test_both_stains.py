@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pathfuse.recipes import compose, find_recipe, recipe_files
-from pathfuse.recipes.compose import read_yaml
+from pathfuse.recipes.plain_yaml import read_yaml
 
 
 def one_stain() -> list[str]:

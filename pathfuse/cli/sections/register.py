@@ -77,10 +77,12 @@ def register(words: list[str]) -> int:
 def _method(line: Words) -> tuple[str, dict[str, Any]]:
     import yaml
 
+    from pathfuse.recipes.plain_yaml import plain_yaml
+
     name, given = line.take("method"), line.take("transform")
     keys = dict.fromkeys(key for key, _ in line.options if key.startswith("method."))
     try:
-        options = {key.removeprefix("method."): yaml.safe_load(line.take(key) or "") for key in keys}
+        options = {key.removeprefix("method."): plain_yaml(line.take(key) or "") for key in keys}
     except yaml.YAMLError as error:
         raise RecipeError(f"an option of --method cannot be read ({str(error).splitlines()[0]}).") from error
     if given is None:

@@ -14,6 +14,7 @@ from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv_lines
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_whole
 
 COLUMNS = ("repeat", "fold", "case_id", "patient_id", "part")
 NESTED = ("repeat", "fold", "inner", "case_id", "patient_id", "part")
@@ -66,7 +67,7 @@ def folds_sha256(path: Path) -> str:
         CaseTableError: if the file cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_whole(path)).hexdigest()
     except OSError as error:
         raise CaseTableError(
             f"{path} cannot be read ({error.strerror}). Make it with `pathfuse data split`."

@@ -18,6 +18,7 @@ from pathfuse.register.files.record import FILE, Record, find_record, read_recor
 from pathfuse.slides.resample import Pixels
 from pathfuse.slides.slide import Slide
 from pathfuse.store.handles import Handles
+from pathfuse.system.reading import read_whole
 
 KEPT = 4  # open slides of a process and stain
 
@@ -90,7 +91,7 @@ def registered_table(table: CaseTable, modalities: Sequence[str], folder: Path, 
         raise RegistrationError(
             f"{folder}: no pair is left ({'; '.join(unused[:3]) or 'no case'}). See `pathfuse pairs`."
         )
-    digest = hashlib.sha256(b"".join((path / FILE).read_bytes() for path, _ in records)).hexdigest()
+    digest = hashlib.sha256(b"".join(read_whole(path / FILE) for path, _ in records)).hexdigest()
     notes = [f"{len(cases)} patches are read from registered slides, {cut.size_px} px at {cut.mpp:g} um."]
     if unused:
         notes.append(f"{len(unused)} cases give no pair: {', '.join(unused[:5])}.")

@@ -20,6 +20,7 @@ from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.evaluate.names import in_sentence, metric_name
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_whole_text
 
 JSON = "comparison.json"
 STRATA = {"high": "0.9 and above", "medium": "0.75 to 0.9", "low": "below 0.75"}
@@ -63,7 +64,7 @@ def read_comparison(folder: Path) -> Comparison:
     """
     path = folder / JSON
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))["comparison"]
+        raw = json.loads(read_whole_text(path))["comparison"]
         options = raw["options"]
         return Comparison(
             tuple(raw["runs"]),

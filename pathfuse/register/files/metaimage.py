@@ -10,6 +10,7 @@ import numpy as np
 from pathfuse.errors import RegistrationError
 from pathfuse.register.field import Field
 from pathfuse.system.files import replacing
+from pathfuse.system.reading import read_whole
 
 MAX_HEADER = 4096  # bytes
 MAX_VALUES = 1 << 28
@@ -49,7 +50,7 @@ def read_mha(path: Path) -> Field:
         RegistrationError: naming the file and what is wrong with it.
     """
     try:
-        content = path.read_bytes()
+        content = read_whole(path, most=4 * MAX_VALUES + (1 << 16))
     except OSError as error:
         raise RegistrationError(f"{path} cannot be read ({error.strerror}). Register again.") from error
     facts, start = _header(path, content)

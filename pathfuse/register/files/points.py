@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pathfuse.errors import RegistrationError
 from pathfuse.system.files import atomic_text
+from pathfuse.system.reading import read_whole
 
 Points = NDArray[np.float64]  # (N, 2)
 BOTH = ("fixed_x", "fixed_y", "moving_x", "moving_y")
@@ -80,7 +81,7 @@ def write_mapped(path: Path, source: Path, points: Points) -> None:
 
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_whole(path).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except OSError as error:

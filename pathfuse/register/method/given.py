@@ -14,6 +14,7 @@ from pathfuse.register.contract import Registration, Section
 from pathfuse.register.files.points import read_landmarks
 from pathfuse.register.files.record import check_matrix
 from pathfuse.register.transform import Matrix, Transform
+from pathfuse.system.reading import read_whole_text
 
 _MAX_BYTES = 1 << 20
 IDENTITY = "identity"
@@ -88,7 +89,7 @@ def _of_numbers(path: Path, fixed: Section, moving: Section) -> Matrix:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RegistrationError(f"{path} is too large for an affine of nine numbers. Name another file.")
-        content: Any = np.load(path, allow_pickle=False) if suffix == ".npy" else json.loads(path.read_text("utf-8"))
+        content: Any = np.load(path, allow_pickle=False) if suffix == ".npy" else json.loads(read_whole_text(path))
         if isinstance(content, dict):
             _check_sizes(path, content, fixed, moving)
             content = content["affine"]

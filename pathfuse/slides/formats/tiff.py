@@ -30,7 +30,10 @@ MAX_PIECE_PX = 1 << 28  # one strip or tile; larger is a bomb or a file that can
 CUT = "the file ends before its data"
 CACHE_BYTES = 1 << 26
 # What damaged files make tifffile and the decoders raise.
-BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, zlib.error, tifffile.TiffFileError)
+BROKEN = (
+    OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, AssertionError, MemoryError,
+    RecursionError, struct.error, zlib.error, tifffile.TiffFileError,
+)  # fmt: skip
 
 
 class TiffSlide(Slide):
@@ -179,6 +182,15 @@ def _check(path: Path, page: Any, series: Any) -> None:  # noqa: ANN401 - tifffi
     if max(ends, default=0) > page.parent.filehandle.size:
         raise ImageError(f"{path} is damaged or cut short ({CUT}). Copy it again, or leave it out.")
     wide, high = _piece_size(page)
+    if min(wide, high, page.imagewidth, page.imagelength) < 1:
+        size = f"{page.imagewidth} x {page.imagelength} px in pieces of {wide} x {high}"
+        raise ImageError(f"{path} is damaged: its header says {size}. Copy it again, or leave it out.")
+    pieces = -(-page.imagewidth // wide) * -(-page.imagelength // high)
+    if pieces > len(page.dataoffsets):
+        raise ImageError(
+            f"{path} is damaged: its header says {page.imagewidth} x {page.imagelength} px, and it holds "
+            f"{len(page.dataoffsets)} of {pieces} pieces. Copy it again, or leave it out."
+        )
     if wide * high > MAX_PIECE_PX:
         raise ImageError(f"{path} is stored in pieces of {wide} x {high} px. Save it as a tiled TIFF.")
 

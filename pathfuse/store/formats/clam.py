@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import h5py  # type: ignore[import-untyped]
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from pathfuse.store.contents.contents import Contents, Found
 from pathfuse.store.contents.hdf5 import read_hdf5
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import number, squeezed
+from pathfuse.store.new_hdf5 import new_hdf5
 from pathfuse.store.rows import fitting
 from pathfuse.system.files import replacing
 
@@ -83,12 +83,12 @@ def write_clam(root: Path, slide: str, features: Tensor, coords: Tensor, *, patc
         return []
     values = fitting(features, torch.float32, root / slide)
     paths = [root / H5_FOLDER / f"{slide}.h5", root / PT_FOLDER / f"{slide}.pt", root / PATCHES / f"{slide}.h5"]
-    with replacing(paths[0], error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(paths[0], error=StoreError) as temporary, new_hdf5(temporary) as file:
         file["features"] = values.numpy()
         file["coords"] = coords.to(torch.int32).numpy()
     with replacing(paths[1], error=StoreError) as temporary:
         torch.save(values, temporary)
-    with replacing(paths[2], error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(paths[2], error=StoreError) as temporary, new_hdf5(temporary) as file:
         places = file.create_dataset("coords", data=coords.to(torch.long).numpy())
         # Level 0, so that CLAM's own product of size and factor gives the level-0 size back.
         facts = {"patch_size": round(patch_size_level0), "patch_level": 0, "downsample": np.array([1.0, 1.0])}

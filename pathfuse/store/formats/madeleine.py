@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py  # type: ignore[import-untyped]
-
 from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contract import SlideFeatures, Store
+from pathfuse.store.new_hdf5 import new_hdf5
 
 
 class MadeleineStore(Store):
@@ -35,6 +34,6 @@ class MadeleineStore(Store):
     def example(self, folder: Path, slide: SlideFeatures) -> Path:
         """`features` alone."""
         path = folder / f"{slide.slide_id}_HE.h5"
-        with h5py.File(path, "w") as file:
+        with new_hdf5(path) as file:
             file["features"] = slide.features.read().numpy()
         return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import number, squeezed
+from pathfuse.store.new_hdf5 import new_hdf5
 from pathfuse.store.rows import Arranged, Rows, fitting
 from pathfuse.system.files import replacing
 
@@ -106,7 +106,7 @@ def write_stamp(
         "stamp_version": STAMP_VERSION, "extractor": encoder or "unknown", "unit": "um",
         "tile_size_um": float(tile_size_um), "tile_size_px": int(tile_size_px), "code_hash": "", "feat_type": "tile",
     }  # fmt: skip
-    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, error=StoreError) as temporary, new_hdf5(temporary) as file:
         file["coords"] = coords_um.to(torch.float32).numpy()
         file["feats"] = values.numpy()
         for name, value in facts.items():

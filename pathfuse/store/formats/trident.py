@@ -13,6 +13,7 @@ from pathfuse.store.contents.contents import Contents, Fact
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident_write import OURS, write_trident
 from pathfuse.store.rows import MemoryRows, Rows
+from pathfuse.system.reading import read_whole_text
 
 STATES = "wsi_states"
 MAX_STATE = 1 << 24  # bytes of a state file
@@ -148,7 +149,7 @@ def _mpp_in(file: Path) -> float | None:
     try:
         if file.stat().st_size > MAX_STATE:
             return None
-        state = json.loads(file.read_text(encoding="utf-8"))
+        state = json.loads(read_whole_text(file))
         mpp = state["meta"]["mpp"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pathfuse.errors import StoreError
 from pathfuse.store.contents.contents import Fact
+from pathfuse.store.new_hdf5 import new_hdf5
 from pathfuse.store.rows import fitting
 from pathfuse.system.files import replacing
 
@@ -81,7 +82,7 @@ def trident_writer(
     where = {"name": path.stem, "savetodir": str(path.parent) if savetodir is None else savetodir}
     level0 = None if patch_size_level0 is None else round(patch_size_level0)
     sizes = {"patch_size": patch_size, "patch_size_level0": level0}
-    with replacing(path, error=StoreError) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, error=StoreError) as temporary, new_hdf5(temporary) as file:
         places = file.create_dataset("coords", data=coords.to(torch.long).reshape(-1, 2).numpy())
         data = file.create_dataset("features", (len(coords), dim), NUMPY[dtype])
         _describe(file, {OURS: version("pathfuse"), "mpp": mpp, **(attributes or {})})

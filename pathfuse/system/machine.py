@@ -1,0 +1,87 @@
+"""Faults of the machine, such as a full disk, too many open files or a killed worker, each as one line."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pathfuse.errors import MachineError
+
+_ADVICE = {
+    errno.ENOSPC: "Free space, or choose another folder.",
+    errno.EDQUOT: "Free space, or choose another folder.",
+    errno.EFBIG: "Raise the limit on the size of files (`ulimit -f`), or choose another folder.",
+    errno.EMFILE: "Raise the limit on open files (`ulimit -n 4096`), or take fewer workers.",
+    errno.ENFILE: "Close other programs, or take fewer workers.",
+    errno.ENOMEM: "Take smaller batches or fewer workers.",
+    errno.EROFS: "Choose a folder that can be written to.",
+    errno.EACCES: "Change its permissions, or choose another one.",
+    errno.EPERM: "Change its permissions, or choose another one.",
+    errno.EIO: "Check the disk, and try again.",
+}
+"""What to do about an error of the operating system; others are passed on in its words alone."""
+
+# What torch raises has no class of its own.
+_OF_TORCH = (
+    (
+        re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL),
+        "a process that loads data died, most often out of memory. Take fewer of them with --loading.num_workers.",
+    ),
+    (
+        re.compile(r"received 0 items of ancdata|Too many open files"),
+        "too many files are open. Raise the limit (`ulimit -n 4096`), or take fewer workers.",
+    ),
+    (
+        re.compile(r"PytorchStreamWriter failed writing|unexpected pos|file write failed|No space left on device"),
+        "a file cannot be written whole: the disk is full. Free space, or choose another folder.",
+    ),
+    (
+        re.compile(r"DefaultCPUAllocator: (can't|not enough)"),
+        "there is not enough memory. Take smaller batches or fewer workers.",
+    ),
+    (
+        re.compile(r"CUDA out of memory", re.IGNORECASE),
+        "there is not enough memory on the GPU. Take smaller batches.",
+    ),
+)
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """What the machine refused and what to do about it, in one line; None for any other error."""
+    if isinstance(error, OSError):
+        return _of_system(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory. Take smaller batches or fewer workers."
+    text = str(error)
+    return next((said for pattern, said in _OF_TORCH if pattern.search(text)), None)
+
+
+@contextmanager
+def machine_faults(advice: str) -> Iterator[None]:
+    """A block in which a fault of the machine ends in one line.
+
+    Args:
+        advice: the next step, after what is to be done about the fault.
+
+    Raises:
+        MachineError: for a fault of the machine; every other error passes as it is.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # who read the output wants no more of it
+    except (OSError, RuntimeError, MemoryError) as error:
+        said = machine_fault(error)
+        if said is None:
+            raise
+        raise MachineError(f"{said} {advice}") from error
+
+
+def _of_system(error: OSError) -> str | None:
+    if error.errno is None or isinstance(error, BrokenPipeError):
+        return None
+    place = str(error.filename) if error.filename else "the machine"
+    advice = _ADVICE.get(error.errno, "Correct that, and try again.")
+    return f"{place} refuses: {error.strerror or errno.errorcode.get(error.errno, error.errno)}. {advice}"

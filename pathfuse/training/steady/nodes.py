@@ -1,0 +1,49 @@
+"""Other processes that a trainer waits for: refused where nobody starts them, because it would wait without end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.environments import (
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+
+from pathfuse.errors import RecipeError
+
+PER_CORE = 4  # processes on a core of a CPU; more would only take turns
+AT_LEAST = 8
+_LAUNCHERS = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
+
+
+def refuse_endless_wait(trainer: Mapping[str, Any]) -> None:
+    """Looks at `num_nodes` and `devices` of a trainer.
+
+    Args:
+        trainer: its options.
+
+    Raises:
+        RecipeError: if it would wait for processes that nobody starts.
+    """
+    nodes, devices = trainer.get("num_nodes"), trainer.get("devices")
+    if isinstance(nodes, int) and nodes > 1 and not _launched():
+        raise RecipeError(
+            f"trainer.num_nodes is {nodes}, and nothing has started pathfuse on the other machines, for which it would "
+            f"wait. Start it on each, with `torchrun --nnodes {nodes}` or `srun`, or leave num_nodes out."
+        )
+    most = max(AT_LEAST, PER_CORE * (os.cpu_count() or 1))
+    wanted = int(devices) if str(devices).isdecimal() and len(str(devices)) < 9 else most + 1
+    if str(devices).isdecimal() and wanted > most and not torch.cuda.is_available():
+        raise RecipeError(
+            f"trainer.devices is {str(devices)[:20]}, and there are {os.cpu_count()} cores and no GPU here. Take fewer."
+        )
+
+
+def _launched() -> bool:
+    """Whether a launcher started this process, or somebody says by hand which machine this is."""
+    return "NODE_RANK" in os.environ or any(environment.detect() for environment in _LAUNCHERS)
