@@ -50,8 +50,9 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def unfinish(run: Path) -> None:
-    """Makes `--resume` read the checkpoint again."""
+    """Makes `--resume` read the checkpoint again; whoever spoils a run takes its seal away too."""
     (run / "stages.json").unlink()
+    (run / "seal.json").unlink()
 
 
 def refused_everywhere(run: Path, refuse: Refuse, canary: Path) -> str:
