@@ -85,7 +85,14 @@ def test_the_weights_of_another_run_are_noticed_by_every_command(run: Path, refu
         content = torch.load(path, weights_only=True)
         content["state_dict"] = {name: value + 1 for name, value in content["state_dict"].items()}
         torch.save(content, path)
-    for words in (("test",), ("predict",), ("validate",), ("explain",), ("report",), ("export", "--to", "folder", "--out", "model")):
+    for words in (
+        ("test",),
+        ("predict",),
+        ("validate",),
+        ("explain",),
+        ("report",),
+        ("export", "--to", "folder", "--out", "model"),
+    ):
         assert "best.ckpt is not the file that the run wrote" in refuse(words[0], str(run), *words[1:])
     with pytest.raises(RunError, match="is not the file that the run wrote"):
         pathfuse.load(run)
