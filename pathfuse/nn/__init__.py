@@ -9,8 +9,8 @@
 - **Frozen parts** (`frozen`): `PartlyFrozen` is an encoder that keeps a network as it was loaded.
 - **Products** (`products`): matrix products and linear layers at the speed that the processor allows.
 - **Options** (`options`): one line for a wrong option or modality instead of a library's own error.
-- **Weights** (`weights`): reading state dicts safely, and the note that says where weights come from; `pathfuse.nn.hub`
-  fetches a file of the Hugging Face hub at a pinned revision.
+- **Weights** (`weights`, `saved`): reading state dicts safely, and the note that says where weights come from;
+  `pathfuse.nn.hub` fetches a file of the Hugging Face hub at a pinned revision.
 
 Bags in half precision stay in half precision; what is reduced from them is in float32 or better.
 """
@@ -33,6 +33,7 @@ from pathfuse.nn.packed import (
 )
 from pathfuse.nn.pool_fusion import JoinedFusion, NestedFusion, Pooled, PoolFusion, packed_tokens
 from pathfuse.nn.products import batched_product, linear, product, working_dtype
+from pathfuse.nn.saved import load_saved, refuse_more_than_it_holds
 from pathfuse.nn.vectors import cleared, token_vector
 from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, backbone_state, read_state, weights_note
 
@@ -59,6 +60,7 @@ __all__ = [
     "joined",
     "joined_dim",
     "linear",
+    "load_saved",
     "modality_of",
     "modality_of_kind",
     "one_width",
@@ -67,6 +69,7 @@ __all__ = [
     "read_state",
     "readable",
     "readable_token",
+    "refuse_more_than_it_holds",
     "segment_max",
     "segment_mean",
     "segment_softmax",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from pathfuse.core import WeightsNote
 from pathfuse.errors import WeightsError
+from pathfuse.nn.saved import load_saved
 
 _OF_BACKBONE = re.compile(r"model\.encoder\.(backbone|backbones\.\d+)\.")
 
@@ -71,7 +71,8 @@ def backbone_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _read(path: Path) -> object:
     if path.suffix != ".safetensors":
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            return load_saved(file)
     from safetensors.torch import load_file
 
     return load_file(path)

@@ -10,9 +10,11 @@ import yaml
 from safetensors.torch import save_file
 
 from pathfuse.errors import RunError
+from pathfuse.nn.saved import load_saved, tensors_of
 from pathfuse.report.model_card import model_card
 from pathfuse.runs.files import CALIBRATION, CHECKPOINTS, CONFIG, METRICS, SPEC, VERSIONS, WEIGHTS
 from pathfuse.runs.folder import TENSORS, RunFolder
+from pathfuse.runs.seal import digest_of
 
 CARD, LABELS, PREPROCESSING = "README.md", "labels.json", "preprocessing.json"
 # Where the cases lay when it was trained is of no use elsewhere, and nobody's business.
@@ -30,29 +32,34 @@ def export_model(run: RunFolder, out: Path) -> list[Path]:
         RunError: if the run is not trained, its checkpoint is damaged, or there is something in `out` already.
     """
     stage = list(run.config.get("stages") or {})[-1]
-    state = _tensors(run.selected(stage))
+    state = _tensors(run, run.selected(stage))
     target = RunFolder.create(out)
     folder = target.checkpoints(stage)
     folder.mkdir(parents=True)
     save_file(state, folder / TENSORS, metadata={"format": "pt"})
     for name in (SPEC, METRICS, WEIGHTS):
         if run.has(name):
-            target.write_json(name, run.json(name))
-    versions = {key: value for key, value in run.versions.items() if key != "predictions_sha256"}  # they stay behind
-    target.write_json(VERSIONS, versions)
+            target.write_json(name, run.sealed_json(name))
+    target.write_json(VERSIONS, run.versions)
     if run.has(CALIBRATION):
-        target.write_json(CALIBRATION, {**run.json(CALIBRATION), "checkpoint": f"{stage}/{TENSORS}"})
+        target.write_json(CALIBRATION, {**run.sealed_json(CALIBRATION), "checkpoint": f"{stage}/{TENSORS}"})
     target.write_json(LABELS, _labels(run))
     target.write_json(PREPROCESSING, _preprocessing(run))
     target.write(CARD, model_card(run, weights=f"{CHECKPOINTS}/{stage}/{TENSORS}"))
+    with (folder / TENSORS).open("rb") as file:
+        target.seal.add({f"{CHECKPOINTS}/{stage}/{TENSORS}": digest_of(file)})
+    target.seal_files(METRICS, CALIBRATION)
     # Last: a folder with a recipe is a whole one.
     target.write(CONFIG, f"# {run.name}, resolved\n{yaml.safe_dump(_without_places(run.config), sort_keys=False)}")
     return sorted(path for path in out.rglob("*") if path.is_file())
 
 
-def _tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+def _tensors(run: RunFolder, checkpoint: Path) -> dict[str, torch.Tensor]:
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        with run.loadable(checkpoint) as file:
+            state = tensors_of(load_saved(file))
+    except RunError:
+        raise
     except Exception as error:  # a damaged file can raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(f"{checkpoint} cannot be loaded ({reason}). Export another run.") from error

@@ -41,6 +41,7 @@ def write_report(
     if (folder / RUNS).is_file():
         return write_study_report(folder, out, by=by)
     if (run := RunFolder(folder)).tested:
+        run.refuse_replaced()
         return write_run_report(run, out, all_subsets=all_subsets, by=by)
     if (folder / JSON).is_file():
         return write_comparison_report(read_comparison(folder), out or folder / PAGE)

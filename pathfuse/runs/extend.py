@@ -8,8 +8,8 @@ from typing import Any
 from pathfuse.errors import RunError
 from pathfuse.recipes.compose import split_stages
 from pathfuse.recipes.plain_yaml import Config
-from pathfuse.runs.files import CONFIG, STAGES, VERSIONS
-from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.files import CHECKPOINTS, CONFIG, STAGES, VERSIONS
+from pathfuse.runs.folder import BEST, LAST, RunFolder
 from pathfuse.runs.sources import is_source
 
 EPOCHS = "trainer.max_epochs"
@@ -58,6 +58,7 @@ def extended_stages(run: RunFolder, config: Config, *, allowed: bool = True) -> 
 def extend(run: RunFolder, config_text: str, sha256: str, more: Mapping[str, int]) -> None:
     """Makes more epochs the run's own: its recipe says them, and the stages are no longer complete."""
     head = [line for line in run.text(CONFIG).splitlines() if line.startswith("#")]
+    run.seal.drop(f"{CHECKPOINTS}/{stage}/{name}" for stage in more for name in (BEST, LAST))
     run.write_json(STAGES, {"complete": [stage for stage in run.complete() if stage not in more]})
     run.write_json(VERSIONS, {**run.versions, "recipe_sha256": sha256})
     run.write(CONFIG, "\n".join([*head, config_text]))

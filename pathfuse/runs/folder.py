@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes.plain_yaml import Config, parse_yaml
@@ -27,6 +27,7 @@ from pathfuse.runs.files import (
     Lines,
     TextFiles,
 )
+from pathfuse.runs.seal import Seal, digest_of
 
 # Torch and numpy are imported where they are needed: a worker of a study looks at run folders before it imports them.
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class RunFolder(TextFiles):
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> RunFolder | None:
         """The run that a checkpoint lies in, as `checkpoints/<stage>/<name>`; None for any other file."""
-        stage = checkpoint.resolve().parent
+        stage = checkpoint.parent.resolve()  # the link to a file is followed by nobody else's run
         return cls(stage.parent.parent) if stage.parent.name == CHECKPOINTS else None
 
     @property
@@ -209,6 +210,24 @@ class RunFolder(TextFiles):
             f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`."
         )
 
+    def loadable(self, checkpoint: Path) -> BinaryIO:
+        """A checkpoint of this run, opened at its start; it is the one that the run wrote, if that finished the stage.
+
+        Raises:
+            RunError: if another one lies in its place.
+            OSError: if it cannot be opened.
+        """
+        file = checkpoint.open("rb")
+        name = f"{CHECKPOINTS}/{checkpoint.parent.name}/{checkpoint.name}"
+        if self.seal.of(name) is not None:
+            try:
+                self.seal.check(name, digest_of(file))
+            except RunError:
+                file.close()
+                raise
+            file.seek(0)
+        return file
+
     def unfinished(self, stage: str) -> Path | None:
         """Where to continue a stage that was interrupted; None if it has not begun."""
         last = self.checkpoints(stage) / LAST
@@ -250,13 +269,22 @@ class RunFolder(TextFiles):
 
     @property
     def metrics(self) -> dict[str, dict[str, float | None]]:
-        """What the test measured, by subset of stains."""
-        return self.json(METRICS)
+        """What the test measured, by subset of stains.
 
-    @property
-    def metrics_sha256(self) -> str:
-        """SHA-256 of the metrics."""
-        return hashlib.sha256(self.content(METRICS)).hexdigest()
+        Raises:
+            RunError: if the file was edited.
+        """
+        return self.sealed_json(METRICS)
+
+    def sealed_json(self, name: str) -> dict[str, Any]:
+        """A mapping as the run wrote it; empty if the file is not there.
+
+        Raises:
+            RunError: if it is another one by now.
+        """
+        if self.has(name):
+            self.seal.check(name, self.sha256(name))
+        return self.json(name)
 
     @property
     def tested(self) -> bool:
@@ -266,8 +294,7 @@ class RunFolder(TextFiles):
     @property
     def sealed(self) -> bool:
         """Whether there are predictions, and they are as they were written."""
-        seal = self.versions.get("predictions_sha256")
-        return self.tested and bool(seal) and self._predictions_sha256() == seal
+        return self.tested and self.seal.of(PREDICTIONS) == self.sha256(PREDICTIONS)
 
     @property
     def predictions(self) -> PredictionFile:
@@ -294,12 +321,46 @@ class RunFolder(TextFiles):
         """The subset with most stains among those that the model was trained to be given."""
         return self.shown.fullest(self.test_cases)
 
-    def seal(self) -> None:
-        """Adds the hash of the predictions to the versions, so that an edited file is noticed."""
-        self.write_json(VERSIONS, {**self.versions, "predictions_sha256": self._predictions_sha256()})
+    @property
+    def seal(self) -> Seal:
+        """What the files were when they were written."""
+        return Seal(self.path)
 
-    def _predictions_sha256(self) -> str:
-        return hashlib.sha256(self.content(PREDICTIONS)).hexdigest()
+    def seal_files(self, *names: str) -> None:
+        """Seals those of some text files that are there, after all of them are written."""
+        self.seal.add({name: self.sha256(name) for name in names if self.has(name)})
+
+    def seal_checkpoints(self, stage: str, written: Mapping[Path, str]) -> None:
+        """Seals the checkpoints of a stage, whose training has ended.
+
+        Args:
+            stage: the stage.
+            written: SHA-256 of those that this process wrote, by their resolved path; others are read.
+        """
+        digests = {}
+        for path in (self.checkpoints(stage) / name for name in (BEST, LAST)):
+            if path.is_file():
+                known = written.get(path.resolve())
+                if known is None:
+                    with path.open("rb") as file:
+                        known = digest_of(file)
+                digests[f"{CHECKPOINTS}/{stage}/{path.name}"] = known
+        self.seal.add(digests)
+
+    def refuse_replaced(self) -> None:
+        """Looks at every sealed checkpoint that is there.
+
+        Raises:
+            RunError: if one is another by now.
+        """
+        for name in self.seal.names():
+            path = self.path / name
+            if name.startswith(f"{CHECKPOINTS}/") and path.is_file():
+                self.loadable(path).close()
+
+    def sha256(self, name: str) -> str:
+        """SHA-256 of a text file."""
+        return hashlib.sha256(self.content(name)).hexdigest()
 
     def _read_predictions(self) -> PredictionFile:
         from pathfuse.runs.predictions import parse_predictions
@@ -307,9 +368,5 @@ class RunFolder(TextFiles):
         file = self.path / PREDICTIONS
         if not self.tested:
             raise RunError(f"{self.path} has no {PREDICTIONS}. Make it with `pathfuse test {self.path}`.")
-        if self.versions.get("predictions_sha256") and not self.sealed:
-            raise RunError(
-                f"{file} is not the file that the run wrote: its SHA-256 differs from {VERSIONS}. Restore it, or "
-                f"predict again with `pathfuse test {self.path}`."
-            )
+        self.seal.check(PREDICTIONS, self.sha256(PREDICTIONS))
         return parse_predictions(self.content(PREDICTIONS), file)

@@ -100,7 +100,7 @@ def combine(members: Sequence[RunFolder], joint: RunFolder, runs: Sequence[Path]
     joint.write_lines(PREDICTIONS, header, lines)
     same = {key: members[0].versions[key] for key in OF_MEMBERS if key in members[0].versions}
     joint.write_json(VERSIONS, {**same, "members": [str(run) for run in runs]})
-    joint.seal()
+    joint.seal_files(PREDICTIONS)
     return counts.pop()
 
 

@@ -17,6 +17,7 @@ from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
 from pathfuse.runs.files import CURVES, PROGRESS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.runs.seal import digest_of
 from pathfuse.training.versions import split_identity
 
 PROGRESS_S = 1.0
@@ -25,7 +26,15 @@ SPLIT = "pathfuse_split"
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Checkpoints that are written whole or not at all; Lightning moves them over from another disk."""
+    """Checkpoints that are written whole or not at all; Lightning moves them over from another disk.
+
+    Attributes:
+        digests: SHA-256 of every file as it was written, by its path.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.digests: dict[Path, str] = {}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Writes beside the file and takes its place.
@@ -36,6 +45,8 @@ class WholeFiles(TorchCheckpointIO):
         temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
         try:
             super().save_checkpoint(checkpoint, temporary, storage_options)
+            with temporary.open("rb") as file:
+                self.digests[Path(path).resolve()] = digest_of(file)
             temporary.replace(path)
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from rich.console import Console
@@ -28,12 +30,20 @@ from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
 from pathfuse.training.steady.finite import StopsAtNonFinite
-from pathfuse.training.steady.selection import LOSS, Criterion, EpochCheckpoint, checkpoints
+from pathfuse.training.steady.selection import LOSS, Criterion, checkpoints
 from pathfuse.training.task import Task
 from pathfuse.training.versions import recipe_hash, write_versions
 
 # Lightning starts one more process per device with the same command line; they must not make another folder.
 RUN_VARIABLE = "PATHFUSE_RUN"
+
+
+class _Kept(NamedTuple):
+    """What a stage has come to: the epoch that is handed on, what selected it, and its files as they were written."""
+
+    epoch: int | None
+    by: str | None
+    written: Mapping[Path, str]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -94,7 +104,9 @@ def _fit(
         if name not in run.complete():
             kept = train_stage(plan, name, run, console)
             if is_first_rank():
-                run.mark_complete(name, kept.kept_epoch, kept.monitor)
+                # As written, and not as they lie there by now: what took their place meanwhile is noticed.
+                run.seal_checkpoints(name, kept.written)
+                run.mark_complete(name, kept.epoch, kept.by)
     (run.path / PROGRESS).unlink(missing_ok=True)
     checkpoint = run.selected(plan.last)
     task = trained_task(plan, checkpoint)
@@ -153,8 +165,8 @@ def new_folder(recipe: str) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> EpochCheckpoint:
-    """Trains one stage to its end, from its last finished epoch if there is one; returns what kept an epoch."""
+def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> _Kept:
+    """Trains one stage to its end, from its last finished epoch if there is one."""
     data = plan.data_of(name)
     task = plan.fill(name, run)
     held_out = [row for row in data.split_table() if row.split == "val"]
@@ -188,7 +200,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> Epoc
         if unfinished is None or lines.began:
             raise
         raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error
-    return kept[0]
+    return _Kept(kept[0].kept_epoch, kept[0].monitor, getattr(trainer.strategy.checkpoint_io, "digests", {}))
 
 
 def _criterion(task: Task, *, last: bool, labelled: bool) -> Criterion | None:

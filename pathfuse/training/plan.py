@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from pathfuse.core import DataSpec, Model
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.nn.saved import load_saved, tensors_of
 from pathfuse.recipes import Recipe
 from pathfuse.recipes.compose import SHARED
 from pathfuse.recipes.plain_yaml import Config
@@ -161,11 +162,10 @@ class Plan:
 
 
 def read_tensors(checkpoint: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, or of the safetensors file of an exported run."""
-    if checkpoint.suffix == ".safetensors":
-        return load_file(checkpoint)
-    state: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    return state
+    """The tensors of a checkpoint, or of the safetensors file of an exported run, as it wrote them."""
+    run = RunFolder.of_checkpoint(checkpoint)
+    with checkpoint.open("rb") if run is None else run.loadable(checkpoint) as file:
+        return load(file.read()) if checkpoint.suffix == ".safetensors" else tensors_of(load_saved(file))
 
 
 def load_weights(task: Task, checkpoint: Path) -> None:
@@ -181,6 +181,8 @@ def load_weights(task: Task, checkpoint: Path) -> None:
             task.load_state_dict(read_tensors(checkpoint))
     except FileNotFoundError as error:
         raise RunError(f"{checkpoint} does not exist. Train the stage first.") from error
+    except RunError:
+        raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RunError(

@@ -15,7 +15,7 @@ from pathfuse.core.subsets import combinations_shown
 from pathfuse.data.contract import CaseData
 from pathfuse.recipes.plain_yaml import Config
 from pathfuse.registry import software_of
-from pathfuse.runs.files import VERSIONS
+from pathfuse.runs.files import METRICS, PREDICTIONS, VERSIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.sources import MADE_IN
 from pathfuse.training.task import Task
@@ -46,7 +46,7 @@ def write_versions(run: RunFolder, config: Config, data: CaseData, task: Task) -
 
 
 def seal_results(out: RunFolder, checkpoint: Path, data: CaseData, config: Config) -> None:
-    """Writes beside predictions what they were made with, and their hash.
+    """Writes beside predictions what they were made with, and seals them.
 
     Args:
         out: holds the predictions; what a run says of itself stays.
@@ -62,7 +62,7 @@ def seal_results(out: RunFolder, checkpoint: Path, data: CaseData, config: Confi
             "cases_sha256": data.fingerprint(),
         }
         out.write_json(VERSIONS, content)
-    out.seal()
+    out.seal_files(PREDICTIONS, METRICS)
 
 
 def _made_by(checkpoint: Path, config: Config) -> dict[str, object]:

@@ -14,6 +14,7 @@ from torchvision.models import ResNet50_Weights  # type: ignore[import-untyped]
 
 from pathfuse.core import skips_pretrained
 from pathfuse.errors import WeightsError
+from pathfuse.nn import load_saved
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _PATIENCE_S = 8.0
@@ -75,7 +76,8 @@ class ResNetStem(nn.Module):
 
 def _file_state(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            state = load_saved(file)
     except FileNotFoundError as error:
         raise WeightsError(
             f"model.encoder.weights: {path} does not exist; name a ResNet-50 state dict, or use hub or random"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pathfuse.core import skips_pretrained
 from pathfuse.errors import WeightsError
+from pathfuse.nn import refuse_more_than_it_holds
 from pathfuse.nn.hub import ask, first_line
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -74,6 +75,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         WeightsError: if the file is neither, or damaged.
     """
     try:
+        if path.suffix != ".safetensors":
+            with path.open("rb") as file:
+                refuse_more_than_it_holds(file)
         state = timm.models.load_state_dict(str(path), weights_only=True)
     except Exception as error:  # a damaged file can raise anything
         raise WeightsError(

@@ -496,7 +496,7 @@ Spoil = Callable[[Path], object]
         (lambda run: (run / "metrics.json").write_text("[]"), "holds no mapping"),
         (lambda run: (run / "config.yaml").write_text("a: [b"), "config.yaml line 1 column 6: not readable as YAML"),
         (lambda run: (run / "splits.csv").write_bytes(b"\xff\xfe\x00"), "splits.csv line 1 is not UTF-8"),
-        (lambda run: (run / "versions.json").write_text('{"predictions_sha256": "00"}'), "SHA-256 differs"),
+        (lambda run: (run / "seal.json").write_text('{"sha256": {"predictions.csv": "00"}}'), "SHA-256 differs"),
     ],
     ids=["nothing", "metrics", "list", "config", "splits", "edited"],
 )

@@ -52,7 +52,7 @@ def test_the_recipe_of_a_run_is_plain_yaml(tmp_path: Path) -> None:
 def test_an_edited_file_of_predictions_breaks_its_seal(tmp_path: Path) -> None:
     run = RunFolder(write_run(tmp_path / "run"))
     assert run.tested and not run.sealed and run.predictions.classes == ("0", "1+", "2+", "3+")
-    run.seal()
+    run.seal_files("predictions.csv")
     assert run.sealed and RunFolder(run.path).sealed
     edit(run.path, "c0003", "c9999")
     assert not RunFolder(run.path).sealed

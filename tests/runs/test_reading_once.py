@@ -40,7 +40,8 @@ def reads_of(folder: Path) -> Iterator[Counter[str]]:
 
 
 def more_than_once(found: Counter[str]) -> dict[str, int]:
-    return {name: count for name, count in found.items() if count > 1}
+    # What is hashed before it takes its place has a name that begins with a dot, the same in every epoch.
+    return {name: count for name, count in found.items() if count > 1 and not Path(name).name.startswith(".")}
 
 
 def test_the_count_sees_every_way_of_opening(tmp_path: Path) -> None:

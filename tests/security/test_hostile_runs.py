@@ -50,8 +50,9 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def unfinish(run: Path) -> None:
-    """Makes `--resume` read the checkpoint again."""
+    """Makes `--resume` read the checkpoint again; whoever spoils a run takes its seal away too."""
     (run / "stages.json").unlink()
+    (run / "seal.json").unlink()
 
 
 def refused_everywhere(run: Path, refuse: Refuse, canary: Path) -> str:
@@ -77,6 +78,31 @@ def test_the_recipe_of_a_run_is_as_untrusted_as_any(key: str, run: Path, refuse:
 def test_the_recipe_of_a_run_cannot_carry_python(run: Path, refuse: Refuse, canary: Path) -> None:
     (run / "config.yaml").write_text(f'data: !!python/object/apply:os.system ["touch {canary}"]\n')
     assert "config.yaml line 1" in refused_everywhere(run, refuse, canary)
+
+
+def test_the_weights_of_another_run_are_noticed_by_every_command(run: Path, refuse: Refuse, canary: Path) -> None:
+    for path in run.rglob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        content["state_dict"] = {name: value + 1 for name, value in content["state_dict"].items()}
+        torch.save(content, path)
+    for words in (
+        ("test",),
+        ("predict",),
+        ("validate",),
+        ("explain",),
+        ("report",),
+        ("export", "--to", "folder", "--out", "model"),
+    ):
+        assert "best.ckpt is not the file that the run wrote" in refuse(words[0], str(run), *words[1:])
+    with pytest.raises(RunError, match="is not the file that the run wrote"):
+        pathfuse.load(run)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.csv"])
+def test_an_edited_result_is_noticed(name: str, run: Path, refuse: Refuse) -> None:
+    text = (run / name).read_text()
+    (run / name).write_text(text.replace("0.", "0.9", 1))
+    assert f"{name} is not the file that the run wrote" in refuse("report", str(run))
 
 
 class Bomb:

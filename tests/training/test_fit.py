@@ -190,7 +190,7 @@ def test_results_in_a_folder_of_their_own_say_what_made_them_and_are_sealed(
     run, out = fit("run"), tmp_path / "again"
     assert main(["test", str(run), "--out", str(out)]) == 0
     said, own = (json.loads((folder / "versions.json").read_text()) for folder in (out, run))
-    for key in ("pathfuse", "torch", "recipe_sha256", "cases_sha256", "predictions_sha256"):
+    for key in ("pathfuse", "torch", "recipe_sha256", "cases_sha256"):
         assert said[key] == own[key], key
     assert (said["run"], said["checkpoint"]) == ("run", "predict/best.ckpt")
     assert main(["compare", str(run), str(out), "--draws", "20", "--permutations", "20", "--out", str(tmp_path)]) == 0

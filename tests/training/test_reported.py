@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pathfuse.nn.weights import weights_note
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.reported.for_report import EACH, SURE, example_cases
 from pathfuse_corranet.encoder import StainEncoder
 from pathfuse_timm.backbone import TimmBackbone
@@ -65,7 +66,7 @@ def test_a_report_that_fails_leaves_the_run_whole(
     said = capsys.readouterr().out
     assert f"note: there is no report (the disk). Try again with: pathfuse report {run}" in said
     assert not (run / "report.html").exists()
-    assert json.loads((run / "versions.json").read_text())["predictions_sha256"]
+    assert RunFolder(run).sealed
 
 
 def row(case: str, target: str, predicted: str, confidence: str, **more: str) -> dict[str, str]:

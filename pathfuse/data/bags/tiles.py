@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,13 +85,13 @@ def tiles_of_grid(path: Path, *, mpp: float | None, grid: PatchGrid, rule: Tissu
     """
     with open_slide(path, mpp=mpp) as slide:
         edge = _edge(slide, grid)
-        known = cache / f"{_digest(path, slide.mpp, grid, rule)}.npy"
+        known = cache / f"{_digest(path, slide.mpp, grid, rule)}.npz"
         coords = _cached(known)
         if coords is None:
             spacing = max(OVERVIEW_MPP, slide.mpp)
             coords = grid.coords(slide, tissue_mask(slide.overview(spacing), spacing, rule))
             with replacing(known, error=RunError) as temporary, temporary.open("wb") as file:
-                np.save(file, coords, allow_pickle=False)
+                np.savez(file, coords=coords)  # an archive has a checksum, which reading it compares
         return SlideTiles(path, coords, float(edge), slide.mpp)
 
 
@@ -132,7 +133,8 @@ def _digest(path: Path, mpp: float, grid: PatchGrid, rule: Tissue) -> str:
 def _cached(path: Path) -> Coords | None:
     """Places that were found before; None where there are none, or the file is damaged."""
     try:
-        coords = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        with np.load(path, allow_pickle=False) as archive:
+            coords: Coords = archive["coords"]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
     return coords if coords.dtype == np.int64 and coords.ndim == 2 and coords.shape[1] == 2 else None

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ _locks: set[int] = set()
 
 
 class PreparedImages:
-    """The prepared images of one stain; opened anew in each process.
+    """The prepared images of one stain; opened anew in each process, which checks every image when it first reads it.
 
     Args:
         folder: a complete cache entry.
@@ -32,18 +33,31 @@ class PreparedImages:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._array: npt.NDArray[np.uint8] | None = None
+        self._unseen: npt.NDArray[np.int64] = np.empty(0, np.int64)  # checksums of what was not read yet, else -1
 
     def __getitem__(self, row: int) -> npt.NDArray[np.uint8]:
-        """One image, (3, H, W), a view of the file."""
+        """One image, (3, H, W), a view of the file.
+
+        Raises:
+            ImageError: if its bytes are not those that were written.
+        """
         if self._array is None:
+            self._unseen = np.load(self.folder / CHECKSUMS, allow_pickle=False)
             # As a plain array: a row of a memory map is another memory map, which takes longer to make than to read.
             self._array = np.asarray(np.load(self.folder / ARRAY, mmap_mode="r", allow_pickle=False))
         image: npt.NDArray[np.uint8] = self._array[row]
+        if self._unseen[row] >= 0:
+            if zlib.crc32(image) != self._unseen[row]:
+                raise ImageError(
+                    f"{self.folder / ARRAY} is damaged: image {row} has other bytes than were written. Delete that "
+                    "folder, and it is made again."
+                )
+            self._unseen[row] = -1
         return image
 
     def __getstate__(self) -> dict[str, Any]:
         # A memory map pickles as a copy of its contents.
-        return {**self.__dict__, "_array": None}
+        return {**self.__dict__, "_array": None, "_unseen": np.empty(0, np.int64)}
 
 
 def default_cache() -> Path:

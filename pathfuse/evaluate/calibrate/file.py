@@ -122,17 +122,18 @@ class Calibrators:
             "subsets": {name: _plain(fitted) for name, fitted in self.own.items()},
         }
         run.write_json(CALIBRATION, content)
+        run.seal_files(CALIBRATION)
 
     @classmethod
     def read(cls, run: RunFolder) -> Calibrators | None:
         """Reads `calibration.json`; None where a run has none.
 
         Raises:
-            RunError: if it is damaged.
+            RunError: if it is damaged, or another one by now.
         """
         if not run.has(CALIBRATION):
             return None
-        content = run.json(CALIBRATION)
+        content = run.sealed_json(CALIBRATION)
         try:
             own = {str(name): _of_plain(one) for name, one in content["subsets"].items()}
             pooled = _of_plain(content["pooled"])

@@ -11,7 +11,7 @@ from pathfuse.errors import PluginError
 from pathfuse.registry import components
 from pathfuse.report.run.scores import DRAWS
 from pathfuse.report.run.terms import terms_of_use
-from pathfuse.runs.files import CALIBRATION, COHORT, WEIGHTS
+from pathfuse.runs.files import CALIBRATION, COHORT, METRICS, PREDICTIONS, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 
 LOSS = "val/loss"
@@ -212,7 +212,7 @@ def _statistics(run: RunFolder) -> str:
         "replacement. ROC and precision-recall "
         "areas are those of one class against the rest and, where one number is given, their plain mean."
     )
-    if run.json(CALIBRATION):
+    if run.sealed_json(CALIBRATION):
         said.append(
             "Temperature, abstention threshold and prediction sets were chosen on the validation part alone (Guo et "
             "al. 2017; Geifman and El-Yaniv 2017)."
@@ -228,10 +228,11 @@ def _software(run: RunFolder) -> str:
     listed += [f"Python {own['python']}"] if own.get("python") else []
     hashes = [
         f"{key.removesuffix('_sha256')} {str(own[key])[:16]}"
-        for key in ("recipe_sha256", "cases_sha256", "split_sha256", "splits_sha256", "predictions_sha256")
+        for key in ("recipe_sha256", "cases_sha256", "split_sha256", "splits_sha256")
         if own.get(key)
     ]
-    hashes += [f"metrics {run.metrics_sha256[:16]}"] if run.metrics else []
+    results = {"predictions": PREDICTIONS, "metrics": METRICS}
+    hashes += [f"{word} {run.sha256(name)[:16]}" for word, name in results.items() if run.has(name)]
     said = f"{', '.join(listed)}." if listed else "[Versions are not in the folder.]"
     return said + (f" SHA-256, first 16 digits: {', '.join(hashes)}." if hashes else "")
 

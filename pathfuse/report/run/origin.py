@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathfuse.report.page import Block, Column, Facts, Raw, Record, Section, Source, Table, Text, missing
 from pathfuse.report.run.methods import Paper, papers
 from pathfuse.report.run.terms import terms_of_use
-from pathfuse.runs.files import CONFIG, WEIGHTS
+from pathfuse.runs.files import CONFIG, METRICS, PREDICTIONS, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 
 HASHES = {
@@ -13,8 +13,9 @@ HASHES = {
     "cases_sha256": "Cases (SHA-256)",
     "split_sha256": "Parts (SHA-256)",
     "splits_sha256": "File of folds (SHA-256)",
-    "predictions_sha256": "Predictions (SHA-256)",
+    "contents_sha256": "Contents of the files (SHA-256)",
 }
+RESULTS = {PREDICTIONS: "Predictions (SHA-256)", METRICS: "Metrics (SHA-256)"}
 
 
 def weights_section(run: RunFolder) -> Section:
@@ -69,9 +70,10 @@ def _versions(run: RunFolder) -> Facts:
         if own.get(key):
             columns.append(Column(key, head))
             record[key] = str(own[key])
-    if run.metrics:
-        columns.append(Column("metrics_sha256", "Metrics (SHA-256)"))
-        record["metrics_sha256"] = run.metrics_sha256
+    for name, head in RESULTS.items():
+        if run.has(name):
+            columns.append(Column(f"{name}_sha256", head))
+            record[f"{name}_sha256"] = run.sha256(name)
     return Facts("versions", columns, record)
 
 

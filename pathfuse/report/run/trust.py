@@ -54,7 +54,7 @@ def calibration_section(run: RunFolder, cases: Collection[str]) -> Section:
 
 def selection_section(run: RunFolder, cases: Collection[str]) -> Section:
     """What the run would do if it left its least sure cases to a person."""
-    rows, calibration = run.lines(RISK_COVERAGE), run.json(CALIBRATION)
+    rows, calibration = run.lines(RISK_COVERAGE), run.sealed_json(CALIBRATION)
     blocks: list[Block] = []
     if calibration:
         blocks += _chosen(run, calibration, cases)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pathfuse.store.contents.contents import Contents, Fact, Found, check_size, rows_shape
 from pathfuse.store.rows import Hdf5Rows, MappedRows, MemoryRows, Rows, Stamp, open_hdf5, to_tensor, unreadable
+from pathfuse.store.sums import SIZE, SUMS, read_sums
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_NAMES = 64  # more names or attributes than any feature file has
@@ -66,7 +67,7 @@ def _rows(dataset: h5py.Dataset, name: str, path: Path, stamp: Stamp, needed: in
     if shape is None:
         return None, contiguous
     if contiguous and 0 not in shape:
-        return MappedRows(path, stamp, shape, dataset.dtype.str, int(offset)), True
+        return MappedRows(path, stamp, shape, dataset.dtype.str, int(offset), sums=read_sums(dataset, needed)), True
     if len(dataset.shape) == 1:
         return MemoryRows(to_tensor(dataset[()]).reshape(shape)), contiguous
     return Hdf5Rows(path, stamp, shape, dataset.dtype.str, name, len(dataset.shape) - 2), contiguous
@@ -76,6 +77,8 @@ def _attributes(thing: h5py.File | h5py.Dataset) -> dict[str, Fact]:
     """Single numbers and texts; nothing is evaluated, and a text stays a text."""
     facts: dict[str, Fact] = {}
     for name in islice(thing.attrs, MAX_NAMES):
+        if name in (SUMS, SIZE):
+            continue
         try:
             value = _attribute(thing, name)
         except (OSError, KeyError, ValueError, TypeError, RuntimeError):

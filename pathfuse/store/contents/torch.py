@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pathfuse.errors import StoreError
+from pathfuse.nn.saved import refuse_more_than_it_holds
 from pathfuse.store.contents.contents import Contents, Found, check_size, rows_shape
 from pathfuse.store.handles import Handles
 from pathfuse.store.rows import Index, MemoryRows, Rows, Stamp, refuse_changed, unreadable
@@ -125,7 +126,8 @@ def _empty(value: Tensor, shape: tuple[int, int]) -> Rows:
 def _load(path: str) -> object:
     """Loads with torch's restricted reader, mapped where the file allows it."""
     try:
-        _refuse_compressed(path)
+        with open(path, "rb") as file:
+            refuse_more_than_it_holds(file)
         with warnings.catch_warnings():
             # Torch remarks on pickle versions and sparse tensors; such files are refused here, in one line.
             warnings.simplefilter("ignore", UserWarning)
@@ -137,15 +139,6 @@ def _load(path: str) -> object:
         ) from error
     except DAMAGE as error:
         raise unreadable(Path(path), error) from error
-
-
-def _refuse_compressed(path: str) -> None:
-    """Torch never compresses its archives; one that is could grow to any size while it is read."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise StoreError(f"{path} is a compressed archive and no torch file. Save the features with torch.save.")
 
 
 def _restricted(path: str) -> object:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from pathfuse.errors import StoreError
 from pathfuse.store.contents.contents import Fact
 from pathfuse.store.new_hdf5 import new_hdf5
 from pathfuse.store.rows import fitting
+from pathfuse.store.sums import Summing, bytes_of
 from pathfuse.system.files import replacing
 
 OURS = "pathfuse_version"
@@ -29,6 +31,7 @@ class TridentWriter:
         self.written = 0
         self._data = data
         self._dtype = dtype
+        self.sums = Summing(data.dtype.itemsize * int(np.prod(data.shape, dtype=object)))
 
     def write(self, features: Tensor) -> None:
         """Adds the next rows (k, D).
@@ -39,7 +42,9 @@ class TridentWriter:
         rows = fitting(features, self._dtype, self.path)
         if self.written + len(rows) > len(self._data):
             raise StoreError(f"{self.path}: more features than the {len(self._data)} coordinates.")
-        self._data[self.written : self.written + len(rows)] = rows.numpy()
+        values = rows.numpy()
+        self._data[self.written : self.written + len(rows)] = values
+        self.sums.add(bytes_of(values))
         self.written += len(rows)
 
 
@@ -62,6 +67,7 @@ def trident_writer(
 
     The file appears when the block ends without an error and all rows are written. Besides TRIDENT's attributes, the
     file itself carries `pathfuse_version`, `mpp` and whatever `attributes` says. What is None is written as `None`.
+    Features and coordinates carry a checksum per block, which is compared when they are read.
 
     Args:
         path: `features_<encoder>/<slide>.h5`.
@@ -83,17 +89,22 @@ def trident_writer(
     level0 = None if patch_size_level0 is None else round(patch_size_level0)
     sizes = {"patch_size": patch_size, "patch_size_level0": level0}
     with replacing(path, error=StoreError) as temporary, new_hdf5(temporary) as file:
-        places = file.create_dataset("coords", data=coords.to(torch.long).reshape(-1, 2).numpy())
+        corners = coords.to(torch.long).reshape(-1, 2).contiguous().numpy()
+        places = file.create_dataset("coords", data=corners)
         data = file.create_dataset("features", (len(coords), dim), NUMPY[dtype])
         _describe(file, {OURS: version("pathfuse"), "mpp": mpp, **(attributes or {})})
         _describe(data, {**where, "encoder": encoder})
         _describe(places, {**where, **sizes, **(coords_attributes or {})})
+        beside = Summing(corners.nbytes)
+        beside.add(bytes_of(corners))
+        beside.write(places)
         writer = TridentWriter(path, data, dtype)
         yield writer
         if writer.written != len(coords):
             raise StoreError(
                 f"{path}: {writer.written} rows of features for {len(coords)} coordinates. Write them all."
             )
+        writer.sums.write(data)
 
 
 def write_trident(

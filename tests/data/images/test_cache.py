@@ -2,6 +2,7 @@ import fcntl
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import time
@@ -54,6 +55,21 @@ def drain(log: Path) -> int:
 
 def entries(cache: Path) -> list[str]:
     return sorted(path.suffix or "entry" for path in (cache / "prepared").iterdir())
+
+
+def test_a_flipped_byte_of_the_cache_is_found_when_its_image_is_first_read(tmp_path, files):
+    images = prepared_images(files, Preparation(8), tmp_path / "cache")
+    array = images.folder / "images.npy"
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 0x10
+    array.write_bytes(content)
+    again = prepared_images(files, Preparation(8), tmp_path / "cache")
+    for _ in range(2):
+        assert (again[0] == Preparation(8)(files[0])).all()
+        with pytest.raises(ImageError, match=rf"images\.npy is damaged: image {len(files) - 1} .*Delete that folder"):
+            again[len(files) - 1]
+    shutil.rmtree(images.folder)
+    assert (rows(prepared_images(files, Preparation(8), tmp_path / "cache")) == rows(images)).all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

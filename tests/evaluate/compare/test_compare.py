@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -329,7 +330,7 @@ def test_runs_that_cannot_be_measured_are_refused(tmp_path):
 
 def test_an_edited_file_is_refused_by_its_hash(tmp_path):
     paths = pair(tmp_path)
-    write_versions(paths[1], predictions_sha256="0" * 64)
+    (paths[1] / "seal.json").write_text(json.dumps({"sha256": {"predictions.csv": "0" * 64}}))
     assert "is not the file that the run wrote: its SHA-256 differs" in refused(paths)
 
 
