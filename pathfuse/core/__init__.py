@@ -4,10 +4,11 @@ Shape letters, the same everywhere: **B** cases, **T** packed patches, **D** fea
 This package imports torch and nothing else of weight: no Lightning, no data, no plug-in.
 """
 
+from pathfuse.core.attention import AttentionStep
 from pathfuse.core.bags import Bags, SlideInfo
 from pathfuse.core.batch import Batch
 from pathfuse.core.components import Backbone, CamLayer, Encoder, Fusion, Head, ImageInput
-from pathfuse.core.explainer import Explainer
+from pathfuse.core.explainer import Explainer, as_map, case_sums
 from pathfuse.core.metric import Metric
 from pathfuse.core.model import Model
 from pathfuse.core.objective import Objective, Outcome, SupervisedObjective, weighted_total
@@ -17,6 +18,7 @@ from pathfuse.core.tokens import Fused, FusedSpec, Prediction, Tokens, TokenSpec
 from pathfuse.core.weights import WeightsNote
 
 __all__ = [
+    "AttentionStep",
     "Backbone",
     "Bags",
     "Batch",
@@ -41,6 +43,8 @@ __all__ = [
     "TokenSpec",
     "Tokens",
     "WeightsNote",
+    "as_map",
+    "case_sums",
     "skips_pretrained",
     "stage_loader",
     "stage_model",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pathfuse.core.attention import AttentionStep
 from pathfuse.core.batch import Batch
 from pathfuse.core.tokens import Fused, FusedSpec, Layout, Prediction, Tokens, TokenSpec
 from pathfuse.core.weights import Weighted
@@ -82,6 +84,11 @@ class Backbone(Weighted, nn.Module, ABC):
         """The layer for class-activation maps; its `reads` is filled in by the encoder. None if there is none."""
         return None
 
+    @contextmanager
+    def watched(self) -> Iterator[list[AttentionStep]]:
+        """Within the block every pass leaves its attention in the list, layer by layer; nothing if there is none."""
+        yield []
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """The parameters from the input to the output, for learning rates that differ by depth; one group if unsaid."""
         return [list(self.parameters())]
@@ -128,6 +135,11 @@ class Encoder(Weighted, nn.Module, ABC):
         """Per token, the layer for class-activation maps; empty if there is none."""
         return {}
 
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """Within the block a pass leaves its attention per modality, layer by layer; nothing if there is none."""
+        yield {}
+
 
 class Fusion(Weighted, nn.Module, ABC):
     """Joins the tokens of a case. A subclass takes `encoder.out` and the `DataSpec` first.
@@ -145,6 +157,11 @@ class Fusion(Weighted, nn.Module, ABC):
     @abstractmethod
     def forward(self, tokens: dict[str, Tokens]) -> Fused:
         """The tokens of B cases as one embedding each; absent rows are not read."""
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """Within the block a pass leaves its attention per token, layer by layer; nothing if there is none."""
+        yield {}
 
     def loss(self, fused: Fused, batch: Batch) -> dict[str, Tensor]:
         """Own loss terms, for example a contrast between modalities. Every term is a scalar to be minimised."""

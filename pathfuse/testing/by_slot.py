@@ -11,6 +11,7 @@ from pathfuse.testing.checks import (
     cases,
     data_modules,
     declaration,
+    explaining,
     feature_files,
     learning,
     metrics,
@@ -93,6 +94,10 @@ BY_SLOT: dict[str, tuple[Check, ...]] = {
         *_OF_CASES,
         cases.cases_are_independent,
         state.the_model_is_left_alone,
+        explaining.promised_sums_are_kept,
+        explaining.absent_modalities_get_nothing,
+        explaining.a_constant_model_gets_flat_scores,
+        explaining.the_random_state_is_left_alone,
     ),
     "metric": (
         metrics.the_name_in_files_is_plain,

@@ -27,6 +27,7 @@ from pathfuse.testing.reference import (
     ReferenceInput,
     tiny_model,
 )
+from pathfuse.testing.reference_attention import tiny_bag_model
 
 SLOTS: dict[str, type] = {
     "data": CaseData,
@@ -121,7 +122,10 @@ class Example:
         if build is not None:
             model: Model = build(spec)
             return model
-        return tiny_model(spec, keep_map=self.slot not in ("objective", "explainer"))
+        if any(modality.in_bags for modality in spec.modalities) and self.slot == "explainer":
+            return tiny_bag_model(spec)
+        attends = bool(getattr(self.component, "attends", False))
+        return tiny_model(spec, keep_map=self.slot not in ("objective", "explainer"), attends=attends)
 
     def build(self, *sizes: object) -> object:
         """The component."""

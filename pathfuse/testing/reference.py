@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pathfuse.core import (
+    AttentionStep,
     Backbone,
     Bags,
     Batch,
@@ -27,6 +33,7 @@ from pathfuse.core.spec import Kind
 from pathfuse.core.tokens import Layout
 from pathfuse.errors import RecipeError
 from pathfuse.nn import cleared
+from pathfuse.testing.reference_attention import ReferenceTransformer
 
 
 class ReferenceBackbone(Backbone):
@@ -81,18 +88,19 @@ class ReferenceEncoder(Encoder):
     Args:
         spec: the data.
         keep_map: return maps instead of vectors.
+        backbone: of the images; null is one convolution.
     """
 
-    def __init__(self, spec: DataSpec, *, keep_map: bool = False) -> None:
+    def __init__(
+        self, spec: DataSpec, *, keep_map: bool = False, backbone: Callable[[int], Backbone] | None = None
+    ) -> None:
         super().__init__()
+        make = backbone or partial(ReferenceBackbone, keep_map=keep_map)
         if any(modality.kind == "patches" for modality in spec.modalities):
             raise RecipeError("ReferenceEncoder: reads no bags of patches. Choose PatchEncoder.")
         self.reads = spec.names
         self.nets = nn.ModuleDict(
-            {
-                m.name: ReferenceBackbone(m.width, keep_map=keep_map) if m.kind == "image" else nn.Linear(m.width, 8)
-                for m in spec.modalities
-            }
+            {m.name: make(m.width) if m.kind == "image" else nn.Linear(m.width, 8) for m in spec.modalities}
         )
         layouts: dict[Kind, Layout] = {"image": "map" if keep_map else "vector", "features": "packed"}
         self.out = {m.name: TokenSpec(8, layouts.get(m.kind, "vector")) for m in spec.modalities}
@@ -110,9 +118,18 @@ class ReferenceEncoder(Encoder):
 
     def cam_layers(self) -> dict[str, CamLayer]:
         """The convolution of each stain."""
-        return {
-            name: CamLayer(net.conv, (name,)) for name, net in self.nets.items() if isinstance(net, ReferenceBackbone)
-        }
+        found = {name: net.cam_layer() for name, net in self.nets.items() if isinstance(net, Backbone)}
+        return {name: replace(layer, reads=(name,)) for name, layer in found.items() if layer is not None}
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """What the networks of images attend to."""
+        with ExitStack() as stack:
+            yield {
+                name: stack.enter_context(net.watched())
+                for name, net in self.nets.items()
+                if isinstance(net, ReferenceTransformer)
+            }
 
 
 class ReferenceFusion(Fusion):
@@ -168,13 +185,14 @@ class ReferenceHead(Head):
         return {"classification": total / (target >= 0).sum().clamp(min=1)}
 
 
-def tiny_model(spec: DataSpec, *, keep_map: bool = False) -> Model:
+def tiny_model(spec: DataSpec, *, keep_map: bool = False, attends: bool = False) -> Model:
     """A model of the smallest components.
 
     Args:
         spec: the data; one image per case and stain.
         keep_map: keep maps up to the head.
+        attends: encode images by attention between their patches.
     """
-    encoder = ReferenceEncoder(spec, keep_map=keep_map)
+    encoder = ReferenceEncoder(spec, keep_map=keep_map, backbone=ReferenceTransformer if attends else None)
     fusion = ReferenceFusion(encoder.out, spec)
     return Model(encoder, fusion, ReferenceHead(fusion.out, spec))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from pathfuse.core import DataSpec
+from pathfuse.core import DataSpec, Explainer
 from pathfuse.core.spec import Kind
 from pathfuse.core.tokens import Layout
 from pathfuse.testing.example import Example
@@ -57,9 +58,11 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
         return [Setting("predictions", stains(1))]
     if slot in FILES:
         return [Setting(FILES[slot], stains(1, size_px=edge))]
-    if slot in ("objective", "explainer"):
+    if slot == "objective":
         images = stains(number, size_px=edge)
         return [Setting("images", images), Setting("images and a vector", with_vector(images))]
+    if slot == "explainer":
+        return _explained(cast(type[Explainer], example.component), number, edge)
     if slot in ("input", "encoder"):
         plain = [Setting(label, stains(number, kind=kind, size_px=edge)) for kind, label in _KINDS.items()]
         return [*plain, *(Setting(f"{one.name} and a vector", with_vector(one.spec)) for one in plain[:-1])]
@@ -76,3 +79,10 @@ def settings_of(example: Example, count: int | None = None) -> list[Setting]:
     if slot == "fusion" and getattr(example.component, "exactly", None) is None:
         settings.append(Setting("packed tokens and a vector", with_vector(settings[-1].spec), "packed"))
     return settings
+
+
+def _explained(component: type[Explainer], number: int, edge: int) -> list[Setting]:
+    """What an explainer says that it takes; a vector may stand beside it either way."""
+    kinds: list[Kind] = [kind for kind in ("image", "features") if kind in component.takes]
+    plain = [Setting(_KINDS[kind], stains(number, kind=kind, size_px=edge)) for kind in kinds]
+    return [*plain, *(Setting(f"{one.name} and a vector", with_vector(one.spec)) for one in plain)]

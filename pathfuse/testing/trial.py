@@ -10,6 +10,7 @@ from torch import nn
 
 from pathfuse.core import (
     Backbone,
+    Bags,
     Encoder,
     Explainer,
     FusedSpec,
@@ -181,7 +182,11 @@ def _explainer(subject: Subject, feed: Feed) -> Answer:
         maps = cast(Explainer, subject.component).explain(subject.model, feed.batch, target)
     answer = Answer()
     for name, values in maps.items():
-        answer.add(f"map of {name}", values, feed.batch.present[name])
+        held, present = feed.batch.x[name], feed.batch.present[name]
+        if isinstance(held, Bags):
+            answer.add_packed(f"scores of {name}", values, held.lengths, present, name)
+        else:
+            answer.add(f"scores of {name}", values, present)
     return answer
 
 

@@ -11,11 +11,10 @@ from captum.attr import LayerGradCam  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pathfuse.core import Batch, CamLayer, Explainer, Model
+from pathfuse.core import Batch, CamLayer, Explainer, Model, as_map
 from pathfuse.errors import RecipeError
-
-FLAT = 1e-5
-"""A map whose values differ by less, relative to the largest, differs by rounding alone."""
+from pathfuse_captum.asking import class_scores, predicted, prepared
+from pathfuse_captum.layers import layers_for_maps, refuse_no_map
 
 
 class GradCAM(Explainer):
@@ -27,12 +26,15 @@ class GradCAM(Explainer):
 
     Args:
         relu: keep what speaks for the class only; false keeps evidence against it too, as low values.
+        layer: another layer to read the map at, by its name in the model, such as `encoder.backbone.net.layer3`; null
+            is the one that the encoder names.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, eq. 1 and 2, computed by Captum's LayerGradCam on the logits.
     """
 
-    def __init__(self, *, relu: bool = True) -> None:
+    def __init__(self, *, relu: bool = True, layer: str | None = None) -> None:
         self.relu = relu
+        self.layer = layer
 
     def explain(self, model: Model, batch: Batch, target: Tensor | None = None) -> dict[str, Tensor]:
         """Maps (B, H, W) in [0, 1] per stain; zeros where the stain is absent, or nothing speaks for the class.
@@ -45,32 +47,28 @@ class GradCAM(Explainer):
         Raises:
             RecipeError: if the model has no layer for maps or does not classify, or its map is a single cell.
         """
-        layers = model.encoder.cam_layers()
-        if not layers:
-            raise RecipeError(f"GradCAM: {type(model.encoder).__name__} has no layer for class-activation maps.")
+        layers = layers_for_maps(model, self.layer, "GradCAM")
         found: dict[str, list[Tensor]] = {}
-        with torch.inference_mode(False), torch.enable_grad(), untouched(model):
-            # A copy, since tensors made in inference mode can never take part in a backward pass.
-            own = batch.select(torch.arange(len(batch)))
+        with prepared(model, batch) as own:
             inputs = {m: own.image(m).detach().requires_grad_() for m in pictured(model, own)}
             own = replace(own, x={**own.x, **inputs})
-            classes = predicted(model, own) if target is None else target.detach().clone()
+            classes = predicted(model, own, "GradCAM") if target is None else target.detach().clone()
             for layer in layers.values():
                 cam = token_map(model, own, layer, classes, relu=self.relu)
-                _refuse_one_cell(model, cam, layer, batch)
+                refuse_one_cell(model, cam, layer, batch, "GradCAM")
                 for modality in layer.reads:
                     found.setdefault(modality, []).append(scale(enlarge(cam, batch.image(modality).shape[-2:])))
         maps = {m: scale(torch.stack(cams).mean(0)) if len(cams) > 1 else cams[0] for m, cams in found.items()}
         return {m: torch.where(batch.present[m].view(-1, 1, 1), cam, 0.0) for m, cam in maps.items()}
 
 
-def _refuse_one_cell(model: Model, cam: Tensor, layer: CamLayer, batch: Batch) -> None:
+def refuse_one_cell(model: Model, cam: Tensor, layer: CamLayer, batch: Batch, asked_by: str) -> None:
     """Refuses a map of one cell: it says of the whole image what the prediction says, and of no place anything."""
     if cam[0].numel() > 1:
         return
     edge = "x".join(map(str, batch.image(layer.reads[0]).shape[-2:]))
     raise RecipeError(
-        f"GradCAM: the last feature map of {type(model.encoder).__name__} has one cell for images of {edge} px, so it "
+        f"{asked_by}: the feature map of {type(model.encoder).__name__} has one cell for images of {edge} px, so it "
         "tells no places apart. Train on larger images (--data.size_px) or with a network that reduces them less."
     )
 
@@ -112,6 +110,7 @@ def tapped(layer: CamLayer) -> Iterator[nn.Module]:
     tap = nn.Identity()
 
     def through(activation: Tensor) -> Tensor:
+        refuse_no_map(layer, activation)
         place = layer.to_map(torch.arange(activation.numel(), device=activation.device).view(activation.shape))
         mapped = tap(layer.to_map(activation))  # (B, D, h, w)
         return activation.flatten().scatter(0, place.flatten(), mapped.flatten()).view(activation.shape)
@@ -132,41 +131,6 @@ def tapped(layer: CamLayer) -> Iterator[nn.Module]:
         handle.remove()
 
 
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Within the block the model is in eval mode and its weights are frozen; afterwards all is as it was."""
-    modes = {module: module.training for module in model.modules()}
-    wanted = {weight: weight.requires_grad for weight in model.parameters()}
-    try:
-        model.eval()
-        model.requires_grad_(False)  # not no_grad: gradients must still pass through to the layer
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for weight, flag in wanted.items():
-            weight.requires_grad_(flag)
-
-
-def class_scores(model: Model, batch: Batch) -> Tensor:
-    """The logits (B, C).
-
-    Raises:
-        RecipeError: if the head does not classify.
-    """
-    logits = model(batch).logits
-    if logits is None:
-        raise RecipeError(f"GradCAM: {type(model.head).__name__} does not classify, so there is no class to explain.")
-    scores: Tensor = logits
-    return scores
-
-
-def predicted(model: Model, batch: Batch) -> Tensor:
-    """The class (B,) that the model predicts."""
-    with torch.no_grad():
-        return class_scores(model, batch).argmax(1)
-
-
 def enlarge(cam: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """Maps (B, h, w) at another size (B, H, W), bilinear with half-pixel centres."""
     return functional.interpolate(cam[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
@@ -174,6 +138,4 @@ def enlarge(cam: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
 
 def scale(cam: Tensor) -> Tensor:
     """Maps (B, H, W) by their own minimum and maximum to [0, 1]; a map that is flat but for rounding becomes zeros."""
-    low, high = cam.amin((1, 2), keepdim=True), cam.amax((1, 2), keepdim=True)
-    differs = high - low > FLAT * torch.maximum(high.abs(), low.abs())
-    return torch.where(differs, (cam - low) / (high - low).clamp(min=torch.finfo(cam.dtype).tiny), 0.0)
+    return as_map(cam, signed=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from pathfuse.core import Backbone, Batch, CamLayer, DataSpec, ImageInput, Tokens, TokenSpec
+from pathfuse.core import AttentionStep, Backbone, Batch, CamLayer, DataSpec, ImageInput, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
 from pathfuse.nn import PartlyFrozen, modality_of_kind
 from pathfuse_images.inputs import present_image
@@ -50,6 +51,12 @@ class ImageEncoder(PartlyFrozen):
         """The backbone's layer, laid over every stain that the input reads."""
         layer = self.backbone.cam_layer()
         return {} if layer is None else {self.input.name: replace(layer, reads=self.reads)}
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """The attention of the backbone, for every stain that the input reads."""
+        with self.backbone.watched() as steps:
+            yield dict.fromkeys(self.reads, steps)
 
 
 class PerStainImageEncoder(PartlyFrozen):
@@ -110,12 +117,40 @@ class PerStainImageEncoder(PartlyFrozen):
                 layers[modality] = replace(layer, reads=(modality,), to_map=to_map)
         return layers
 
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """Per stain, the attention of the backbone that encodes it."""
+        with ExitStack() as stack:
+            seen = [
+                stack.enter_context(network.watched()) for network in self.backbones if isinstance(network, Backbone)
+            ]
+            if not self.share:
+                yield dict(zip(self.reads, seen, strict=True))
+                return
+            yield {name: _Rows(seen[0], position, len(self.reads)) for position, name in enumerate(self.reads)}
+
     def _networks(self) -> list[Backbone]:
         built = [network for network in self.backbones if isinstance(network, Backbone)]
         return built * len(self.reads) if self.share else built
 
     def _rows_of(self, position: int, to_map: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda activation: to_map(activation).chunk(len(self.reads))[position]
+
+
+class _Rows(list[AttentionStep]):
+    """The steps of one stain among those of a backbone that encodes all of them as one batch."""
+
+    def __init__(self, steps: list[AttentionStep], position: int, stains: int) -> None:
+        super().__init__()
+        self.steps, self.position, self.stains = steps, position, stains
+
+    def __iter__(self) -> Iterator[AttentionStep]:
+        for step in self.steps:
+            own = tuple(factor.chunk(self.stains)[self.position] for factor in step.factors)
+            yield replace(step, factors=own)
+
+    def __len__(self) -> int:
+        return len(self.steps)
 
 
 def channels_last(backbone: Backbone) -> Backbone:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from torch import nn
 
-from pathfuse.core import Batch, CamLayer, DataSpec, Encoder, Tokens, TokenSpec
+from pathfuse.core import AttentionStep, Batch, CamLayer, DataSpec, Encoder, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
 from pathfuse.nn import modality_of
 
@@ -59,3 +60,13 @@ class ByModality(Encoder):
             assert isinstance(encoder, Encoder)
             layers |= encoder.cam_layers()
         return layers
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """The attention of all encoders."""
+        with ExitStack() as stack:
+            seen: dict[str, list[AttentionStep]] = {}
+            for encoder in self.encoders.values():
+                assert isinstance(encoder, Encoder)
+                seen |= stack.enter_context(encoder.watched())
+            yield seen

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
-from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.core import AttentionStep, DataSpec, TokenSpec
 from pathfuse.nn import (
     ROWS,
     Bag,
@@ -97,9 +100,30 @@ class AttentionFusion(PoolFusion):
         self.attentions = nn.ModuleDict(
             {n: GatedAttention(t.dim, hidden=hidden, gated=gated, branches=branches) for n, t in packed.items()}
         )
+        self.weights = nn.ModuleDict({name: nn.Identity() for name in packed})  # what passes through can be watched
 
     def pool(self, name: str, bag: Bag) -> Pooled:
         """The weighted sum over the patches of each case, and the weights."""
-        weight = segment_softmax(self.attentions[name](bag.values), bag.lengths)  # (T', K)
+        weight = self.weights[name](segment_softmax(self.attentions[name](bag.values), bag.lengths))  # (T', K)
         pooled = segment_sum(weight, bag.values, bag.lengths)  # (B, K, D)
         return Pooled(pooled.flatten(1), weight.mean(1))
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """Per modality, the weights of the patches that are read, a row per branch."""
+        steps: dict[str, list[AttentionStep]] = {name: [] for name in self.weights}
+
+        def keep(name: str, weight: Tensor) -> Tensor:
+            rows = weight.T[None, :, None]  # (1, K, 1, T')
+            steps[name].append(AttentionStep((rows,), weight.new_ones(1), lambda row: row[0]))
+            return rows[0, :, 0].T  # what goes on comes from what is kept, so that this has a gradient
+
+        handles = [
+            module.register_forward_hook(lambda _module, _inputs, weight, name=name: keep(name, weight))
+            for name, module in self.weights.items()
+        ]
+        try:
+            yield steps
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from textwrap import shorten
 from typing import Any, ClassVar, Literal, cast
 
@@ -12,9 +13,10 @@ from timm.layers.patch_embed import PatchEmbed
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from pathfuse.core import Backbone, CamLayer
+from pathfuse.core import AttentionStep, Backbone, CamLayer
 from pathfuse.errors import PathfuseError, RecipeError, WeightsError, did_you_mean
 from pathfuse.nn import WeightsNote, weights_note
+from pathfuse_timm.attention import of_windows, watched_layers
 from pathfuse_timm.weights import Source, find_weights, offline
 
 Pool = Literal["avg", "max", "avgmax", "token", "map", "none"]
@@ -127,6 +129,14 @@ class TimmBackbone(Backbone):
             return CamLayer(blocks[-1].get_submodule("norm1"), (), on_input=True, to_map=self._to_map)
         return CamLayer(self.features, (), to_map=self._to_map)
 
+    @contextmanager
+    def watched(self) -> Iterator[list[AttentionStep]]:
+        """The attention of a transformer whose tokens all attend to each other; of one with windows nothing."""
+        prefix = int(getattr(self.net, "num_prefix_tokens", 0))
+        pooled_by_token = prefix > 0 and getattr(self.net, "global_pool", "") == "token"
+        with watched_layers(self.net, 0 if pooled_by_token else None, prefix, self._places) as steps:
+            yield [] if of_windows(self.net) else steps
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """The parameters in the order of timm's layer groups: of a conv net its blocks, stem first."""
         if not hasattr(self.net, "group_matcher"):
@@ -134,6 +144,9 @@ class TimmBackbone(Backbone):
         parameters = dict(self.net.named_parameters())
         names = group_parameters(self.net, self.net.group_matcher(coarse=False))
         return [[parameters[name] for name in names[group]] for group in sorted(names)]
+
+    def _places(self, row: Tensor) -> Tensor:
+        return self._to_map(row[..., None])[:, 0]  # (N, n) to (N, h, w)
 
     def _to_map(self, activation: Tensor) -> Tensor:
         if activation.dim() == 4:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from pathfuse.core import DataSpec, TokenSpec
+from pathfuse.core import AttentionStep, DataSpec, TokenSpec
 from pathfuse.errors import RecipeError
 from pathfuse.nn import How, NestedFusion, check_counts, check_shares
 from pathfuse_torchmil.bagwise import BagwiseFusion, OneBag
@@ -91,6 +92,12 @@ class TransMIL(BagwiseFusion):
             handle.remove()
         return OneBag(embedding, class_attention(watched, seen[0][0], len(bag)))
 
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
+        """Per stain, the attention of every layer as its three thin factors; the convolutions between are not in it."""
+        with ExitStack() as stack:
+            yield {name: stack.enter_context(_watched_layers(network)) for name, network in self.networks.items()}
+
     def _class_token(self, network: nn.Module, bag: Tensor) -> Tensor:
         # torchmil's pseudo-inverse multiplies by an identity in float32, which half precision refuses.
         half = bag.dtype.itemsize < 4
@@ -108,21 +115,63 @@ def class_attention(attention: Any, qkv: Tensor, patches: int) -> Tensor:  # noq
         qkv: (padding + 1 + square, 3 D) queries, keys and values; the padding stands in front.
         patches: n, patches of the bag; the rest of the square repeats them.
     """
-    half = qkv.dtype.itemsize < 4
-    qkv = qkv.float() if half else qkv
-    heads, marks = attention.n_heads, attention.n_landmarks
-    query, key, _ = qkv.view(len(qkv), 3, heads, -1).permute(1, 2, 0, 3)  # (heads, n', d)
-    query = query * attention.scale_factor
-    marked_query, marked_key = (rows.unflatten(1, (marks, -1)).mean(2) for rows in (query, key))  # (heads, m, d)
-    square = 1
-    while square * square < patches:
-        square += 1
-    first = len(qkv) - square * square - 1  # where the class token stands
-    to_marks = (query[:, first : first + 1] @ marked_key.mT).softmax(-1)  # (heads, 1, m)
-    from_marks = (marked_query @ key.mT).softmax(-1)  # (heads, m, n')
-    inverse = torchmil_class("nn.attention.nystrom_attention", "moore_penrose_iter_pinv")(
-        (marked_query @ marked_key.mT).softmax(-1), attention.pinv_iterations
-    )
+    first = _class_row(len(qkv), patches)
+    to_marks, inverse, from_marks = nystrom_factors(attention, qkv, slice(first, first + 1))
     row = (to_marks @ inverse @ from_marks).mean(0)[0, first + 1 : first + 1 + patches].clamp(min=0)  # (n,)
     total = row.sum()
     return row / total if total > 0 else torch.full_like(row, 1 / patches)
+
+
+def nystrom_factors(attention: Any, qkv: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
+    """Some rows of the attention as factors (heads, rows, m), (heads, m, m) and (heads, m, n').
+
+    Args:
+        attention: torchmil's `NystromAttention`.
+        qkv: (n', 3 D) queries, keys and values.
+        rows: of the queries.
+    """
+    qkv = qkv.float() if qkv.dtype.itemsize < 4 else qkv
+    heads, marks = attention.n_heads, attention.n_landmarks
+    query, key, _ = qkv.view(len(qkv), 3, heads, -1).permute(1, 2, 0, 3)  # (heads, n', d)
+    query = query * attention.scale_factor
+    marked_query, marked_key = (part.unflatten(1, (marks, -1)).mean(2) for part in (query, key))  # (heads, m, d)
+    to_marks = (query[:, rows] @ marked_key.mT).softmax(-1)
+    inverse = torchmil_class("nn.attention.nystrom_attention", "moore_penrose_iter_pinv")(
+        (marked_query @ marked_key.mT).softmax(-1), attention.pinv_iterations
+    )
+    return to_marks, inverse, (marked_query @ key.mT).softmax(-1)
+
+
+def _class_row(tokens: int, patches: int) -> int:
+    """Where the class token stands among padded tokens: before the square of patches, which ends the row."""
+    square = 1
+    while square * square < patches:
+        square += 1
+    return tokens - square * square - 1
+
+
+@contextmanager
+def _watched_layers(network: nn.Module) -> Iterator[list[AttentionStep]]:
+    """Within the block the network leaves the attention of every layer, bag by bag."""
+    steps: list[AttentionStep] = []
+    size: list[int] = []
+    layers: Any = network.get_submodule("layers")
+
+    def keep(attention: Any, qkv: Tensor) -> None:  # noqa: ANN401
+        patches = size[-1]
+        first = _class_row(len(qkv), patches)
+        read = qkv.new_zeros(len(qkv))
+        read[first] = 1
+        factors = tuple(factor[None] for factor in nystrom_factors(attention, qkv))
+        steps.append(AttentionStep(factors, read, lambda row: row[0, first + 1 : first + 1 + patches]))
+
+    def hook(attention: Any) -> Any:  # noqa: ANN401
+        return attention.qkv_nn.register_forward_hook(lambda _module, _inputs, output: keep(attention, output[0]))
+
+    handles = [network.register_forward_pre_hook(lambda _module, inputs: size.append(inputs[0].shape[1]))]
+    handles += [hook(layer.att_module) for layer in layers]
+    try:
+        yield steps
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pathfuse.core import (
     Backbone,
+    Bags,
     Encoder,
     Explainer,
     Fused,
@@ -156,11 +157,17 @@ def _explainer(subject: Subject, feed: Feed) -> None:
     assert subject.model is not None
     with torch.enable_grad():
         maps = cast(Explainer, subject.component).explain(subject.model, feed.batch)
-    assert maps, "there is no map"
+    assert maps, "there are no scores"
     for name, values in maps.items():
-        assert name in feed.batch.modalities, f"a map of {name}, and the data has {feed.batch.modalities}"
-        _sized(f"map of {name}", values, (len(feed), *feed.batch.image(name).shape[-2:]))
-        assert ((values >= 0) & (values <= 1)).all(), f"map of {name} leaves [0, 1]"
+        assert name in feed.batch.modalities, f"scores of {name}, and the data has {feed.batch.modalities}"
+        _sized(f"scores of {name}", values, scored_size(feed.batch.x[name]))
+
+
+def scored_size(value: Tensor | Bags) -> tuple[int, ...]:
+    """The shape of an explainer's scores: a place per pixel, patch or column."""
+    if isinstance(value, Bags):
+        return (len(value.values),)
+    return (len(value), *value.shape[2:]) if value.dim() == 4 else tuple(value.shape)
 
 
 _SHAPES: dict[str, Callable[[Subject, Feed], None]] = {

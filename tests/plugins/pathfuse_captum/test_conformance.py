@@ -1,7 +1,25 @@
-from pathfuse.testing import parametrize_with_checks
+from pathfuse.testing import Example, parametrize_with_checks
+from pathfuse_captum.attending import Attention, AttentionGradient, AttentionRollout
 from pathfuse_captum.gradcam import GradCAM
+from pathfuse_captum.gradients import InputXGradient, IntegratedGradients
+from pathfuse_captum.guided import GuidedGradCAM
+from pathfuse_captum.leaving_out import LeaveOut, Occlusion
+from pathfuse_captum.shapley import StainShapley
 
 
-@parametrize_with_checks(GradCAM)
-def test_it_keeps_the_contract(check):
+@parametrize_with_checks(
+    Attention,
+    AttentionGradient,
+    AttentionRollout,
+    GradCAM,
+    GuidedGradCAM,
+    InputXGradient,
+    IntegratedGradients,
+    Example(IntegratedGradients, {"baseline": "absent"}),
+    LeaveOut,
+    Example(LeaveOut, {"groups": 2, "baseline": "mean"}),
+    Occlusion,
+    StainShapley,
+)
+def test_conformance(check):
     check()

@@ -8,7 +8,8 @@ from torch.testing import assert_close
 
 from pathfuse.core import Encoder, Head, Model, Prediction
 from pathfuse.errors import RecipeError
-from pathfuse_captum.gradcam import GradCAM, scale, tapped, untouched
+from pathfuse_captum.asking import untouched
+from pathfuse_captum.gradcam import GradCAM, scale, tapped
 from pathfuse_timm.backbone import TimmBackbone
 from tests.explain.small import STAINS, ConvBackbone, LinearHead, MapBackbone, make_batch, make_model, make_spec
 
@@ -235,9 +236,7 @@ def test_two_tokens_of_one_stain_give_their_mean():
 
 def test_a_map_of_one_cell_is_refused_and_not_drawn_as_noise():
     model = make_model(backbone=partial(TimmBackbone, name="test_resnet", weights="random"))
-    with pytest.raises(
-        RecipeError, match=r"GradCAM: the last feature map of ImageEncoder has one cell for images of 32x32"
-    ):
+    with pytest.raises(RecipeError, match=r"GradCAM: the feature map of ImageEncoder has one cell for images of 32x32"):
         GradCAM().explain(model, make_batch())
 
 
