@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pathfuse.cli.help.lines import shortened
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError, RunError
@@ -84,12 +85,13 @@ def _show_missing(card: Card) -> int:
 def _show(component: Component, card: Card | None) -> int:
     """Prints what a component is for, its options as its constructor documents them, and its card if it has one."""
     kind = component.load()
-    print(f"{kind.__module__}.{kind.__qualname__}\n\n{inspect.getdoc(kind) or ''}\n\nOptions:")
+    lines = [f"{kind.__module__}.{kind.__qualname__}", "", *(inspect.getdoc(kind) or "").splitlines(), "", "Options:"]
     for parameter in inspect.signature(kind).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
-            print(f"  {parameter}")
+            lines.append(f"  {parameter}")
     if card is not None:
-        print(f"\nCard:\n{card.text()}")
+        lines += ["", "Card:", *card.text().splitlines()]
+    print("\n".join(short for line in lines for short in shortened(line)))
     return 0
 
 
