@@ -110,7 +110,7 @@ Nothing is installed, downloaded or changed. The exit status is 1 if there is a 
     "compare": Command(
         "pathfuse.cli.compare:compare",
         "pathfuse compare RUN [RUN ...] [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]",
-        "paired statistics of runs on shared patients, or of the stains of one run",
+        "paired statistics of runs on shared patients, or of stains",
     ),
     "report": Command(
         "pathfuse.cli.publish:report",
@@ -203,7 +203,7 @@ OVERVIEW = "\n".join(
     [
         "usage: pathfuse COMMAND ...",
         "",
-        "Plug-in framework for multi-modal pathology: paired H&E and IHC, HER2 scoring first.",
+        "Plug-in framework for multi-modal pathology: paired H&E and IHC, HER2 first.",
         "",
         *(f"  {name:<10} {command.about}" for name, command in COMMANDS.items()),
         "",

@@ -57,7 +57,9 @@ def in_sentence(name: str) -> str:
 
 
 def given_name(subset: str) -> str:
-    """A combination of modalities in words: `he+ihc` is `H&E and IHC`."""
+    """A combination of modalities in words: `he+ihc` is `H&E and IHC`; what is none stays as it is."""
+    if " " in subset:
+        return subset
     names = [STAINS.get(name, name) for name in subset.split("+")]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from pathfuse.charts.points import Estimate, forest
@@ -12,6 +12,7 @@ from pathfuse.evaluate.compare.findings import Comparison, Difference
 from pathfuse.evaluate.compare.run import SAME_PATIENTS
 from pathfuse.evaluate.names import from_given, given_name, in_sentence, metric_name
 from pathfuse.report.page import FEWEST, Block, Chart, Column, Page, Raw, Section, Table, Text, missing
+from pathfuse.report.reference import reference_rows
 
 MOST_ROWS = 40  # of a chart; the table has all
 MOST_METRICS = 4  # of the first table; the second has all
@@ -113,12 +114,20 @@ def _values(comparison: Comparison) -> list[Block]:
     columns += _given_column(comparison, "Given")
     columns += [Column(metric, metric_name(metric), "share", interval=True) for metric in metrics]
     columns += [Column("n_cases", "Cases", "count"), Column("n_patients", "Patients", "count")]
-    head = "Metrics with intervals over patients"
-    chance = [
-        f"{in_sentence(metric_name(m))} {value:.2g}" for m in metrics if (value := chance_of(m, comparison.classes))
-    ]
-    blocks: list[Block] = [Table("values", head, columns, list(records.values()))]
-    return [*blocks, Text([f"Chance: {', '.join(chance)}."])] if chance else blocks
+    rows = [*records.values(), *reference_records(comparison, metrics)]
+    return [Table("values", "Metrics with intervals over patients", columns, rows)]
+
+
+def reference_records(comparison: Comparison, metrics: Sequence[str]) -> Iterator[dict[str, Raw]]:
+    """Chance and the most frequent class for every case, once per set of cases that is compared."""
+    blank: dict[str, Raw] = {f"{name}{end}": None for name in metrics for end in ("_low", "_high")}
+    for counts in dict.fromkeys(comparison.counts.values()):
+        own = [subset for subset, cases in comparison.counts.items() if cases == counts]
+        several = len(set(comparison.counts.values())) > 1
+        given = ", ".join(map(_given, own)) if several else ""
+        sizes: dict[str, Raw] = {"given": given, "n_cases": sum(counts), "n_patients": None}
+        for row in reference_rows(counts, comparison.classes, metrics, key="run"):
+            yield {**sizes, **blank, **row}
 
 
 def chance_of(metric: str, classes: Sequence[str]) -> float | None:

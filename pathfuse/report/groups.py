@@ -63,7 +63,7 @@ def _table(column: str, found: Found, of: str) -> Table:
             record |= {f"{one.metric}_{key}": cell for key, cell in {**cells, **limits}.items()}
         records.append(record)
     columns = [Column("group", column.replace("_", " ").capitalize())]
-    columns += [Column("of", of)]
+    columns += [Column("of", of, "given" if of == "Given" else "text")]
     columns += [Column("n_cases", "Cases", "count"), Column("n_patients", "Patients", "count")]
     columns += [Column("fewest", "Of the rarest class", "count")]
     for metric in METRICS:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-Form = Literal["text", "count", "share", "signed", "percent", "p", "number"]
+from pathfuse.evaluate.names import given_name
+
+Form = Literal["text", "given", "count", "share", "signed", "percent", "p", "number"]
 Raw = str | int | float | None
 Record = Mapping[str, Raw]
 NOTHING = "\N{EN DASH}"
@@ -24,6 +26,8 @@ def shown(value: Raw, form: Form) -> str:
     """A value as a reader sees it; a dash where there is none."""
     if value is None or (isinstance(value, float) and not isfinite(value)):
         return NOTHING
+    if form == "given":
+        return given_name(str(value))
     # Files may come from elsewhere and hold anything in the place of a number.
     if not isinstance(value, int | float) or form == "text":
         return str(value)
@@ -40,7 +44,7 @@ class Column:
     Attributes:
         key: of the records, and in the JSON.
         head: what stands above it.
-        form: how its values are shown.
+        form: how its values are shown; `given` names stains in words.
         interval: whether `<key>_low` and `<key>_high` of the record stand behind the value.
     """
 
@@ -52,7 +56,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether it is set flush right and sorted by value."""
-        return self.form != "text"
+        return self.form not in ("text", "given")
 
 
 @dataclass(frozen=True)

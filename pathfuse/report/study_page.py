@@ -7,12 +7,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+import numpy as np
+
 from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
 from pathfuse.core.subsets import Shown
 from pathfuse.errors import RunError
 from pathfuse.evaluate.compare.files import JSON, read_comparison
-from pathfuse.evaluate.compare.run import read_runs
+from pathfuse.evaluate.compare.findings import Comparison
+from pathfuse.evaluate.compare.run import ComparedRun, read_runs
+from pathfuse.evaluate.compare.scored import Scored
 from pathfuse.evaluate.groups import GroupValue, cells_of, group_values
 from pathfuse.evaluate.names import METRICS, metric_name
 from pathfuse.report.comparison_page import chance_of, comparison_sections
@@ -32,6 +36,7 @@ from pathfuse.report.page import (
     Text,
     missing,
 )
+from pathfuse.report.reference import reference_rows
 from pathfuse.runs.files import COLUMNS, VERSIONS, Lines, TextFiles, number
 from pathfuse.runs.folder import RunFolder
 
@@ -48,13 +53,14 @@ def study_page(folder: Path, *, by: Sequence[str] = ()) -> Page:
         by: columns of the case table whose values get metrics of their own; without, the site.
     """
     files = TextFiles(folder)
-    if (folder / JSON).is_file():
-        answer, *rest = comparison_sections(read_comparison(folder))
+    comparison = read_comparison(folder) if (folder / JSON).is_file() else None
+    if comparison is not None:
+        answer, *rest = comparison_sections(comparison)
     else:
         why = _alone(files) or "No comparison: fewer than two variants are finished."
         answer, rest = Section("answer", "What was found", [missing(why)]), []
     groups = _groups(files, by or (SITE,))
-    sections = [answer, _variants(files), *groups, *_own(files), *rest, _runs(files)]
+    sections = [answer, _variants(files, comparison), *groups, *_own(files), *rest, _runs(files)]
     return Page(f"{folder.resolve().name}: report of a study", f"Folder {folder.resolve().name}", sections)
 
 
@@ -65,15 +71,37 @@ def _groups(files: TextFiles, columns: Sequence[str]) -> list[Section]:
         known = [row for path in sorted(folder.glob(f"seed*/*/{COLUMNS}")) for row in RunFolder(path.parent).columns]
         if not known:
             continue
-        try:
-            (run,) = read_runs([folder])
-            scored = run.scored(run.shown.fullest(run.subsets))
-        except RunError:  # a variant of which some runs are not finished tests some cases less often than others
+        if (pooled := _pooled(folder)) is None:
             continue
+        run, scored = pooled
         for column in columns:
             cells = cells_of(known, column, scored.case_ids)
             found[column][run.name] = group_values(scored.passes, scored.patient_ids, cells, run.classes)
     return groups_section(found, of="Variant")
+
+
+def _pooled(variant: Path) -> tuple[ComparedRun, Scored] | None:
+    """A variant with its test cases of all folds; None where some runs are not finished and test no case as often."""
+    try:
+        (run,) = read_runs([variant])
+        return run, run.scored(run.shown.fullest(run.subsets))
+    except RunError:
+        return None
+
+
+def _references(files: TextFiles, comparison: Comparison | None) -> list[Record]:
+    """Scores of no model on the test cases of all folds; none where no variant is finished."""
+    if comparison is not None and comparison.counts:
+        counts, classes = max(comparison.counts.values(), key=sum), comparison.classes
+    else:
+        variants = dict.fromkeys(row["variant"] for row in files.lines(RUNS))
+        pooled = next(filter(None, (_pooled(files.path / name) for name in variants)), None)
+        if pooled is None:
+            return []
+        run, scored = pooled
+        classes, counts = run.classes, tuple(np.bincount(scored.target, minlength=len(run.classes)).tolist())
+    blank: dict[str, Raw] = {"given": "", "runs": None, **{f"{metric}_sd": None for metric in SHOWN}}
+    return [{**blank, **row} for row in reference_rows(counts, classes, list(SHOWN), key="variant")]
 
 
 def _alone(files: TextFiles) -> str:
@@ -101,8 +129,8 @@ def _runs(files: TextFiles) -> Section:
     ])  # fmt: skip
 
 
-def _variants(files: TextFiles) -> Section:
-    """Mean and spread over the runs of every variant."""
+def _variants(files: TextFiles, comparison: Comparison | None) -> Section:
+    """Mean and spread over the runs of every variant, and what no model scores."""
     rows = files.lines(FOLDS)
     if not rows:
         return Section("variants", "Variants", [missing("There is no folds.csv: no run is finished.")])
@@ -126,11 +154,13 @@ def _variants(files: TextFiles) -> Section:
         for variant in dict.fromkeys(variant for variant, _ in pairs)
     }
     classes = {key[2].partition("/")[2] for key in values if key[2].startswith("auroc/")}
-    columns = [Column("variant", "Variant"), Column("given", "Given"), Column("runs", "Runs", "count")]
+    columns = [Column("variant", "Variant"), Column("given", "Given", "given"), Column("runs", "Runs", "count")]
     for metric, head in SHOWN.items():
         columns += [Column(metric, head, "share"), Column(f"{metric}_sd", "sd", "share")]
     return Section("variants", "Variants", [
-        Table("spread", "Mean and standard deviation over the runs of a variant", columns, records),
+        Table("spread", "Mean and standard deviation over the runs of a variant", columns, [
+            *records, *_references(files, comparison),
+        ]),
         Text(["Folds share training patients, so the deviation is no confidence interval."]),
         *(_bars(metric, stand, values, classes) for metric in DRAWN if any(key[2] == metric for key in values)),
     ])  # fmt: skip
@@ -173,7 +203,10 @@ def _table(name: str, rows: Lines) -> Table:
         return text if found is None else found
 
     numeric = {key for key in rows[0] if all(number(row[key]) is not None or not row[key] for row in rows)}
-    columns = [Column(key, key.replace("_", " "), "number" if key in numeric else "text") for key in rows[0]]
+    columns = [
+        Column(key, key.replace("_", " "), "number" if key in numeric else "given" if key == "given" else "text")
+        for key in rows[0]
+    ]
     records = [{key: cell(value) if key in numeric else value for key, value in row.items()} for row in rows]
     records = [{key: None if value == "" and key in numeric else value for key, value in r.items()} for r in records]
     return Table(f"table_{name}", name.replace("_", " "), columns, records)

@@ -64,12 +64,14 @@ class Variants:
         cases: all cases of that cohort.
         notes: what should be known about them.
         cohorts: per cohort of the study, the fingerprint of its cases.
+        sources: per cohort of the study, the cohort as the first variant reads it.
     """
 
     prepared: dict[str, Prepared]
     cases: list[Case]
     notes: list[str]
     cohorts: dict[str, str]
+    sources: dict[str, Cohort]
 
 
 def prepare_variants(study: Study, layers: Sequence[str]) -> Variants:
@@ -84,12 +86,14 @@ def prepare_variants(study: Study, layers: Sequence[str]) -> Variants:
     """
     cohorts: dict[str, CaseData] = {}
     prepared: dict[str, Prepared] = {}
+    sources: dict[str, Cohort] = {}
     notes: list[str] = []
     cases: dict[str, Case] = {}
     first, *others = study.cohorts.items() or [("", ())]
     for variant in study.variants:
         prepared[variant.name], data, own_notes = _prepare(study, variant, layers, cohorts, first[1])
         notes += [note for note in own_notes if note not in notes]
+        sources.setdefault(first[0], data[-1].cohort)
         for case in (case for own in data for case in own.cohort):
             known = cases.setdefault(case.case_id, case)
             if known.patient_id != case.patient_id:
@@ -100,8 +104,31 @@ def prepare_variants(study: Study, layers: Sequence[str]) -> Variants:
     _refuse_unknown_layers(study, layers)
     prints = {first[0]: prepared[study.variants[0].name].cohort_sha256}
     for name, own in others:
-        prints[name] = _prepare(study, study.variants[0], layers, {}, own)[0].cohort_sha256
-    return Variants(prepared, list(cases.values()), notes, prints)
+        other, data, _ = _prepare(study, study.variants[0], layers, {}, own)
+        prints[name], sources[name] = other.cohort_sha256, data[-1].cohort
+    return Variants(prepared, list(cases.values()), notes, prints, sources)
+
+
+def near_across_parts(found: Variants, folds: FoldFile | None) -> list[str]:
+    """A line per cohort that has nearly equal images on two sides of a fold, or in two of its parts.
+
+    Args:
+        found: the variants with their cohorts.
+        folds: of the study; None where the cohorts come with their parts.
+    """
+    notes = []
+    for name, cohort in found.sources.items():
+        if cohort.cases is None:  # the demo patients are drawn, and no two of them are one
+            continue
+        cases, rows = (list(cohort), None) if folds is None else (found.cases, _known(folds, found.cases))
+        notes += [f"{name}: {note}" if name else note for note in near_notes(cases, cohort.cache_folder, rows)]
+    return notes
+
+
+def _known(folds: FoldFile, cases: Sequence[Case]) -> list[FoldRow]:
+    """The rows of a file of folds whose cases are read."""
+    known = {case.case_id for case in cases}
+    return [row for row in folds.rows if row.case_id in known]
 
 
 def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
@@ -122,7 +149,7 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
         bare = [case for case in cases if case.patient_id not in known] if known else []
         folds = _drawn(own, [case for case in cases if case.patient_id in known] if bare else cases)
         rows = (*folds.rows, *_in_training(bare, folds.rows))
-        notes = (*folds.notes, *near_notes(cases, Cohort().cache_folder, rows))
+        notes = folds.notes
         if bare:
             patients = len({case.patient_id for case in bare})
             notes += (f"{patients} patients without a label are in the training part of every fold",)
@@ -132,8 +159,7 @@ def make_splits(study: Study, cases: Sequence[Case]) -> FoldFile | None:
         raise RunError(f"{study.splits} has inner folds, which a study does not train. Draw it without --nested.")
     known = {case.case_id for case in cases}
     used = [row for row in rows if row.case_id in known]
-    notes = (*check_folds(used, cases), *near_notes(cases, Cohort().cache_folder, used))
-    return FoldFile(rows, read_whole_text(study.splits), notes)
+    return FoldFile(rows, read_whole_text(study.splits), tuple(check_folds(used, cases)))
 
 
 def _drawn(own: DrawnSplits, cases: Sequence[Case]) -> Splits:

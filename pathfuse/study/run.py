@@ -26,7 +26,7 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Study
 from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
 from pathfuse.study.ledger import RUNS, RunState, is_finished, record
-from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, places_of, prepare_variants
+from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, near_across_parts, places_of, prepare_variants
 from pathfuse.study.watch import watching
 
 Engine = Literal["local", "ray"]
@@ -83,7 +83,7 @@ def run_study(study: Study, out: Path, how: HowToRun, console: Console, *, layer
     """
     found = prepare_variants(study, layers)
     folds = make_splits(study, found.cases)
-    for note in (*found.notes, *(folds.notes if folds else ())):
+    for note in (*found.notes, *(folds.notes if folds else ()), *near_across_parts(found, folds)):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     jobs = jobs_of(study, found.prepared, places_of(study, folds, (out / SPLITS).resolve(), found.cohorts), out=out)
     mine = shard_of(jobs, how.shard) if how.shard else jobs

@@ -26,9 +26,8 @@ def layers_for_maps(model: Model, name: str | None, asked_by: str) -> dict[str, 
     """
     layers = model.encoder.cam_layers()
     if not layers:
-        raise RecipeError(
-            f"{asked_by}: {type(model.encoder).__name__} has no layer for class-activation maps. Name another
-        explainer." )
+        kind = type(model.encoder).__name__
+        raise RecipeError(f"{asked_by}: {kind} has no layer for class-activation maps. Name another explainer.")
     if name is None:
         return layers
     modules = dict(model.named_modules())

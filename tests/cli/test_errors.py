@@ -130,6 +130,7 @@ def test_every_option_of_fit_and_every_component_is_in_the_long_help(capsys: Say
     assert main(["fit", "--help=all"]) == 0
     text = capsys.readouterr().out
     assert "--model.fusion" in text and "SEAttention" in text
+    assert max(map(len, text.splitlines())) <= 80, "words without a blank are cut nowhere"
 
 
 def test_a_recipe_is_copied_once(tmp_path: Path, capsys: Says) -> None:

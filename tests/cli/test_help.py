@@ -25,6 +25,13 @@ def test_help_has_eighty_columns_and_examples_of_that_command(name: str, capsys:
     assert EXAMPLES[name] and all(shlex.split(example)[:2] == ["pathfuse", name] for example in EXAMPLES[name])
 
 
+@pytest.mark.parametrize("words", ["--help", "plugins show PairedPatches", "plugins show uni2_h", "plugins list"])
+def test_the_overview_and_what_is_said_of_a_component_have_eighty_columns(words: str, capsys: Says) -> None:
+    assert main(words.split()) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) > 10 and max(map(len, said)) <= WIDTH
+
+
 def test_the_options_of_an_example_are_those_of_its_command() -> None:
     from pathfuse.cli.text import details_of
 

@@ -20,6 +20,19 @@ def test_a_line_extracts_and_its_exit_status_says_whether_all_went_well(tmp_path
     assert extract([*line, "--encoder.scale", "3.0", "--overwrite"]) == 0
 
 
+def test_files_of_a_folder_that_are_no_slides_are_named_by_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_slides(tmp_path / "slides", 1)
+    for name in ("a.czi.part", "b.zip", "c.zip", ".hidden"):
+        (tmp_path / "slides" / name).write_text("no slide")
+    assert extract([str(tmp_path / "slides"), *SHORT, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert "slides: files that are not read here: 2 .zip, 1 .part." in capsys.readouterr().err
+    (tmp_path / "slides" / "s0.tiff").unlink()
+    with pytest.raises(RecipeError, match=r"holds no slides .*files that are not read here: 2 \.zip, 1 \.part"):
+        extract([str(tmp_path / "slides"), *SHORT, "--out", str(tmp_path / "out"), "--device", "cpu"])
+
+
 def test_a_case_table_of_slides_has_the_short_word_of_every_command(tmp_path: Path) -> None:
     write_slides(tmp_path, 2)
     table = tmp_path / "cases.csv"
@@ -71,7 +84,7 @@ def test_the_help_has_every_field_of_the_job_with_its_default_and_description(
         "--out DIR folder where everything is written, in TRIDENT's layout",
     ]:
         assert line in words
-    assert max(map(len, shown.splitlines())) <= 120
+    assert max(map(len, shown.splitlines())) <= 120  # `pathfuse extract --help` breaks them at 80
 
 
 @pytest.mark.parametrize(

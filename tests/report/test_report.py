@@ -282,7 +282,8 @@ def test_stains_that_a_model_never_saw_are_not_in_the_main_table_unless_asked_fo
     assert [row["given"] for row in beside(folder / "report.html")["sections"]["metrics"]["values"]][0:2] == [
         "he", "chance (even draw)",
     ]  # fmt: skip
-    assert "Not shown: ihc, he+ihc, which the model was never trained to be given." in read(folder / "report.html").text
+    said = "Not shown: IHC, H&E and IHC, which the model was never trained to be given."
+    assert said in read(folder / "report.html").text
     assert main(["report", str(folder), "--all-subsets"]) == 0
     assert len(beside(folder / "report.html")["sections"]["metrics"]["values"]) == 5
 
@@ -295,7 +296,11 @@ def test_the_page_says_what_a_stain_adds_on_the_same_patients(tmp_path: Path) ->
     own = beside(folder / "report.html")["sections"]["metrics"]
     assert [row["given"] for row in own["values"]][3] == "as available"
     assert own["values"][3]["auroc"] == content["as_available"]["test/auroc"]
-    assert [row["pair"] for row in own["differences"]] == ["ihc less he", "he+ihc less he", "he+ihc less ihc"]
+    assert [row["pair"] for row in own["differences"]] == [
+        "IHC less H&E",
+        "H&E and IHC less H&E",
+        "H&E and IHC less IHC",
+    ]
     assert own["differences"][1]["auroc"] == content["same_patients"]["differences"][4]["difference"]
     assert "On the same patients: the 80 cases of 40 patients" in read(folder / "report.html").text
 
@@ -418,6 +423,29 @@ def test_compare_writes_its_page_and_report_writes_it_again(tmp_path: Path, caps
     both = str(write_run(tmp_path / "both", subsets=("he", "he+ihc")))
     assert main(["compare", both, "--out", str(tmp_path / "own"), "--draws", "50", "--permutations", "50"]) == 0
     assert "both, by what it is given" in read(tmp_path / "own" / "report.html").text
+
+
+def test_a_comparison_has_the_lines_of_chance_and_of_the_most_frequent_class(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, seed=seed, subsets=("he", "he+ihc")) for seed, name in enumerate("ab")]
+    write_comparison_report(compare_runs(read_runs(runs), FAST), tmp_path / "report.html")
+    rows = beside(tmp_path / "report.html")["sections"]["answer"]["values"]
+    assert [row["run"] for row in rows[-2:]] == ["chance (even draw)", "majority (always 0)"]
+    assert [(row["balanced_accuracy"], row["auroc"], row["n_cases"]) for row in rows[-2:]] == [(0.25, 0.5, 40)] * 2
+    text = read(tmp_path / "report.html").text
+    assert "chance (even draw)" in text and "from H&E alone" in text and "he+ihc" not in text
+
+
+def test_a_study_of_one_variant_names_stains_in_words_and_what_no_model_scores(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study")
+    write_whole_run(folder / "a" / "seed1" / "r0f0", subsets=("he",), patients=20)
+    write_whole_run(folder / "b" / "seed1" / "r0f0", subsets=("he",), patients=20)
+    (folder / "tables" / "stains.csv").write_text("variant,given,metric,mean\na,he+ihc,auroc,0.5\n")
+    write_report(folder)
+    rows = beside(folder / "report.html")["sections"]["variants"]["spread"]
+    assert [row["variant"] for row in rows] == ["a", "b", "chance (even draw)", "majority (always 0)"]
+    assert rows[2]["accuracy"] == rows[3]["accuracy"] == 0.25 and rows[2]["runs"] is None
+    cells = read(folder / "report.html").text.split()
+    assert "H&E" in cells and not {"he", "he+ihc", "auroc"} & set(cells)
 
 
 def test_a_study_tells_what_became_of_every_run(study: Path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pathfuse.cli.help.lines import shortened
 from pathfuse.errors import PluginError
 from pathfuse.registry import API, REGISTRIES, Card, Component, card_of, cards, components, unknown
 from pathfuse.registry.metadata import UNKNOWN, facts_of
@@ -52,15 +53,17 @@ def show(name: str) -> int:
         return 0
     component = find(name)
     kind = component.load()
-    print(f"{kind.__module__}.{kind.__qualname__}\n\n{inspect.getdoc(kind) or ''}\n\nOptions:")
+    lines = [f"{kind.__module__}.{kind.__qualname__}", "", *(inspect.getdoc(kind) or "").splitlines(), "", "Options:"]
     for parameter in inspect.signature(kind).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
-            print(f"  {parameter}")
+            lines.append(f"  {parameter}")
     facts = facts_of(component.distribution)
     network = ", ".join(network_of(component)) or "none that its source names"
-    print(f"\nOf {component.distribution} {facts.version}, licence {facts.licence}. Ways to the network: {network}.")
+    origin = f"Of {component.distribution} {facts.version}, licence {facts.licence}. Ways to the network: {network}."
+    lines += ["", origin]
     if card is not None:
-        print(f"\nCard:\n{card.text()}")
+        lines += ["", "Card:", *card.text().splitlines()]
+    print("\n".join(short for line in lines for short in shortened(line)))
     return 0
 
 

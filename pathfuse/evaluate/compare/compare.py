@@ -72,6 +72,7 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
         tuple(strata),
         (*notes, *_unlabelled(runs)),
         answer_of(blocks, adjusted, metrics[0]),
+        counts={block.subset: _counts(block, classes) for block in blocks},
     )
 
 
@@ -89,6 +90,10 @@ def compare_subsets(run: ComparedRun, options: CompareOptions | None = None) -> 
     options = options or CompareOptions()
     found = compare_runs(subsets_as_runs(run, all_subsets=options.all_subsets), options)
     return replace(found, within=run.name, answer=answer_within(found))
+
+
+def _counts(block: Block, classes: Sequence[str]) -> tuple[int, ...]:
+    return tuple(np.bincount(block.any.target, minlength=len(classes)).tolist())
 
 
 def _drawn(block: Block, metrics: Sequence[Resampled], options: CompareOptions) -> dict[tuple[str, str], Values]:

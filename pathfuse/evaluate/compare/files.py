@@ -76,6 +76,7 @@ def read_comparison(folder: Path) -> Comparison:
             tuple(raw["notes"]),
             raw["answer"],
             raw["within"],
+            {str(subset): tuple(map(int, own)) for subset, own in raw["counts"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise cannot_be_read(RunError, path, error, "Compare again with `pathfuse compare`.") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class Comparison:
         notes: what to know when reading the numbers.
         answer: what was found, in one sentence.
         within: the run, where the combinations of stains of one run are compared, which `runs` then names.
+        counts: per subset, its test cases per class.
     """
 
     runs: tuple[str, ...]
@@ -126,6 +128,7 @@ class Comparison:
     notes: tuple[str, ...]
     answer: str = ""
     within: str = ""
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -31,5 +31,5 @@ def further_table(run: RunFolder, subsets: Sequence[str]) -> Table | None:
         {"given": subset, **{name: run.metrics.get(subset, {}).get(f"test/{name}") for name in names}}
         for subset in subsets
     ]
-    columns = [Column("given", "Given"), *(Column(name, metric_name(name), "share") for name in names)]
+    columns = [Column("given", "Given", "given"), *(Column(name, metric_name(name), "share") for name in names)]
     return Table("further", "Metrics that the recipe adds", columns, records)

@@ -74,7 +74,7 @@ def _summary(run: RunFolder) -> Section:
     if run.test_cases:
         own, metrics = run.test_cases[run.fullest], run.metrics.get(run.fullest, {})
         record |= {"given": run.fullest, "n_cases": len(own.case_ids), "n_patients": len(set(own.patient_ids))}
-        facts += [Column("given", "Stains given"), Column("n_cases", "Test cases", "count")]
+        facts += [Column("given", "Stains given", "given"), Column("n_cases", "Test cases", "count")]
         facts += [Column("n_patients", "Test patients", "count")] if patients_named(run) else []
         for key, head in (("balanced_accuracy", "Balanced accuracy"), ("auroc", "AUC-ROC, mean of classes")):
             record |= {key: metrics.get(f"test/{key}")}

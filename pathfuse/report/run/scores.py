@@ -8,10 +8,10 @@ import numpy as np
 
 from pathfuse.evaluate.metrics.resampling import bootstrap, observed, percentile_interval, statistic
 from pathfuse.evaluate.metrics.standard import metric_named
-from pathfuse.evaluate.names import AS_AVAILABLE, METRICS
+from pathfuse.evaluate.names import AS_AVAILABLE, METRICS, given_name
 from pathfuse.report.page import FEWEST, GREYED, Block, Column, Raw, Record, Section, Table, Text
+from pathfuse.report.reference import reference_rows
 from pathfuse.report.run.further import further_table
-from pathfuse.report.run.reference import reference_rows
 from pathfuse.report.run.stains import available_cases, same_patients
 from pathfuse.runs.files import MODALITIES
 from pathfuse.runs.folder import RunFolder
@@ -71,7 +71,7 @@ def metrics_section(run: RunFolder, cases: Cases) -> Section:
     blocks: list[Block] = [Text([READING, *_not_shown(run, cases)]), _values(measured, limits, classes, cases)]
     blocks += [block for block in (further_table(run, list(cases)),) if block is not None]
     blocks += same_patients(run)
-    columns = [Column("class", "Class"), Column("given", "Given"), Column("n_cases", "Cases", "count")]
+    columns = [Column("class", "Class"), Column("given", "Given", "given"), Column("n_cases", "Cases", "count")]
     columns += [Column("sensitivity", "Sensitivity", "share"), Column("specificity", "Specificity", "share")]
     columns += [Column(key, SHOWN[key], "share", interval=True) for key in ("auroc", "auprc")]
     blocks.append(Table("classes", "One class against the rest", columns, by_class, faint=few(by_class, "n_cases")))
@@ -106,9 +106,14 @@ def _values(
     faint = few(records, "fewest")
     largest = max(cases.values(), key=lambda own: len(own.case_ids))
     blank: dict[str, Raw] = {key: None for key in ("n_cases", "n_patients", "fewest")}
-    for row in reference_rows(largest.rows, classes, KEYS):
+    counts = np.bincount(largest.rows.target, minlength=len(classes)).tolist()
+    for row in reference_rows(counts, classes, KEYS):
         records.append({**blank, **{f"{name}{end}": None for name in KEYS for end in ("_low", "_high")}, **row})
-    heads = [Column("given", "Given"), Column("n_cases", "Cases", "count"), Column("n_patients", "Patients", "count")]
+    heads = [
+        Column("given", "Given", "given"),
+        Column("n_cases", "Cases", "count"),
+        Column("n_patients", "Patients", "count"),
+    ]
     heads += [Column("fewest", "Of the rarest class", "count")]
     columns = [*heads, *(Column(key, head, "share", interval=True) for key, head in SHOWN.items())]
     return Table("values", "Test metrics by what was given", columns, records, faint=faint)
@@ -141,8 +146,9 @@ def _per_class(classes: tuple[str, ...]) -> list[str]:
 def _not_shown(run: RunFolder, cases: Cases) -> list[str]:
     """Subsets that are left out, and those that stand here for want of others."""
     left = [name for name in run.test_cases if name not in cases]
-    said = [f"Not shown: {', '.join(left)}, which the model was never trained to be given."] if left else []
-    unknown = [name for name in cases if not run.shown.knows(name)]
+    named = ", ".join(map(given_name, left))
+    said = [f"Not shown: {named}, which the model was never trained to be given."] if left else []
+    unknown = [given_name(name) for name in cases if not run.shown.knows(name)]
     if unknown:
         said.append(
             f"The model was never trained to be given {', '.join(unknown)}: these numbers say nothing about it."
@@ -186,9 +192,13 @@ def strata_section(run: RunFolder, cases: Cases) -> Section:
         for subset, own in run.metrics.items()
         if subset in cases
     ]
-    columns = [Column("given", "Given"), Column("confidence", "Confidence"), Column("n_cases", "Cases", "count")]
+    columns = [
+        Column("given", "Given", "given"),
+        Column("confidence", "Confidence"),
+        Column("n_cases", "Cases", "count"),
+    ]
     columns += [Column("accuracy", "Accuracy", "share"), Column("auroc", "AUC-ROC", "share")]
-    effective = [Column("given", "Given")]
+    effective = [Column("given", "Given", "given")]
     effective += [Column(name, head, "signed" if "mec" in name else "share") for name, head in EFFECTIVE.items()]
     return Section(
         "strata",

@@ -26,10 +26,10 @@ def same_patients(run: RunFolder) -> list[Block]:
         {"given": subset, **{name: own.get(f"test/{name}") for name in PAIRED}}
         for subset, own in same["subsets"].items()
     ]
-    columns = [Column("given", "Given"), *(Column(name, METRICS[name], "share") for name in PAIRED)]
+    columns = [Column("given", "Given", "given"), *(Column(name, METRICS[name], "share") for name in PAIRED)]
     pairs: dict[str, dict[str, str | float | None]] = {}
     for one in same["differences"]:
-        pair = f"{one['subset']} less {one['baseline']}"
+        pair = f"{given_name(str(one['subset']))} less {given_name(str(one['baseline']))}"
         name, limits = one["metric"], {"low": one["low"], "high": one["high"]}
         record = pairs.setdefault(pair, {"pair": pair})
         record |= {name: one["difference"], **{f"{name}_{end}": limit for end, limit in limits.items()}}

@@ -89,7 +89,7 @@ def _errors(run: RunFolder, cases: Collection[str]) -> Block:
                 records.append({"given": subset, "stage": stage, **{key: found.get(key) for key in keys}})
     if not records:
         return missing("metrics.json has no calibration error. `pathfuse test RUN` measures it.")
-    columns = [Column("given", "Given"), Column("stage", "Calibration")]
+    columns = [Column("given", "Given", "given"), Column("stage", "Calibration")]
     columns += [Column(key, head, "share") for key, head in keys.items()]
     return Table("errors", "Calibration errors on the test part", columns, records)
 
@@ -116,7 +116,7 @@ def _chosen(run: RunFolder, calibration: dict[str, Any], cases: Collection[str])
         for subset, metrics in run.metrics.items()
         if subset in cases and "test/abstained" in metrics
     ]
-    reached = [Column("given", "Given")]
+    reached = [Column("given", "Given", "given")]
     reached += [
         Column(k, h, "number" if k == "set_size" else "share", k == "set_coverage") for k, h in PROMISED.items()
     ]
