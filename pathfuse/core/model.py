@@ -45,7 +45,7 @@ class Model(nn.Module):
         check_fused(self.fusion, fused, len(batch))
         return fused
 
-    def predict(self, fused: Fused) -> Prediction:
+    def decide(self, fused: Fused) -> Prediction:
         """What the head makes of a joint embedding."""
         prediction: Prediction = self.head(fused)
         check_prediction(self.head, prediction, len(fused.present), self.spec)
@@ -53,4 +53,4 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Prediction:
         """The prediction for the batch."""
-        return self.predict(self.fuse(batch))
+        return self.decide(self.fuse(batch))

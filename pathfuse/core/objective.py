@@ -92,7 +92,7 @@ class SupervisedObjective(Objective):
     def losses(self, model: Model, batch: Batch) -> Outcome:
         """The loss terms of a batch, and its prediction."""
         fused = model.fuse(batch)
-        prediction = model.predict(fused)
+        prediction = model.decide(fused)
         return Outcome({**model.fusion.loss(fused, batch), **model.head.loss(prediction, batch)}, prediction)
 
 

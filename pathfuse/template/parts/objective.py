@@ -21,7 +21,7 @@ class TinyObjective(Objective):
     def losses(self, model: Model, batch: Batch) -> Outcome:
         """The loss terms of a batch, and its prediction; a recipe names a weight for each term."""
         fused = model.fuse(batch)
-        prediction = model.predict(fused)
+        prediction = model.decide(fused)
         terms = {**model.fusion.loss(fused, batch), **model.head.loss(prediction, batch)}
         assert prediction.logits is not None
         size = prediction.logits.abs().pow(self.power).mean(1)  # (B,)
