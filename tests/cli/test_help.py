@@ -25,7 +25,7 @@ def test_help_has_eighty_columns_and_examples_of_that_command(name: str, capsys:
     assert EXAMPLES[name] and all(shlex.split(example)[:2] == ["pathfuse", name] for example in EXAMPLES[name])
 
 
-@pytest.mark.parametrize("words", ["--help", "plugins show PairedPatches", "plugins show uni2_h", "plugins list"])
+@pytest.mark.parametrize("words", ["--help", "plugins show PairedPatches", "plugins show uni2_h"])
 def test_the_overview_and_what_is_said_of_a_component_have_eighty_columns(words: str, capsys: Says) -> None:
     assert main(words.split()) == 0
     said = capsys.readouterr().out.splitlines()
