@@ -110,7 +110,7 @@ def sentence(lines: _Lines, what: str) -> str:
         for name, gain in found.items()
     ]
     units = max(gain.units for gain in found.values())
-    where, lead = f"{lines.called(spec.x)} {first}", lines.called(spec.lead)
+    where, lead = f"{first} {lines.called(spec.x)}", lines.called(spec.lead)
     said = f"At {where}, {lead} gains {', '.join(parts)}; 95 % over {units} {what}"
     way = share_of_way(lines, first, last)
     return said + ("." if isnan(way) else f"; {way:.0%} of the way to {lines.called(spec.baseline)} at {last}.")
@@ -155,7 +155,7 @@ def _page(lines: _Lines, points: Mapping[str, Sequence[Estimate]], what: str, sa
     ]
     heads = [
         lines.called(spec.by),
-        *(f"{lines.called(spec.x)} {step}" for step in lines.steps),
+        *(f"{step} {lines.called(spec.x)}" for step in lines.steps),
         "steps before",
         "steps",
     ]
