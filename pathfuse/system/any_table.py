@@ -111,7 +111,7 @@ def _separator(path: Path, content: bytes) -> str:
     best, chosen = (0.0, 0), ","
     for separator in SEPARATORS:
         lines = _trial(path, content, separator)
-        counts = Counter(len(cells) for _, cells in lines[:_LOOKED_AT])
+        counts = Counter(len(cells) for _, cells in lines)
         width, rows = counts.most_common(1)[0] if counts else (1, 0)
         # A header speaks for the whole column: cells of a wide table may hold several paths.
         if width > 1 and any(len(cells) == width for _, cells in lines[:3]):
@@ -121,7 +121,7 @@ def _separator(path: Path, content: bytes) -> str:
 
 def _trial(path: Path, content: bytes, separator: str) -> list[Line]:
     try:
-        return read_csv_lines(path, content=content, separator=separator)
+        return read_csv_lines(path, content=content, separator=separator, most=_LOOKED_AT)
     except RunError:
         return []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,7 @@ def read_csv_lines(
     strip: bool = False,
     content: bytes | None = None,
     separator: str = ",",
+    most: int | None = None,
     error: type[PathfuseError] = RunError,
     advice: str = "Restore the file.",
 ) -> list[Line]:
@@ -96,6 +98,7 @@ def read_csv_lines(
         strip: whether blanks around a cell are dropped.
         content: its bytes, where they have been read; None reads them.
         separator: what stands between cells.
+        most: rows to read; None reads all.
         error: the class of errors.
         advice: the next step that errors end in.
 
@@ -108,8 +111,10 @@ def read_csv_lines(
     begins = 1
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells):
+            if not "".join(cells).isspace() and any(cells):
                 lines.append((begins, [cell.strip() for cell in cells] if strip else cells))
+                if len(lines) == most:
+                    break
             begins = reader.line_num + 1
     except csv.Error as cause:
         raise error(f"{path} line {begins}: {cause}. Check the quotes of that row. {advice}") from cause
@@ -126,14 +131,16 @@ def wrong_header(header: Sequence[str], required: Sequence[str] = (), known: Col
     """
     if len(header) == 1 and required and (separator := next((c for c in ";\t" if c in header[0]), "")):
         return f"columns are separated by {separator!r}. Save it with commas."
-    missing = [name for name in required if name not in header]
+    counts = Counter(header)
+    missing = [name for name in required if name not in counts]
     if missing:
         others = [name for name in header if name not in required]
         return f"column {missing[0]} is missing.{did_you_mean(missing[0], others)}".replace("Did you mean", "Is it")
-    twice = [name for name in header if header.count(name) > 1]
+    twice = [name for name in header if counts[name] > 1]
     if twice:
         return f"column {twice[0]!r} occurs twice. Rename or remove one."
-    strange = [name for name in header if known is not None and name not in (*required, *known)]
+    allowed = {*required, *(known or ())}
+    strange = [name for name in header if known is not None and name not in allowed]
     if strange:
         return f"column {strange[0]!r} is unknown.{did_you_mean(strange[0], [*required, *(known or ())])}"
     return ""

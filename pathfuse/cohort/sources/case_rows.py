@@ -28,13 +28,25 @@ JOINT = "; "  # between what the rows of a case say in a column about its files
 
 @dataclass
 class Entry:
-    """A case while its rows are being read; `said` holds for each fact what the table says."""
+    """A case while its rows are being read.
+
+    Attributes:
+        case_id: its name.
+        line: where it begins.
+        said: for each fact, what the table says.
+        labels: further columns.
+        files: per modality.
+        places: the modality and cell of every file, to find one that is named twice.
+        more: per further column, everything that its rows say, in order.
+    """
 
     case_id: str
     line: int
     said: dict[str, str]
     labels: dict[str, str]
     files: dict[str, list[tuple[Path, float | None]]] = field(default_factory=dict)
+    places: set[tuple[str, str]] = field(default_factory=set)
+    more: dict[str, dict[str, None]] = field(default_factory=dict)
 
 
 def scan(
@@ -64,6 +76,7 @@ def scan(
         problems.append(f"{path.name} has a header but no rows. Write one row per file or case.")
     reader.check_labels(classes)
     reader.check_patients()
+    reader.join_labels()
     return list(reader.entries.values()), problems, notes
 
 
@@ -167,6 +180,12 @@ class _Reader:
                     "cases of a patient to one part, or have parts drawn with `split: drawn`.",
                 )
 
+    def join_labels(self) -> None:
+        """What the rows of a case say in a column about its files becomes one text."""
+        for entry in self.entries.values():
+            for name, values in entry.more.items():
+                entry.labels[name] = JOINT.join(values)
+
     def _entry(self, line: int, row: Mapping[str, str], extra: list[str]) -> Entry | None:
         for name in KEYS:
             if not row[name]:
@@ -178,18 +197,29 @@ class _Reader:
             self._say(line, f"split {row['split']!r} is none of {', '.join(SPLITS)}. Correct it.")
             said["split"] = ""
         labels = {name: row[name] for name in extra}
-        entry = self.entries.setdefault(row["case_id"], Entry(row["case_id"], line, said, labels))
+        entry = self.entries.get(row["case_id"])
+        if entry is None:
+            entry = self.entries[row["case_id"]] = Entry(row["case_id"], line, said, labels)
+            return entry
         for name, value in said.items():
             if value != entry.said[name]:
                 self._differs(line, entry, name, value, entry.said[name])
+        self._further(line, entry, labels)
+        return entry
+
+    def _further(self, line: int, entry: Entry, labels: Mapping[str, str]) -> None:
+        """What a later row of a case says in the further columns."""
         for name, value in labels.items():
             before = entry.labels[name]
-            if name.lower() == ISH and value != before:  # this one decides the label
+            if value == before:
+                continue
+            if name.lower() == ISH:  # this one decides the label
                 self._differs(line, entry, name, value, before)
-            elif value not in before.split(JOINT):
-                entry.labels[name] = f"{before}{JOINT}{value}"
+                continue
+            known = entry.more.setdefault(name, dict.fromkeys(before.split(JOINT)))
+            if value not in known:
+                known[value] = None
                 self.per_file.add(name)
-        return entry
 
     def _differs(self, line: int, entry: Entry, name: str, value: str, before: str) -> None:
         self._say(
@@ -201,9 +231,11 @@ class _Reader:
     def _add_file(self, entry: Entry, line: int, modality: str, cell: str, mpp: str) -> None:
         file = self.path.parent / cell
         files = entry.files.setdefault(modality, [])
-        if any(file == known for known, _ in files):
+        place = (modality, str(file))
+        if place in entry.places:
             self._say(line, f"{cell} is already a file of case {entry.case_id}. Remove one of the rows.")
             return
+        entry.places.add(place)
         if self.check_files and not os.path.exists(file):  # a name that is too long is an error for Path.exists
             self._say(line, f"{cell} does not exist. Correct the path, or remove it if the image is absent.")
         files.append((file, self._mpp(line, mpp)))

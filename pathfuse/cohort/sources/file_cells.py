@@ -16,5 +16,9 @@ def file_columns(names: Sequence[str], table: Sequence[tuple[int, Mapping[str, s
         table: rows with their line.
     """
     return [
-        name for name in names if any(_FILE.search(part.strip()) for _, row in table for part in row[name].split(";"))
+        name for name in names if any("." in row[name] and any(map(_is_file, row[name].split(";"))) for _, row in table)
     ]
+
+
+def _is_file(part: str) -> bool:
+    return _FILE.search(part.strip()) is not None

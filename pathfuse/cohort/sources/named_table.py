@@ -183,10 +183,12 @@ def _without_index(path: Path, header: list[str], rows: list[Line], notes: list[
 
 
 def _refuse_twice(path: Path, header: Sequence[str], line: int) -> None:
-    for place, name in enumerate(header):
-        if name in header[:place]:
+    seen: set[str] = set()
+    for name in header:
+        if name in seen:
             what = f"column {name!r} occurs twice" if name else "two columns have no name"
             raise CaseTableError(f"{path.name} line {line}: {what}. Rename or remove one.")
+        seen.add(name)
 
 
 def _names_inside(header: Sequence[str], roles: Mapping[str, str]) -> dict[str, str]:
