@@ -78,6 +78,7 @@ class PairedBags(CaseData):
             missing=cohort.missing,
             require=require,
             patch_size_level0=patch_size_level0,
+            cache=cohort.cache_folder,
         )
         super().__init__(cohort.replaced(self._bags.table))
         self.modalities = stains

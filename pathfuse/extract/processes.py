@@ -142,6 +142,7 @@ def _serve(pipe: Connection) -> None:
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             fn, args, kwargs = pipe.recv()
+            answer: tuple[object, Exception | None]
             try:
                 answer = (fn(*args, **kwargs), None)
             except Exception as error:  # noqa: BLE001 - handed to whoever asked

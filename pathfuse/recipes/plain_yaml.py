@@ -31,7 +31,7 @@ class PlainLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - any plain data
         """Says where a value stands that its own type refuses: PyYAML passes on whatever Python raises."""
         try:
-            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, ArithmeticError) as error:
             shown = str(getattr(node, "value", ""))[:40]
             kind = node.tag.rpartition(":")[2]

@@ -163,11 +163,14 @@ class Store(ABC):
     Attributes:
         source_format: its name in `SlideFeatures`, on the command line and in messages.
         suffixes: of its files, in lower case with the dot, where they are neither HDF5 nor torch nor numpy files.
+        alone: whether all that it says of a slide stands in the slide's own file, and in TRIDENT's folder of states; it
+            is then read once and remembered.
         needs_cases: whether a folder of it holds labels and parts, so that a conversion needs a case table.
     """
 
     source_format: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
+    alone: ClassVar[bool] = False
     needs_cases: ClassVar[bool] = False
 
     @abstractmethod

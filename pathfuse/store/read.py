@@ -36,14 +36,28 @@ def open_slide(
     Raises:
         StoreError: if the file cannot be read safely, fits no format or several, or contradicts itself.
     """
-    path = Path(path)
+    slide, _ = read_slide(Path(path), source_format)
+    return with_facts(slide, mpp=mpp, patch_size_level0=patch_size_level0)
+
+
+def read_slide(path: Path, source_format: str | None = None) -> tuple[SlideFeatures, Store]:
+    """A slide as its file says it, and who read it.
+
+    Raises:
+        StoreError: as `open_slide`.
+    """
     contents = read_contents(path)
     store = _reader(contents, source_format)
     slide = store.read(contents)
     note_use(STORES.component(type(store).__name__))
-    if slide.mpp is None:
+    return slide, store
+
+
+def with_facts(slide: SlideFeatures, *, mpp: float | None, patch_size_level0: float | None) -> SlideFeatures:
+    """The slide with what its file does not say."""
+    if slide.mpp is None and mpp is not None:
         slide = replace(slide, mpp=mpp)
-    if slide.level0_patch_size is None:
+    if slide.level0_patch_size is None and patch_size_level0 is not None:
         slide = replace(slide, patch_size_level0=patch_size_level0)
     return slide
 

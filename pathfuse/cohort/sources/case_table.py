@@ -11,6 +11,7 @@ from pathfuse.cohort.sources.case_rows import scan
 from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
+from pathfuse.system.collection import without_collection
 from pathfuse.system.files import atomic_text
 
 
@@ -49,6 +50,7 @@ def read_cases(
     return table
 
 
+@without_collection()
 def scan_cases(
     path: Path | str,
     *,

@@ -11,6 +11,7 @@ from pathfuse.cohort.sources.file_cells import file_columns
 from pathfuse.cohort.sources.part_words import NAMES, part_columns, part_note, part_of
 from pathfuse.errors import CaseTableError
 from pathfuse.system.any_table import read_any_table
+from pathfuse.system.collection import without_collection
 from pathfuse.system.csv_table import Line, wrong_length
 
 _HE = frozenset({"he", "hne", "hande", "hematoxylineosin", "haematoxylineosin"})
@@ -38,6 +39,7 @@ class NamedTable:
     notes: tuple[str, ...] = ()
 
 
+@without_collection()
 def read_named_table(path: Path, columns: Columns = USUAL_COLUMNS, *, stains: Sequence[str] = ()) -> NamedTable:
     """Reads any table and finds out what its columns are.
 

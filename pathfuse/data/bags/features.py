@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from pathfuse.cohort.table import Case, CaseTable
 from pathfuse.data.bags.usable import bagged_cases
 from pathfuse.errors import StoreError
-from pathfuse.store import SlideFeatures, open_slide
+from pathfuse.store import SlideFeatures
+from pathfuse.store.index import FeatureIndex
 
 Slides = tuple[SlideFeatures, ...]
 Fact = Literal["coords", "patch_size_level0", "mpp", "encoder"]
@@ -37,8 +39,9 @@ def open_bags(
     missing: Literal["error", "allow"] | None,
     require: Sequence[Fact] = (),
     patch_size_level0: float | None = None,
+    cache: Path | None = None,
 ) -> BagTable:
-    """Opens every feature file and checks the cohort.
+    """Opens every feature file that is not known from an earlier start, and checks the cohort.
 
     Args:
         table: the cases.
@@ -47,26 +50,31 @@ def open_bags(
             stain must be there for some case.
         require: facts that every slide must state.
         patch_size_level0: where the files do not say.
+        cache: folder in which headers are remembered; None opens every file.
 
     Raises:
         StoreError: for a file that cannot be used or does not fit the others of its stain.
         CaseTableError: for a case or stain that lacks what is asked of it.
     """
+    index = FeatureIndex(cache)
     kept, slides = bagged_cases(
         table,
         modalities,
-        lambda case, m: _open(case, m, require, patch_size_level0),
+        lambda case, m: _open(index, case, m, require, patch_size_level0),
         missing=missing,
     )
+    index.save()
     notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides)]
     widths = {m: _check_stain(m, [s for own in slides.values() for s in own.get(m, ())]) for m in modalities}
     return BagTable(replace(kept, notes=tuple(notes)), slides, widths)
 
 
-def _open(case: Case, modality: str, require: Sequence[Fact], patch_size_level0: float | None) -> Slides:
+def _open(
+    index: FeatureIndex, case: Case, modality: str, require: Sequence[Fact], patch_size_level0: float | None
+) -> Slides:
     opened = []
     for file in case.files[modality]:
-        slide = open_slide(file.path, mpp=file.mpp, patch_size_level0=patch_size_level0)
+        slide = index.open(file.path, mpp=file.mpp, patch_size_level0=patch_size_level0)
         for fact in require if len(slide) else ():
             slide.need(fact)
         opened.append(slide)

@@ -19,6 +19,7 @@ class MadeleineStore(Store):
     """
 
     source_format = "madeleine"
+    alone = True
 
     def match(self, contents: Contents) -> Match:
         """An HDF5 file with `features` and nothing else."""

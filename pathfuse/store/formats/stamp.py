@@ -31,6 +31,7 @@ class StampStore(Store):
     """
 
     source_format = "stamp"
+    alone = True
 
     def match(self, contents: Contents) -> Match:
         """By `stamp_version`, `feats`, `patch_embeddings`, or `unit` = "um"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ class TridentStore(Store):
     """
 
     source_format = "trident"
+    alone = True
 
     def match(self, contents: Contents) -> Match:
         """By `encoder`, `savetodir` or `name` on the features, or `patch_size_level0` on the coordinates."""
@@ -134,15 +136,33 @@ def number(value: Fact | None) -> float | None:
 
 def state_mpp(path: Path) -> float | None:
     """The exact mpp of a slide from TRIDENT's state files, `<job>/<patches>/features_x/<slide>.h5` being the path."""
-    folder = path.absolute().parent.parent.parent / STATES
-    if not folder.is_dir():
+    folder = path.absolute().parent
+    time = states_time(folder)
+    if time is None:
         return None
-    # The name may hold characters that mean something in a glob pattern.
-    states = [
-        file for file in folder.iterdir() if file.suffix == ".json" and file.name.rpartition("__")[0] == path.stem
-    ]
+    states = _states(folder.parent.parent / STATES, time).get(path.stem, ())
     found = {mpp for file in states for mpp in [_mpp_in(file)] if mpp is not None}
     return found.pop() if len(found) == 1 else None
+
+
+def states_time(folder: Path) -> int | None:
+    """When TRIDENT's folder of states beside a folder of features changed; None if there is none."""
+    states = folder.parent.parent / STATES
+    try:
+        return states.stat().st_mtime_ns if states.is_dir() else None
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _states(folder: Path, time: int) -> dict[str, list[Path]]:
+    """The states of a folder by slide; listed once, not once per slide."""
+    del time
+    found: dict[str, list[Path]] = {}
+    for file in folder.iterdir():
+        if file.suffix == ".json":
+            found.setdefault(file.name.rpartition("__")[0], []).append(file)
+    return found
 
 
 def _mpp_in(file: Path) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.environments import (
+from lightning.fabric.plugins.environments import (
     LSFEnvironment,
     MPIEnvironment,
     SLURMEnvironment,
@@ -37,10 +37,11 @@ def refuse_endless_wait(trainer: Mapping[str, Any]) -> None:
             f"wait. Start it on each, with `torchrun --nnodes {nodes}` or `srun`, or leave num_nodes out."
         )
     most = max(AT_LEAST, PER_CORE * (os.cpu_count() or 1))
-    wanted = int(devices) if str(devices).isdecimal() and len(str(devices)) < 9 else most + 1
-    if str(devices).isdecimal() and wanted > most and not torch.cuda.is_available():
+    wanted = str(devices)
+    too_many = wanted.isdecimal() and (len(wanted) > 8 or int(wanted) > most)
+    if too_many and not torch.cuda.is_available():
         raise RecipeError(
-            f"trainer.devices is {str(devices)[:20]}, and there are {os.cpu_count()} cores and no GPU here. Take fewer."
+            f"trainer.devices is {wanted[:20]}, and there are {os.cpu_count()} cores and no GPU here. Take fewer."
         )
 
 
