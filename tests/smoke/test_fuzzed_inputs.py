@@ -51,7 +51,10 @@ FOLDS = b"repeat,fold,case_id,patient_id,part\n" + b"".join(
     b"0,%d,c%d,p%d,%s\n" % (f, i, i, b"test" if i % 2 == f else b"train") for f in range(2) for i in range(8)
 )
 VECTORS = b"case_id,age,grade\n" + b"".join(b"c%d,%d,G%d\n" % (i, 40 + i, i % 3) for i in range(10))
-STUDY = b"recipes: [corranet.yaml]\nseeds: [0, 1]\nsplits: {folds: 3}\n"
+STUDY = (
+    b"splits: {folds: 3, seed: 0}\nseeds: [1]\noverrides: {trainer.max_epochs: 4}\n"
+    b"grid:\n  arm:\n    he_only: {recipe: he_only, subset: he}\n    ihc_only: {recipe: ihc_only}\n"
+)
 Parsers = Mapping[str, tuple[bytes, str, Callable[[Path], object]]]
 
 

@@ -72,7 +72,7 @@ SPOILT: Mapping[str, tuple[Spoil, str]] = {
     "metrics of brackets": (text("metrics.json", "[" * 100_000), "metrics.json"),
     "metrics that are a pipe": (pipe("metrics.json"), ""),
     "versions that are a number": (text("versions.json", "3"), "versions.json"),
-    "calibration of letters": (text("calibration.json", '{"a": "b"}'), ""),
+    "calibration of letters": (text("calibration.json", '{"a": "b"}'), "calibration.json"),
     "a cohort of numbers": (text("cohort.json", "{"), "cohort.json"),
     "weights that are text": (text("weights.json", '"none"'), "weights.json"),
     "further columns with a NUL": (text("columns.csv", b"case_id,site\nc0000,\0\n"), "columns.csv"),
