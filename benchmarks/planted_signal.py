@@ -1,4 +1,4 @@
-"""Which explainer finds the planted signal of the demo cohort in which stain, per recipe and over seeds.
+"""The planted signal of the demo cohort: the explainers that find it, per stain, recipe and seed.
 
     python -m benchmarks.planted_signal --seeds 5
 

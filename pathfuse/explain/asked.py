@@ -1,4 +1,4 @@
-"""Which class of every case is explained, and whether its logits are those of the evaluation."""
+"""The class of every case that is explained, and its logits beside those of the evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a case's prediction every stain is worth, and when a stain counts as hardly used."""
+"""Shares of the stains in a prediction, and the limit below which a stain is hardly used."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How far maps can be believed: what hiding places costs, what the truth says, and what the map depends on."""
+"""Measures of how far maps can be believed: hidden places, the truth, and mixed-up weights."""
