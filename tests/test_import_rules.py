@@ -43,7 +43,7 @@ MAY = {
     "data": {"core", "nn", "registry", "slides", "store", "demo", "cohort", "register", "pairs"},
     "template": {"core", "nn", "registry", "slides", "store", "register", "cohort", "data"},
     "testing": {"core", "nn", "registry", "slides", "store", "demo", "cohort", "register", "data", "evaluate"},
-    "explain": {"core", "charts", "demo"},
+    "explain": {"core", "charts", "demo", "evaluate"},
     "report": {"core", "charts", "cohort", "register", "evaluate", "nn", "recipes", "registry", "runs"},
     "training": {"core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"},
     "extract": {"core", "nn", "registry", "slides", "store", "cohort", "data", "runs", "training"},

@@ -16,13 +16,16 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
 HELP = """
---explainer NAME   of images: a component of slot explainer, with its options as --explainer.KEY VALUE (GradCAM);
-                   of bags there is no choice: the attention of the model itself is shown
---case_ids IDS     cases that get pictures and tables, separated by commas (all of them)
+--explainer NAME   a component of slot explainer, with its options as --explainer.KEY VALUE; may be repeated
+                   (Attention for bags, GradCAM for images)
+--target NAME      the class that is explained: predicted, label, or the name of a class (predicted)
+--layer NAME       where GradCAM and GuidedGradCAM read their map: a module of the model (as the encoder says)
+--case_ids IDS     cases that get pictures and files, separated by commas (all of them)
 --part NAME        test, val, train or all: the cases that are explained (test)
 --cases PATH       other cases, all of which are explained; with --stores where features lie elsewhere
 --slides DIR       of bags: the folder of the slides, over which the maps are laid; or per stain, '{he: DIR, ihc: DIR}'
---out DIR          where pictures, tables and explain.json go"""
+--faithfulness     measure how far the maps can be believed; takes many more passes
+--out DIR          where pictures, tables, explain.json and explain.html go"""
 
 
 def explain(words: list[str]) -> int:
@@ -33,24 +36,39 @@ def explain(words: list[str]) -> int:
         return 0
     prepare_lightning()
     from pathfuse.runs.folder import RunFolder
-    from pathfuse.training.explain import explain_run, make_explainer
+    from pathfuse.training.explain import Asked, explain_run
 
     out, wanted, part = line.take("out"), line.take("case_ids"), line.take("part") or "test"
     if part not in ("train", "val", "test", "all"):
         raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
-    name = line.take("explainer")
-    said = line.take("slides")
+    names, said, target = line.take_all("explainer"), line.take("slides"), line.take("target") or "predicted"
+    believed = line.take("faithfulness") is not None
+    options = _options(line)
+    own = bool(line.positional) and not any("cohort" in key or key in ("cases", "stores") for key, _ in line.options)
+    chosen = choose_run(line)
+    folder = Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    asked = Asked(
+        names,
+        options,
+        target,
+        part,
+        None if wanted is None else wanted.split(","),
+        None if said is None else _slides(said, chosen.plan.specs[chosen.plan.last].names),
+        believed,
+        chosen.folder if own else None,
+    )
+    with RunFolder.claim(folder):
+        explain_run(chosen.plan, chosen.checkpoint, asked, folder, Console())
+    return 0
+
+
+def _options(line: Words) -> dict[str, str]:
+    """Options of the explainers, of which `--layer` is the short word for one."""
     prefix = "explainer."
     keys = [key for key, _ in line.options if key.startswith(prefix)]
     options = {key.removeprefix(prefix): line.take(key) or "" for key in keys}
-    explainer = make_explainer(name or "GradCAM", options) if name or options else None
-    chosen = choose_run(line)
-    folder = Path(out) if out else chosen.folder / f"explain_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    slides = None if said is None else _slides(said, chosen.plan.specs[chosen.plan.last].names)
-    pictures = None if wanted is None else wanted.split(",")
-    with RunFolder.claim(folder):
-        explain_run(chosen.plan, chosen.checkpoint, explainer, part, folder, pictures, Console(), slides=slides)
-    return 0
+    layer = line.take("layer")
+    return options if layer is None else {**options, "layer": layer}
 
 
 def _slides(text: str, stains: Sequence[str]) -> dict[str, Path]:

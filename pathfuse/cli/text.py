@@ -85,7 +85,7 @@ COMMANDS = {
     ),
     "explain": Command(
         "pathfuse.cli.explain:explain",
-        "pathfuse explain RUN [--cases PATH] [--explainer NAME] [--out DIR]",
+        "pathfuse explain RUN [--explainer NAME] [--target CLASS] [--out DIR]",
         "where a run looked, as pictures, tables and figures",
     ),
     "recipes": Command(

@@ -1,4 +1,4 @@
-"""A heat map of a slide: its patches at their places, coloured by the percentile of their attention."""
+"""A heat map of a slide: its patches at their places, coloured by the percentile of their score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pathfuse.charts.style import figure, label, styled
-from pathfuse.explain.attention import SlideAttention
+from pathfuse.explain.places import SlideScores
 from pathfuse.system.files import replacing
 
 LONGEST_PX = 1200
@@ -30,7 +30,9 @@ Tissue = Callable[[str, str, tuple[float, float, float, float], int], NDArray[np
 
 
 @styled()
-def write_heat_map(path: Path, one: SlideAttention, caption: str, tissue: Tissue | None = None) -> None:
+def write_heat_map(
+    path: Path, one: SlideScores, caption: str, tissue: Tissue | None = None, *, what: str = "attention"
+) -> None:
     """Draws a slide whose places are known.
 
     Viridis is perceptually uniform and reads with any colour vision. Where there is no patch it stays grey, or the
@@ -41,6 +43,7 @@ def write_heat_map(path: Path, one: SlideAttention, caption: str, tissue: Tissue
         one: the slide.
         caption: second line of the title.
         tissue: gives the picture of a region of a slide, over which the map is laid; None where no slide is at hand.
+        what: the colours are of, beside the colour bar.
 
     Raises:
         RunError: if the folder cannot be written to or the disk is full.
@@ -68,7 +71,7 @@ def write_heat_map(path: Path, one: SlideAttention, caption: str, tissue: Tissue
         alpha=None if under is None else OVER_TISSUE,
     )
     bar = drawn.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
-    bar.set_label("percentile of attention within the case")
+    bar.set_label(f"percentile of {what} within the case")
     bar.ax.grid(False)
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -83,10 +86,10 @@ def write_heat_map(path: Path, one: SlideAttention, caption: str, tissue: Tissue
         drawn.savefig(temporary, format="png", dpi=DPI)
 
 
-def raster(one: SlideAttention) -> tuple[Raster, tuple[float, float, float, float]]:
+def raster(one: SlideScores) -> tuple[Raster, tuple[float, float, float, float]]:
     """The percentiles painted on a grid (H, W), NaN without a patch, and (left, top, right, bottom) in level-0 pixels.
 
-    Where patches overlap, the one with the higher weight is on top.
+    Where patches overlap, the one with the higher score is on top.
     """
     places, edge = one.places, one.edge
     assert places is not None

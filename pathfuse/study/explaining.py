@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from pathfuse.errors import RecipeError
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.reading import mapping, refuse_unknown, words
 
-KEYS = ("explainer", "options", "variants")
+KEYS = ("explainer", "options", "variants", "faithfulness")
 FOLDER = "explain"
 RESULT = "explain.json"
 
@@ -25,11 +26,13 @@ class ExplainStep:
         explainer: a component; empty takes Grad-CAM for images, and the attention of models of bags.
         options: of the explainer, by name.
         variants: names, with stars.
+        faithfulness: whether to measure how far the maps can be believed.
     """
 
     explainer: str = ""
     options: tuple[tuple[str, str], ...] = ()
     variants: tuple[str, ...] = ("*",)
+    faithfulness: bool = False
 
     def reaches(self, variant: str) -> bool:
         """Whether runs of a variant are explained."""
@@ -51,7 +54,11 @@ def read_explain(value: object, place: str) -> ExplainStep | None:
     found = mapping(value, place)
     refuse_unknown(found, KEYS, place, "key of explain")
     options = tuple((str(key), str(own)) for key, own in mapping(found.get("options"), f"{place}.options").items())
-    return ExplainStep(str(found.get("explainer") or ""), options, words(found.get("variants"), place) or ("*",))
+    believed = found.get("faithfulness", False)
+    if not isinstance(believed, bool):
+        raise RecipeError(f"{place}.faithfulness is {believed!r}. Write true or false.")
+    variants = words(found.get("variants"), place) or ("*",)
+    return ExplainStep(str(found.get("explainer") or ""), options, variants, believed)
 
 
 def explain_finished(run: RunFolder, step: ExplainStep, console: Console) -> None:
@@ -64,15 +71,16 @@ def explain_finished(run: RunFolder, step: ExplainStep, console: Console) -> Non
     """
     # Torch is imported by the first run, not by whoever reads a study.
     from pathfuse.training.evaluate import run_plan
-    from pathfuse.training.explain import explain_run, make_explainer
+    from pathfuse.training.explain import Asked, explain_run
 
     out = run.path / FOLDER
     if out.is_dir():
         # Stopped on the way: its figures are written last.
         shutil.rmtree(out)
-    explainer = make_explainer(step.explainer, dict(step.options)) if step.explainer else None
     plan = run_plan(run)
-    explain_run(plan, run.selected(plan.last), explainer, "test", out, one_per_class(run.predictions.lines), console)
+    names, shown = [step.explainer] if step.explainer else [], one_per_class(run.predictions.lines)
+    asked = Asked(names, dict(step.options), pictures=shown, faithfulness=step.faithfulness, run=run.path)
+    explain_run(plan, run.selected(plan.last), asked, out, console)
 
 
 def one_per_class(rows: Iterable[Mapping[str, str]]) -> list[str]:

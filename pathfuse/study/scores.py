@@ -132,6 +132,10 @@ def _of_curve(run: RunFolder, name: str) -> float:
 def _of_maps(run: RunFolder, name: str) -> float:
     files = sorted(run.path.glob("*/explain.json"))
     value: Any = run.json(files[-1].relative_to(run.path).as_posix()) if files else None
-    for key in name.split("."):
+    keys = name.split(".")
+    if isinstance(value, dict) and isinstance(own := value.get("explainers"), dict) and keys[0] not in value:
+        # Figures of one explainer: of the one that is named, else of the first.
+        value = own if keys[0] in own else next(iter(own.values()), None)
+    for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return nan if value is None else float(value)

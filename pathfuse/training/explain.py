@@ -2,130 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from pathfuse.core import Batch, Explainer
+from pathfuse.core import Batch
+from pathfuse.data.contract import CaseData
 from pathfuse.data.slides_at_hand import SlidesAtHand
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.explain.bags import explain_bags
-from pathfuse.explain.patch_truth import patch_truth_beside
-from pathfuse.explain.run import explain_cases
-from pathfuse.explain.truth import truth_beside
+from pathfuse.explain import (
+    Agreement,
+    Faithfulness,
+    Masking,
+    Wanted,
+    class_index,
+    explain_cases,
+    patch_truth_beside,
+    refuse_what_it_cannot_read,
+    truth_beside,
+)
+from pathfuse.explain.asked import LABEL, PREDICTED
+from pathfuse.explain.stains import HARDLY
 from pathfuse.registry import EXPLAINERS
+from pathfuse.runs.files import PREDICTIONS
+from pathfuse.runs.folder import RunFolder
 from pathfuse.training.evaluate import trained_task
+from pathfuse.training.explainers import make_explainer, make_explainers
 from pathfuse.training.in_bags import predict_in_bags
 from pathfuse.training.plan import Plan
-from pathfuse.training.stage import StageParser
-from pathfuse.training.trust import trusted_imports
+from pathfuse.training.task import Task
+
+SHAPLEY = "StainShapley"
+MASKINGS = (Masking(), Masking("hard"), Masking("top"))
 
 
-def make_explainer(name: str, options: dict[str, str]) -> Explainer:
-    """A registered explainer with options from the command line.
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks to be explained.
 
-    Raises:
-        PluginError: if no explainer has that name.
-        RecipeError: if an option is unknown or has another type.
+    Attributes:
+        explainers: names of components; none takes the default of what the run reads.
+        options: of the explainers, by name.
+        target: `predicted`, `label`, or the name of a class.
+        part: train, val, test or all.
+        pictures: ids of the cases that get pictures; None takes all.
+        slides: per stain, the folder of the slides behind bags, over which their maps are laid.
+        faithfulness: whether to measure how far the maps can be believed.
+        run: the run whose evaluation is compared with; None compares with nothing.
     """
-    kind = EXPLAINERS.get(name)
-    parser: ArgumentParser = StageParser(allow_abbrev=False)
-    parser.add_class_arguments(kind, "explainer")
-    with trusted_imports():
-        config = parser.parse_args([f"--explainer.{key}={value}" for key, value in options.items()])
-    explainer = kind(**config.explainer)
-    if not isinstance(explainer, Explainer):
-        raise TypeError(f"{name} is registered as an explainer, but is none")
-    return explainer
+
+    explainers: Sequence[str] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    target: str = PREDICTED
+    part: str = "test"
+    pictures: Collection[str] | None = None
+    slides: Mapping[str, Path] | None = None
+    faithfulness: bool = False
+    run: Path | None = None
 
 
-def explain_run(
-    plan: Plan,
-    checkpoint: Path,
-    explainer: Explainer | None,
-    part: str,
-    out: Path,
-    pictures: Collection[str] | None,
-    console: Console,
-    *,
-    slides: Mapping[str, Path] | None = None,
-) -> dict[str, Any]:
+def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: Console) -> dict[str, Any]:
     """Explains the cases of one part as the run was trained to see them, and prints the figures.
-
-    Images are explained by an explainer, bags by the attention of the model itself.
 
     Args:
         plan: the recipe.
         checkpoint: its weights.
-        explainer: makes maps of images; None is Grad-CAM, and what bags need.
-        part: train, val, test or all.
+        asked: what is to be explained.
         out: where files go.
-        pictures: ids of the cases that get pictures; None takes all.
         console: where progress and figures are shown.
-        slides: per stain, the folder of the slides behind bags, over which their maps are laid.
 
     Raises:
         RunError: if the part has no case, or a wanted case is not in it.
-        RecipeError: if bags are to be explained by an explainer.
+        RecipeError: if an explainer cannot explain what the run reads, or the class is none of the run's.
     """
     data = plan.data_of(plan.last)
     task = trained_task(plan, checkpoint)
-    cases = {row.case_id for row in data.split_table() if part in (row.split, "all")}
-    missing = sorted(set(pictures or ()) - cases)
+    reads, spec = task.model.reads, task.spec
+    explainers = make_explainers(asked.explainers, asked.options, spec, reads)
+    for name, explainer in explainers.items():
+        refuse_what_it_cannot_read(name, explainer, spec, reads)
+    if asked.target not in (PREDICTED, LABEL):
+        class_index(asked.target, spec.classes)
+    if asked.slides and not any(spec[modality].in_bags for modality in reads):
+        raise RecipeError("--slides is for runs that read bags of patches; this one reads images, which are shown.")
+    cases = _cases(data, asked)
+    data.setup("predict")
+    shown = _Shown(data.predict_dataloader(), cases, task.given or list(reads))
+    wanted = _wanted(asked, task, data.cohort.origin, plan.stages[plan.last].seed)
+    model = task.model.eval()
+    summary = explain_cases(model, shown, explainers, out, classes=spec.classes, wanted=wanted, console=console)
+    _say(summary, out, console)
+    return summary
+
+
+def _cases(data: CaseData, asked: Asked) -> set[str]:
+    cases = {row.case_id for row in data.split_table() if asked.part in (row.split, "all")}
+    missing = sorted(set(asked.pictures or ()) - cases)
     if missing or not cases:
         absent = f"{missing[0]} is not" if missing else "no case is"
-        raise RunError(f"{absent} in the part {part!r} of the data. Choose another --part.")
-    of_bags = any(task.spec[modality].in_bags for modality in task.model.reads)
-    if of_bags and explainer is not None:
-        raise RecipeError(
-            f"--explainer {type(explainer).__name__} makes maps of single images, and this run reads bags, whose "
-            "attention is shown. Leave --explainer out."
-        )
-    if slides and not of_bags:
-        raise RecipeError("--slides is for runs that read bags of patches; this one reads images, which are shown.")
-    data.setup("predict")
-    shown = _Shown(data.predict_dataloader(), cases, task.given or list(task.model.reads))
-    source, seed = data.cohort.origin, plan.stages[plan.last].seed
-    model = task.model.eval()
-    if of_bags:
-        size = task.eval_bag_size
-        summary = explain_bags(
-            model,
-            shown,
-            out,
-            classes=task.spec.classes,
-            pictures=pictures,
-            truth=patch_truth_beside(source) if source else None,
-            predict=partial(predict_in_bags, model, patches=size) if size else None,
-            tissue=SlidesAtHand(slides) if slides else None,
-            seed=seed,
-            console=console,
-        )
-    else:
-        summary = explain_cases(
-            model,
-            shown,
-            explainer or make_explainer("GradCAM", {}),
-            out,
-            classes=task.spec.classes,
-            pictures=pictures,
-            truth=truth_beside(source) if source else None,
-            seed=seed,
-            console=console,
-        )
-    table = figures(summary)
-    if table.row_count:
-        console.print(table)
-    for note in summary.get("notes", []):
-        console.print(note, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{len(summary['cases'])} cases explained: {out}", highlight=False, soft_wrap=True)
-    return summary
+        raise RunError(f"{absent} in the part {asked.part!r} of the data. Choose another --part.")
+    return cases
+
+
+def _wanted(asked: Asked, task: Task, source: Path | None, seed: int) -> Wanted:
+    size = task.eval_bag_size
+    truth = truth_beside(source) if source else None
+    patch_truth = patch_truth_beside(source) if source else None
+    in_bags = any(task.spec[modality].in_bags for modality in task.model.reads)
+    return Wanted(
+        target=asked.target,
+        pictures=asked.pictures,
+        truth=truth,
+        patch_truth=patch_truth,
+        predict=partial(predict_in_bags, task.model, patches=size) if size and in_bags else None,
+        tissue=SlidesAtHand(asked.slides) if asked.slides else None,
+        shapley=make_explainer(SHAPLEY, {}) if SHAPLEY in EXPLAINERS.names() and _several(task) else None,
+        agreement=None if asked.run is None else Agreement(_written(asked.run, task.spec.classes)),
+        faithfulness=Faithfulness(seed, truth, patch_truth) if asked.faithfulness else None,
+        maskings=MASKINGS if asked.faithfulness else MASKINGS[:1],
+        seed=seed,
+    )
+
+
+def _several(task: Task) -> bool:
+    """Whether the model is shown more than one modality, so that their shares say something."""
+    return 1 < len([name for name in task.model.reads if name in (task.given or task.model.reads)]) <= 10
+
+
+def _written(path: Path, classes: Sequence[str]) -> dict[tuple[str, frozenset[str]], list[float]]:
+    """The probabilities that the run's own evaluation wrote, by case and stains; nothing if it was not tested."""
+    run = RunFolder(path)
+    if not run.has(PREDICTIONS):
+        return {}
+    columns = [f"p_{name}" for name in classes]
+    return {
+        (row["case_id"], frozenset(row["subset"].split("+"))): [float(row[column]) for column in columns]
+        for row in run.predictions.lines
+        if all(column in row for column in columns)
+    }
 
 
 class _Shown:
@@ -141,16 +161,32 @@ class _Shown:
                 yield batch.select(torch.tensor(rows)).keep(*self.given)
 
 
+def _say(summary: dict[str, Any], out: Path, console: Console) -> None:
+    table = figures(summary)
+    if table.row_count:
+        console.print(table)
+    shares = summary.get("shares", {}).get("mean", {})
+    if shares:
+        words = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+        hardly = [name for name, share in shares.items() if share < HARDLY]
+        said = f"; hardly used: {', '.join(hardly)}" if hardly else ""
+        console.print(f"share of each stain (StainShapley): {words}{said}", highlight=False, soft_wrap=True)
+    lines = summary.get("faithfulness", {}).get("sentences", [])
+    for line in [*lines, *summary["notes"]]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{len(summary['cases'])} cases explained: {out}", highlight=False, soft_wrap=True)
+
+
 def figures(summary: dict[str, Any]) -> Table:
     """The figures of `explain.json` as a table."""
-    table = Table("figure", "value", title="where the model looked", title_justify="left", box=None)
-    for name, drop in summary.get("drop_in_accuracy", {}).items():
-        table.add_row(f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
-        table.add_row(f"average drop, {name} mask (%)", _text(drop["average_drop"]))
-    chance = "random weights" if summary["explainer"] == "attention" else "a random map"
-    for stain, score in summary.get("truth", {}).items():
-        table.add_row(f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
-        table.add_row(f"AUC of {chance}, {stain}", _text(score["random_auc"]))
+    table = Table("explainer", "figure", "value", title="where the model looked", title_justify="left", box=None)
+    for explainer, own in summary["explainers"].items():
+        for name, drop in own.get("drop_in_accuracy", {}).items():
+            table.add_row(explainer, f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
+            table.add_row(explainer, f"average drop, {name} mask (%)", _text(drop["average_drop"]))
+        for stain, score in own.get("truth", {}).items():
+            table.add_row(explainer, f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
+            table.add_row(explainer, f"AUC of a random map, {stain}", _text(score["random_auc"]))
     return table
 
 

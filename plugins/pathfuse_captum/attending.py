@@ -1,4 +1,4 @@
-"""What a model says itself that it looks at: attention, attention times its gradient, and attention rolled out."""
+"""Attention as an explanation: as it is, times its gradient, and rolled out through all layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a case is compared with: glass, the mean patch, or nothing at all."""
+"""Baselines that a case is compared with: glass, the mean patch, or nothing at all."""
 
 from __future__ import annotations
 

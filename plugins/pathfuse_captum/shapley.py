@@ -1,4 +1,4 @@
-"""What every stain of a case is worth to its prediction: exact Shapley values by presence."""
+"""Exact Shapley values of the stains of a case, by presence."""
 
 from __future__ import annotations
 

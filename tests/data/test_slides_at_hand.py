@@ -12,8 +12,8 @@ from pathfuse.core import SlideInfo
 from pathfuse.data import slides_at_hand
 from pathfuse.data.slides_at_hand import SlidesAtHand
 from pathfuse.errors import RecipeError
-from pathfuse.explain.attention import SlideAttention
 from pathfuse.explain.heat_map import write_heat_map
+from pathfuse.explain.places import SlideScores
 
 
 @pytest.fixture
@@ -49,9 +49,7 @@ def test_attention_lies_over_tissue_where_the_slide_is_at_hand(folder: Path, tmp
     from PIL import Image
 
     places = np.array([[0, 0], [384, 384]])
-    one = SlideAttention(
-        "case", "he", SlideInfo("a.b", 0.5, 128.0), np.array([0.1, 0.9]), np.array([25.0, 75.0]), places
-    )
+    one = SlideScores("case", "he", SlideInfo("a.b", 0.5, 128.0), np.array([0.1, 0.9]), np.array([25.0, 75.0]), places)
     dark = {}
     for name, tissue in (("without", None), ("with", SlidesAtHand({"he": folder}))):
         write_heat_map(tmp_path / f"{name}.png", one, "predicted 2+ (0.83), true 3+", tissue)

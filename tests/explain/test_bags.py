@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,67 +12,33 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from pathfuse.core import Bags, Batch, DataSpec, Fused, FusedSpec, Fusion, ModalitySpec, Model, Prediction, SlideInfo
+from pathfuse.core import Batch, Fused, FusedSpec, Fusion, Model, Prediction, SlideInfo
 from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.explain import Wanted, explain_cases, patch_truth_beside, qupath
 from pathfuse.explain import bags as bags_module
-from pathfuse.explain import explain_bags, patch_truth_beside
-from pathfuse.explain.attention import SlideAttention, by_slide, patch_attention
-from pathfuse.explain.attention_files import write_geojson
 from pathfuse.explain.heat_map import raster
-from pathfuse_mil.attention import AttentionFusion
-from pathfuse_mil.encoder import BagEncoder
+from pathfuse.explain.places import SlideScores, by_slide
+from pathfuse_captum.attending import Attention
 from tests.explain.small import CLASSES, LinearHead
-
-DIM, EDGE = 5, 64
-SPEC = DataSpec(tuple(ModalitySpec(stain, "features", DIM) for stain in ("he", "ihc")), CLASSES, (1, 1, 1, 1))
-# Per case and stain, the slides with their numbers of patches.
-CASES = {"a": {"he": [4, 3], "ihc": [5]}, "b": {"he": [2], "ihc": []}, "c": {"he": [], "ihc": [3, 2]}}
+from tests.explain.small_bags import CASES, DIM, EDGE, SPEC, make_batch, make_model
 
 
-def make_bags(stain, coords=True, edge=EDGE, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    counts = [case[stain] for case in CASES.values()]
-    total = sum(map(sum, counts))
-    slides = tuple(
-        tuple(SlideInfo(f"{case}{number}", 0.5, edge) for number in range(len(own[stain])))
-        for case, own in CASES.items()
-    )
-    # Every slide has a corner of its own, so that a place says which slide it is of.
-    places = [
-        torch.stack([torch.arange(n) * EDGE + 1000 * (10 * row + slide), torch.full((n,), 7)], 1)
-        for row, own in enumerate(counts)
-        for slide, n in enumerate(own)
-    ]
-    return Bags(
-        torch.randn(total, DIM, generator=draw),
-        torch.tensor([sum(own) for own in counts]),
-        torch.cat([torch.full((n,), slide) for own in counts for slide, n in enumerate(own)]),
-        torch.cat(places) if coords else None,
-        slides,
-    )
+def explain(out, model=None, batch=None, batches=None, **options):
+    console = options.pop("console", None)
+    model, batches = model or make_model(), batches or [batch or make_batch()]
+    named = {"Attention": Attention()}
+    return explain_cases(model, batches, named, out, classes=CLASSES, wanted=Wanted(**options), console=console)
 
 
-def make_batch(**options):
-    x = {stain: make_bags(stain, seed=seed, **options) for seed, stain in enumerate(SPEC.names)}
-    present = {stain: own.lengths > 0 for stain, own in x.items()}
-    return Batch({**x}, present, torch.tensor([0, 1, -1]), tuple(CASES), tuple(CASES))
-
-
-def make_model(fusion=AttentionFusion):
-    torch.manual_seed(0)
-    encoder = BagEncoder(SPEC)
-    made = fusion(encoder.out, SPEC)
-    return Model(encoder, made, LinearHead(made.out, SPEC), SPEC).eval()
-
-
-def explain(out, model=None, batch=None, **options):
-    return explain_bags(model or make_model(), [batch or make_batch()], out, classes=CLASSES, **options)
+def _touch(path, one, caption, tissue, *, what):
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures take most of the time; these tests are about the other files."""
-    monkeypatch.setattr(bags_module, "write_heat_map", lambda path, one, caption, tissue: path.touch())
+    monkeypatch.setattr(bags_module, "write_heat_map", _touch)
 
 
 def rows_of(path):
@@ -89,25 +56,24 @@ def test_the_tables_hold_the_attention_of_the_model_at_the_place_of_each_patch(t
         for row, (case, own) in enumerate(CASES.items()):
             slides = [f"{case}{number}" for number, count in enumerate(own[stain]) for _ in range(count)]
             if not slides:
-                assert stain not in summary["cases"][row].get("tables", {})
+                assert stain not in summary["cases"][row].get("tables", {}).get("Attention", {})
                 continue
-            table = rows_of(tmp_path / summary["cases"][row]["tables"][stain])
+            table = rows_of(tmp_path / summary["cases"][row]["tables"]["Attention"][stain])
             mine = slice(int(bags.offsets[row]), int(bags.offsets[row + 1]))
             assert [line["slide_id"] for line in table] == slides
             assert [(int(line["x"]), int(line["y"])) for line in table] == [
                 tuple(p) for p in bags.coords[mine].tolist()
             ]
-            assert np.array_equal(np.array([line["weight"] for line in table], np.float32), attention[stain][mine])
+            assert np.array_equal(np.array([line["score"] for line in table], np.float32), attention[stain][mine])
             assert {line["patch_size_level0"] for line in table} == {str(EDGE)}
 
 
 def test_every_slide_has_a_picture_and_squares_and_an_absent_stain_has_neither(tmp_path):
     summary = explain(tmp_path)
     slides = {f"{case}{n}_{stain}" for case, own in CASES.items() for stain in own for n in range(len(own[stain]))}
-    assert (
-        {path.stem for path in tmp_path.glob("*.png")} == slides == {path.stem for path in tmp_path.glob("*.geojson")}
-    )
-    assert {path.name for path in (tmp_path / "attention").iterdir()} == {
+    pictures, tiles = (tmp_path / "Attention").glob("*.png"), (tmp_path / "qupath").glob("*.geojson")
+    assert {path.stem for path in pictures} == slides == {path.stem for path in tiles}
+    assert {path.name for path in (tmp_path / "Attention").glob("*.csv")} == {
         "a_he.csv",
         "a_ihc.csv",
         "b_he.csv",
@@ -116,27 +82,27 @@ def test_every_slide_has_a_picture_and_squares_and_an_absent_stain_has_neither(t
     assert [case["stains"] for case in summary["cases"]] == [["he", "ihc"], ["he"], ["ihc"]]
     assert json.loads((tmp_path / "explain.json").read_text()) == summary
     assert summary["fusion"] == "AttentionFusion" and summary["notes"] == []
-    with Image.open(tmp_path / "a1_he.png") as picture:
+    with Image.open(tmp_path / "Attention" / "a1_he.png") as picture:
         assert min(picture.size) > 100
 
 
 def test_what_is_hidden_from_the_model_is_not_shown(tmp_path, undrawn):
     noisy = make_batch().drop("ihc").fill("ihc", float("nan"))
     assert [case["stains"] for case in explain(tmp_path, batch=noisy)["cases"]] == [["he"], ["he"], []]
-    assert not list(tmp_path.glob("*_ihc.*"))
+    assert not list(tmp_path.rglob("*_ihc.*"))
 
 
 def test_the_squares_of_a_slide_are_its_patches_with_their_attention(tmp_path, undrawn):
-    explain(tmp_path)
-    squares = json.loads((tmp_path / "a1_he.geojson").read_text())["features"]
-    table = [line for line in rows_of(tmp_path / "attention" / "a_he.csv") if line["slide_id"] == "a1"]
+    said = explain(tmp_path)["cases"][0]["explained"]
+    squares = json.loads((tmp_path / "qupath" / "a1_he.geojson").read_text())["features"]
+    table = [line for line in rows_of(tmp_path / "Attention" / "a_he.csv") if line["slide_id"] == "a1"]
     assert len(squares) == len(table) == 3
     for square, line in zip(squares, table, strict=True):
         ring = square["geometry"]["coordinates"][0]
         x, y = int(line["x"]), int(line["y"])
         assert ring == [[x, y], [x + EDGE, y], [x + EDGE, y + EDGE], [x, y + EDGE], [x, y]]
         assert square["properties"]["objectType"] == "tile"
-        assert square["properties"]["measurements"]["attention"] == pytest.approx(float(line["weight"]))
+        assert square["properties"]["measurements"][f"Attention, {said}"] == pytest.approx(float(line["score"]))
 
 
 def test_percentiles_are_over_all_slides_of_the_case():
@@ -153,23 +119,30 @@ def test_cases_batched_apart_get_what_they_get_together(tmp_path, undrawn):
     model, batch = make_model(), make_batch()
     explain(tmp_path / "together", model, batch)
     apart = [batch.select(torch.tensor([row])) for row in (2, 0, 1)]
-    explain_bags(model, apart, tmp_path / "apart", classes=CLASSES)
-    for table in (tmp_path / "together" / "attention").iterdir():
-        ours, theirs = rows_of(table), rows_of(tmp_path / "apart" / "attention" / table.name)
+    explain(tmp_path / "apart", model, batches=apart)
+    for table in (tmp_path / "together" / "Attention").glob("*.csv"):
+        ours, theirs = rows_of(table), rows_of(tmp_path / "apart" / "Attention" / table.name)
         assert [line["slide_id"] for line in ours] == [line["slide_id"] for line in theirs]
-        assert np.allclose(*([float(line["weight"]) for line in lines] for lines in (ours, theirs)), atol=1e-6)
+        assert np.allclose(*([float(line["score"]) for line in lines] for lines in (ours, theirs)), atol=1e-6)
 
 
 def test_only_the_asked_for_cases_get_files(tmp_path, undrawn):
     assert len(explain(tmp_path, pictures={"b"})["cases"]) == 3
-    assert {path.name for path in tmp_path.rglob("*.*")} == {"b0_he.png", "b0_he.geojson", "b_he.csv", "explain.json"}
+    assert {path.name for path in tmp_path.rglob("*.*")} == {
+        "b0_he.png",
+        "b0_he.geojson",
+        "b_he.csv",
+        "b_he.h5",
+        "explain.json",
+        "explain.html",
+    }
 
 
 def test_features_without_places_have_a_table_and_one_line_says_why_there_is_no_picture(tmp_path):
     (note,) = explain(tmp_path, batch=make_batch(coords=False))["notes"]
     assert note.startswith("6 slides (first a0, he) say not where their patches lie") and "\n" not in note
-    assert not list(tmp_path.glob("*.png")) and not list(tmp_path.glob("*.geojson"))
-    table = rows_of(tmp_path / "attention" / "a_he.csv")
+    assert not list(tmp_path.rglob("*.png")) and not list(tmp_path.rglob("*.geojson"))
+    table = rows_of(tmp_path / "Attention" / "a_he.csv")
     assert len(table) == 7 and {line["x"] for line in table} == {""}
     assert [line["patch"] for line in table] == ["0", "1", "2", "3", "0", "1", "2"]
 
@@ -177,15 +150,30 @@ def test_features_without_places_have_a_table_and_one_line_says_why_there_is_no_
 def test_without_a_patch_size_the_step_between_patches_is_drawn_and_there_are_no_squares(tmp_path, undrawn):
     (note,) = explain(tmp_path, batch=make_batch(edge=None))["notes"]
     assert "how large a patch is" in note and "data.patch_size_level0" in note
-    assert len(list(tmp_path.glob("*.png"))) == 6 and not list(tmp_path.glob("*.geojson"))
+    assert len(list(tmp_path.rglob("*.png"))) == 6 and not list(tmp_path.rglob("*.geojson"))
     assert next(by_slide(make_batch(edge=None), "he", torch.ones(9)))[0].edge == EDGE
 
 
-def test_a_slide_of_very_many_patches_has_no_squares_and_a_note(tmp_path, undrawn, monkeypatch):
-    monkeypatch.setattr(bags_module, "MOST_SQUARES", 4)
-    (note,) = explain(tmp_path)["notes"]
-    assert note.startswith("1 slides (first a0, ihc) have more than")
-    assert len(list(tmp_path.glob("*.geojson"))) == 5
+def test_a_slide_of_very_many_patches_has_its_tiles_in_pieces(tmp_path, undrawn, monkeypatch):
+    monkeypatch.setattr(qupath, "MOST_TILES", 4)
+    case = explain(tmp_path)["cases"][0]
+    pieces = [name for name in case["qupath"] if "a0_ihc" in name]
+    assert pieces == ["qupath/a0_ihc.1of2.geojson", "qupath/a0_ihc.2of2.geojson"]
+    tiles = [json.loads((tmp_path / name).read_text())["features"] for name in pieces]
+    assert [len(own) for own in tiles] == [4, 1]
+    corners = [tile["geometry"]["coordinates"][0][0] for own in tiles for tile in own]
+    assert corners == make_batch().x["ihc"].select(torch.tensor([0])).coords.tolist()
+
+
+def test_raw_scores_have_their_places_beside_them(tmp_path, undrawn):
+    batch = make_batch()
+    case = explain(tmp_path, batch=batch)["cases"][0]
+    with h5py.File(tmp_path / case["raw"]["he"]) as file:
+        assert file.attrs["case_id"] == "a" and list(file.attrs["slides"]) == ["a0", "a1"]
+        assert file["coords"][:].tolist() == batch.x["he"].coords[:7].tolist()
+        assert file["slide"][:].tolist() == batch.x["he"].slide[:7].tolist()
+        table = rows_of(tmp_path / "Attention" / "a_he.csv")
+        assert np.allclose(file["scores/Attention"], [float(line["score"]) for line in table])
 
 
 def test_slides_that_are_not_told_apart_have_no_picture(tmp_path, undrawn):
@@ -193,20 +181,18 @@ def test_slides_that_are_not_told_apart_have_no_picture(tmp_path, undrawn):
     for bags in batch.x.values():
         object.__setattr__(bags, "slide", None)
     explain(tmp_path, batch=batch)
-    assert {path.stem for path in tmp_path.glob("*.png")} == {"a0_ihc", "b0_he"}
-    assert len(rows_of(tmp_path / "attention" / "a_he.csv")) == 7
+    assert {path.stem for path in tmp_path.rglob("*.png")} == {"a0_ihc", "b0_he"}
+    assert len(rows_of(tmp_path / "Attention" / "a_he.csv")) == 7
 
 
 def test_a_raster_has_each_patch_at_its_place_and_the_higher_one_on_top():
     places = np.array([[100, 50], [164, 50], [132, 50]])
-    one = SlideAttention("a", "he", SlideInfo("s", None, 64.0), np.arange(3.0), np.array([10.0, 20.0, 90.0]), places)
+    one = SlideScores("a", "he", SlideInfo("s", None, 64.0), np.arange(3.0), np.array([10.0, 20.0, 90.0]), places)
     painted, borders = raster(one)
     assert borders == (100, 50, 228, 114)
     width = painted.shape[1]
     assert painted[0, [0, width // 4 - 1, width // 4, 3 * width // 4 - 1, -1]].tolist() == [10, 10, 90, 90, 20]
-    apart = SlideAttention(
-        "a", "he", SlideInfo("s", None, 32.0), np.arange(3.0), np.array([10.0, 20.0, 90.0]), places * 2
-    )
+    apart = SlideScores("a", "he", SlideInfo("s", None, 32.0), np.arange(3.0), np.array([10.0, 20.0, 90.0]), places * 2)
     assert np.isnan(raster(apart)[0]).any()
 
 
@@ -226,10 +212,13 @@ def test_attention_is_scored_by_place_where_the_truth_is_known(tmp_path, undrawn
     # Not in the order of the bag: patches are found by slide and place.
     lines = [f"a,he,{slide},0,{x},{y},0.5,{int(place in best)}" for slide, x, y, place in reversed(own)]
     truth = write_truth(tmp_path, [*lines, "b,he,b0,0,10000,7,1,1", "b,he,b0,1,10064,7,1,1"])
-    summary = explain(tmp_path / "out", model, batch, truth=truth)
-    assert summary["truth"]["he"]["auc"] == 1 and summary["truth"]["he"]["cases"] == 1
-    assert summary["cases"][0]["truth_auc"] == {"he": 1} and "truth_auc" not in summary["cases"][1]
-    assert "ihc" not in summary["truth"]
+    summary = explain(tmp_path / "out", model, batch, patch_truth=truth)
+    assert (
+        summary["explainers"]["Attention"]["truth"]["he"]["auc"] == 1
+        and summary["explainers"]["Attention"]["truth"]["he"]["cases"] == 1
+    )
+    assert summary["cases"][0]["truth_auc"] == {"Attention": {"he": 1}} and "truth_auc" not in summary["cases"][1]
+    assert "ihc" not in summary["explainers"]["Attention"]["truth"]
 
 
 def test_a_truth_of_other_columns_is_one_line_and_none_is_none(tmp_path):
@@ -277,9 +266,10 @@ def test_the_prediction_is_that_of_whoever_predicts(tmp_path, undrawn):
 
 
 def test_weights_of_anything_but_patches_are_left_out():
-    batch = make_batch()
+    batch, model = make_batch(), make_model()
     weight = torch.rand(len(batch.x["he"].values))
-    assert list(patch_attention(batch, {"he": weight, "ihc": torch.rand(3, 2), "joint": weight})) == ["he"]
+    model.fuse = lambda _: Fused(weight, weight, attention={"he": weight, "ihc": torch.rand(3, 2), "joint": weight})
+    assert list(Attention().explain(model, batch)) == ["he"]
 
 
 def test_progress_is_shown_where_it_is_asked_for(tmp_path, capsys):
@@ -288,9 +278,9 @@ def test_progress_is_shown_where_it_is_asked_for(tmp_path, capsys):
     assert "explaining" in text.getvalue() and capsys.readouterr().out == ""
 
 
-def test_squares_count_from_the_part_that_qupath_shows(tmp_path):
+def test_tiles_count_from_the_part_that_qupath_shows(tmp_path):
     weight = np.array([10.0])
-    one = SlideAttention("a", "he", SlideInfo("s", 0.5, 64.0, (40, 30)), np.ones(1), weight, np.array([[100, 50]]))
-    write_geojson(tmp_path / "s.geojson", one)
-    (square,) = json.loads((tmp_path / "s.geojson").read_text())["features"]
+    one = SlideScores("a", "he", SlideInfo("s", 0.5, 64.0, (40, 30)), np.ones(1), weight, np.array([[100, 50]]))
+    (path,) = qupath.write_tiles(tmp_path, "s", {"Attention, 2+": one})
+    (square,) = json.loads(path.read_text())["features"]
     assert square["geometry"]["coordinates"][0][0] == [60, 20]

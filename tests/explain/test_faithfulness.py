@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
+from pathfuse.explain.faith.drop import Masking, drop_in_accuracy, masked
 from tests.explain.small import make_batch
 
 CONFIDENT = 10 * torch.eye(3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathfuse.explain.truth import auc_of, mean_score, random_map, truth_beside
+from pathfuse.explain.faith.truth import auc_of, mean_score, random_map, truth_beside
 
 TRUTH = np.zeros((16, 16), dtype=bool)
 TRUTH[:, :8] = True

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pathfuse.explain.faithfulness import Masking, drop_in_accuracy, masked
+from pathfuse.explain.faith.drop import Masking, drop_in_accuracy, masked
 from pathfuse_captum.gradcam import GradCAM
 from tests.golden.gradcam_net import golden_batch, golden_model
 from tests.golden.vectors import DTYPES, assert_near, golden

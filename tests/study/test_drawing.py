@@ -30,9 +30,9 @@ def run_of(folder: Path, name: str, values: list[float], colour: int = 90) -> Ru
     run.write_lines("panels/correlate.csv", ["target", "case_id", "he", "ihc"], [["0", "c0", "0.png", ""]])
     (run.path / "panels/correlate").mkdir()
     write_png(run.path / "panels/correlate/0.png", np.full((8, 8, 3), colour, np.uint8))
-    (run.path / "explain").mkdir()
-    write_png(run.path / "explain/c0.png", np.full((8, 16 + 2 * GAP_PX + SCALE_PX, 3), colour, np.uint8))
-    entry = {"case_id": "c0", "target": "0", "pictures": {"he": "c0.png"}}
+    (run.path / "explain/GradCAM").mkdir(parents=True)
+    write_png(run.path / "explain/GradCAM/c0.png", np.full((8, 16 + 2 * GAP_PX + SCALE_PX, 3), colour, np.uint8))
+    entry = {"case_id": "c0", "target": "0", "pictures": {"GradCAM": {"he": "GradCAM/c0.png"}}}
     (run.path / "explain/explain.json").write_text(json.dumps({"cases": [entry]}))
     return RunScores(Job(name, 1, 0, 0, (), (), (), run.path, ""), run, {"he": {"mec": 0.1}})
 
@@ -80,8 +80,12 @@ def test_panels_are_pictures_of_a_case_per_class(tmp_path: Path, by_variant) -> 
 
 def test_heat_maps_of_bags_stand_without_an_image(tmp_path: Path, by_variant) -> None:
     for (run,) in by_variant.values():
-        entry = {"case_id": "c0", "target": "0", "pictures": {"he": ["c0.png", "c0-2.png"]}}
-        text = json.dumps({"explainer": "attention", "cases": [entry]})
+        entry = {
+            "case_id": "c0",
+            "target": "0",
+            "pictures": {"GradCAM": {"he": ["GradCAM/c0.png", "GradCAM/c0-2.png"]}},
+        }
+        text = json.dumps({"cases": [entry]})
         (run.folder.path / "explain/explain.json").write_text(text)
     (maps, _) = write_figure(tmp_path / "out", FigureSpec("maps", "panels", value="explain"), STUDY, by_variant, 1)
     assert maps.read_text().count("<image") == 2 and ">image<" not in maps.read_text()

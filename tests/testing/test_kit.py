@@ -74,11 +74,13 @@ class SegmentMean(Fusion):
 
 
 class PlainExplainer(Explainer):
-    """The brightness of the first channel."""
+    """The brightness of the first channel, unless the model has no weight at all."""
 
     def explain(self, model, batch, target=None):
         images = [name for name in model.reads if batch.x[name].dim() == 4]
-        return {name: torch.where(batch.present[name].view(-1, 1, 1), batch.image(name)[:, 0], 0.0) for name in images}
+        some = any(bool(weight.any()) for weight in model.parameters())
+        bright = {name: batch.image(name)[:, 0] * some for name in images}
+        return {name: torch.where(batch.present[name].view(-1, 1, 1), bright[name], 0.0) for name in images}
 
 
 SOUND = (

@@ -53,9 +53,9 @@ def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
     one = rows_of(run / "splits.csv")[-1]["case_id"]
     assert main(["explain", str(run), "--part", "all", "--case_ids", one, "--out", str(tmp_path / "maps")]) == 0
     said = capsys.readouterr().out
-    assert "AUC against the truth, he" in said and "AUC of random weights, he" in said and "12 cases explained" in said
+    assert "AUC against the truth, he" in said and "AUC of a random map, he" in said and "12 cases explained" in said
     summary = json.loads((tmp_path / "maps" / "explain.json").read_text())
-    assert 0 <= summary["truth"]["he"]["auc"] <= 1
+    assert 0 <= summary["explainers"]["Attention"]["truth"]["he"]["auc"] <= 1
 
     data = PairedBags(Cohort(cases=str(cohort.parent), missing="allow"))
     data.loading = Loading(num_workers=0)
@@ -66,24 +66,71 @@ def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
         with torch.no_grad():
             attention = model.fuse(batch).attention
         row = batch.case_ids.index(one)
-        for stain in summary["cases"][[case["case_id"] for case in summary["cases"]].index(one)]["tables"]:
+        for stain in summary["cases"][[case["case_id"] for case in summary["cases"]].index(one)]["tables"]["Attention"]:
             bags = batch.x[stain]
             mine = slice(int(bags.offsets[row]), int(bags.offsets[row + 1]))
-            table = rows_of(tmp_path / "maps" / "attention" / f"{one}_{stain}.csv")
-            written = np.array([line["weight"] for line in table], np.float32)
+            table = rows_of(tmp_path / "maps" / "Attention" / f"{one}_{stain}.csv")
+            written = np.array([line["score"] for line in table], np.float32)
             assert np.allclose(written, attention[stain][mine].numpy(), atol=1e-6)
             slides = [bags.slides[row][number].slide_id for number in bags.slide[mine].tolist()]
             assert [line["slide_id"] for line in table] == slides
             assert {f"{slide}_{stain}.png" for slide in slides} == {
-                path.name for path in (tmp_path / "maps").glob(f"{one}*_{stain}.png")
+                path.name for path in (tmp_path / "maps" / "Attention").glob(f"{one}*_{stain}.png")
             }
 
 
-def test_an_explainer_of_images_is_refused_in_one_line(cohort, tmp_path, capsys):
-    run = fit("attention_mil", tmp_path / "run", f"--cohort.cases={cohort.parent}")
-    assert main(["explain", str(run), "--explainer", "GradCAM"]) != 0
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "--explainer GradCAM makes maps of single images" in error and "Leave --explainer out." in error
+@pytest.fixture(scope="module")
+def trained(cohort, tmp_path_factory):
+    run = fit("attention_mil", tmp_path_factory.mktemp("trained") / "run", f"--cohort.cases={cohort.parent}",
+              "--data.modalities=[he, ihc]")  # fmt: skip
+    assert main(["test", str(run)]) == 0
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--explainer", "GradCAM"], "--explainer GradCAM explains single images, and this run reads bags of features"),
+        (["--target", "4+"], "--target '4+' is no class of this run. Did you mean"),
+        (["--explainer", "LeaveOut", "--explainer.group", "3"], "group"),
+        (["--explainer", "Atention"], "Did you mean Attention"),
+        (["--explainer", "LeaveOut", "--explainer", "LeaveOut"], "is given twice"),
+        (["--explainer", "LeaveOut", "--explainer", "Attention", "--layer", "x"], "is an option of none of LeaveOut"),
+        (["--explainer", "AttentionRollout", "--layer", "x"], "layer"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(words, said, trained, tmp_path, capsys):
+    assert main(["explain", str(trained), *words, "--out", str(tmp_path / "maps")]) != 0
+    error = capsys.readouterr().err.strip().splitlines()
+    assert [line for line in error if not line.startswith("usage:")] == error[-1:] and said in error[-1]
+
+
+def test_several_explainers_share_one_page_and_agree_with_the_evaluation(trained, tmp_path, capsys):
+    names = ["Attention", "LeaveOut", "IntegratedGradients"]
+    words = [word for name in names for word in ("--explainer", name)]
+    words += ["--explainer.steps", "4", "--explainer.groups", "3", "--target", "3+"]
+    out = tmp_path / "maps"
+    one = next(row["case_id"] for row in rows_of(trained / "splits.csv") if row["split"] == "test")
+    assert main(["explain", str(trained), *words, "--faithfulness", "--case_ids", one, "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    summary = json.loads((out / "explain.json").read_text())
+    assert list(summary["explainers"]) == names
+    assert summary["agreement"]["cases"] > 0 and summary["agreement"]["largest"] <= 1e-5 and summary["notes"] == []
+    assert {case["explained"] for case in summary["cases"]} == {"3+"}
+    for case in summary["cases"]:
+        if len(case["stains"]) == 2:
+            assert sum(case["shares"].values()) == pytest.approx(1)
+    measures = {line["measure"] for line in summary["faithfulness"]["table"]}
+    assert {"insertion", "deletion", "sparsity", "untrained", "infidelity", "sensitivity", "pointing game",
+            "IoU with the truth", "AUC against the truth", "agreement with LeaveOut"} <= measures  # fmt: skip
+    assert len(summary["faithfulness"]["sentences"]) == 2 * len(names)
+    assert "a random map" in printed.out and "share of each stain (StainShapley)" in printed.out
+    page = (out / "explain.html").read_text()
+    assert "Can the maps be believed?" in page and "http" not in page.replace("http-equiv", "")
+    drawn = next(case for case in summary["cases"] if case["pictures"])
+    assert set(drawn["pictures"]) == set(names)
+    tiles = json.loads((out / drawn["qupath"][0]).read_text())["features"]
+    assert {f"{name}, 3+" for name in names} <= set(tiles[0]["properties"]["measurements"])
 
 
 def test_a_run_tested_in_bags_shows_whole_slides_and_what_it_predicts(cohort, tmp_path):
@@ -99,7 +146,9 @@ def test_a_run_tested_in_bags_shows_whole_slides_and_what_it_predicts(cohort, tm
             found += 1
     assert found
     assert any(
-        len(rows_of(tmp_path / "maps" / table)) > 4 for case in cases.values() for table in case["tables"].values()
+        len(rows_of(tmp_path / "maps" / table)) > 4
+        for case in cases.values()
+        for table in case["tables"]["Attention"].values()
     )
 
 
@@ -108,7 +157,7 @@ def test_other_cases_are_explained_too(cohort, tmp_path):
     table = write_bag_table(tmp_path / "other", widths=(32, 32), slides=2)
     words = ["--cohort.cases", str(table), "--case_ids", "c00", "--out", str(tmp_path / "maps")]
     assert main(["explain", str(run), *words]) == 0
-    assert {path.name for path in (tmp_path / "maps").glob("*.png")} == {
+    assert {path.name for path in (tmp_path / "maps").rglob("*.png")} == {
         f"c00-{slide}_{stain}.png" for slide in range(2) for stain in ("he", "ihc")
     }
-    assert "truth" not in json.loads((tmp_path / "maps" / "explain.json").read_text())
+    assert "truth" not in json.loads((tmp_path / "maps" / "explain.json").read_text())["explainers"]["Attention"]

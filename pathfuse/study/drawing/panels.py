@@ -26,7 +26,6 @@ Pixels = NDArray[np.uint8]
 EDGE_PX = 128  # every picture is a bitmap inside the drawing
 HEAT_MAP_PX = 384  # has a scale and words beside it
 MAPS = "explain"
-OF_BAGS = "attention"
 
 
 def write_panels(
@@ -94,16 +93,17 @@ def _parts(one: _Explained | None) -> tuple[Pixels | None, Pixels | None]:
 
 
 def _explained(run: RunFolder) -> dict[str, _Explained]:
-    """What has a picture in the latest `explain.json`, by case; of a bag its first slide."""
+    """What the first explainer of the latest `explain.json` has a picture of, by case; of a bag its first slide."""
     files = sorted(run.path.glob("*/explain.json"))
     content = run.json(files[-1].relative_to(run.path).as_posix()) if files else {}
     found = {}
     for entry in content.get("cases", []):
-        for names in list(entry.get("pictures", {}).values())[:1]:
-            name = names if isinstance(names, str) else names[0]
-            path = files[-1].parent / Path(name).name
-            target = str(entry.get("target") or "")
-            found[str(entry["case_id"])] = _Explained(target, path, content.get("explainer") != OF_BAGS)
+        for explainer, own in list(entry.get("pictures", {}).items())[:1]:
+            for names in list(own.values())[:1]:
+                name = names if isinstance(names, str) else names[0]
+                # Only names, no paths: a folder may come from a stranger.
+                path = files[-1].parent / Path(explainer).name / Path(name).name
+                found[str(entry["case_id"])] = _Explained(str(entry.get("target") or ""), path, isinstance(names, str))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.plugins import of_installed
 from pathfuse.runs.sources import as_the_model_reads
 from pathfuse.training.evaluate import trained_task
-from pathfuse.training.explain import explain_run, make_explainer
+from pathfuse.training.explain import Asked, explain_run
 from pathfuse.training.inference.inputs import source_options
 from pathfuse.training.inference.table import PredictionTable, table_of
 from pathfuse.training.plan import Plan
@@ -127,7 +127,8 @@ class TrainedModel(Model):
         what: Any,  # noqa: ANN401 - as in predict
         out: str | Path,
         *,
-        explainer: str | None = None,
+        explainer: str | Sequence[str] = (),
+        target: str = "predicted",
         stores: Mapping[str, str | Path] | None = None,
         mpp: float | None = None,
         **options: object,
@@ -137,7 +138,8 @@ class TrainedModel(Model):
         Args:
             what: as in `predict`, but no `Batch`.
             out: the folder of pictures and tables.
-            explainer: a component of slot explainer, for images; None is Grad-CAM, and the attention of bags.
+            explainer: a component of slot explainer, or several; none is Grad-CAM for images and attention for bags.
+            target: the class that is explained: `predicted`, `label`, or the name of a class.
             stores: as in `predict`.
             mpp: as in `predict`.
             **options: as in `predict`.
@@ -147,8 +149,9 @@ class TrainedModel(Model):
         """
         with tempfile.TemporaryDirectory(prefix="pathfuse-") as folder, RunFolder.claim(Path(out)):
             plan, _, _ = self._prepared(what, stores, mpp, options, Path(folder))
-            made = None if explainer is None else make_explainer(explainer, {})
-            return explain_run(plan, self.checkpoint, made, "all", Path(out), None, Console(quiet=True))
+            names = [explainer] if isinstance(explainer, str) else explainer
+            asked = Asked(names, target=target, part="all")
+            return explain_run(plan, self.checkpoint, asked, Path(out), Console(quiet=True))
 
     def _prepared(
         self,

@@ -15,7 +15,6 @@ from pathfuse_captum.shapley import StainShapley
     GuidedGradCAM,
     InputXGradient,
     IntegratedGradients,
-    Example(IntegratedGradients, {"baseline": "absent"}),
     LeaveOut,
     Example(LeaveOut, {"groups": 2, "baseline": "mean"}),
     Occlusion,

@@ -72,7 +72,7 @@ def test_features_are_what_the_head_predicts_from(model: TrainedModel, bags: lis
 
 def test_explaining_writes_a_table_per_case(model: TrainedModel, trained: Path, tmp_path: Path) -> None:
     said = model.explain({"he": [trained / "he" / "S00.h5"]}, tmp_path / "maps")
-    assert said["cases"][0]["case_id"] == "S00" and list((tmp_path / "maps" / "attention").glob("*.csv"))
+    assert said["cases"][0]["case_id"] == "S00" and list((tmp_path / "maps" / "Attention").glob("*.csv"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Attention against the patches that carry the signal: areas under the ROC curve, beside those of random weights."""
+"""Scores of bags against the patches that carry the signal: areas under the ROC curve, beside random ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from pathfuse.demo.bags import TRUTH
 from pathfuse.errors import CaseTableError
-from pathfuse.explain.attention import SlideAttention
+from pathfuse.explain.places import SlideScores
 from pathfuse.system.csv_table import read_csv
 
 COLUMNS = ("case_id", "modality", "slide_id", "x", "y", "signal")
@@ -42,15 +42,15 @@ def patch_truth_beside(table: Path) -> PatchTruth | None:
     return truth
 
 
-def attention_auc(slides: Sequence[SlideAttention], truth: PatchTruth, seed: int) -> tuple[float, float] | None:
-    """The area under the ROC curve of the weights of a case and stain, and that of random weights.
+def patch_auc(slides: Sequence[SlideScores], truth: PatchTruth, seed: int) -> tuple[float, float] | None:
+    """The area under the ROC curve of the scores of a case and stain, and that of random ones.
 
     None where the truth does not know the patches, or all or none of them carry the signal.
     """
     known = truth.get((slides[0].case_id, slides[0].stain), {})
     planted, weight = [], []
     for one in slides:
-        for (x, y), own in zip([] if one.places is None else one.places.tolist(), one.weight.tolist(), strict=False):
+        for (x, y), own in zip([] if one.places is None else one.places.tolist(), one.score.tolist(), strict=False):
             signal = known.get((one.slide.slide_id, x, y))
             if signal is not None:
                 planted.append(signal)

@@ -1,4 +1,4 @@
-"""The attention of a model on bags, slide by slide: what weight every patch got, and where it lies."""
+"""Scores of bags, slide by slide: what every patch got, and where it lies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SlideAttention:
+class SlideScores:
     """One slide of a case, in one stain.
 
     Attributes:
         case_id: the case.
         stain: the modality.
         slide: its name, spacing and patch size.
-        weight: (N,) of its patches, as the model gave them.
-        percentile: (N,) percent of the patches of the case's stain, on all its slides, with a lower weight; above 0,
+        score: (N,) of its patches, as the explainer gave them.
+        percentile: (N,) percent of the patches of the case's stain, on all its slides, with a lower score; above 0,
             below 100.
         places: (N, 2) top-left (x, y) in level-0 pixels; None if unknown.
     """
@@ -32,7 +32,7 @@ class SlideAttention:
     case_id: str
     stain: str
     slide: SlideInfo
-    weight: NDArray[np.floating]
+    score: NDArray[np.floating]
     percentile: Numbers
     places: NDArray[np.int64] | None
 
@@ -45,23 +45,13 @@ class SlideAttention:
         return float(min((step.min() for step in steps if len(step)), default=1))
 
 
-def patch_attention(batch: Batch, attention: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Per stain that has bags, the weight (T,) of every patch; other weights of a fusion block are left out."""
-    found = {}
-    for stain, weight in attention.items():
-        bags = batch.x.get(stain)
-        if isinstance(bags, Bags) and weight.shape == bags.values.shape[:1]:
-            found[stain] = weight.detach().float().cpu()
-    return found
-
-
-def by_slide(batch: Batch, stain: str, weight: Tensor) -> Iterator[tuple[SlideAttention, ...]]:
+def by_slide(batch: Batch, stain: str, score: Tensor) -> Iterator[tuple[SlideScores, ...]]:
     """Per case of a batch, its slides of one stain; empty where the stain is absent.
 
     Args:
         batch: B cases.
         stain: a modality with bags.
-        weight: (T,) of its patches.
+        score: (T,) of its patches.
     """
     bags = batch.x[stain]
     assert isinstance(bags, Bags)
@@ -79,21 +69,21 @@ def by_slide(batch: Batch, stain: str, weight: Tensor) -> Iterator[tuple[SlideAt
             places = None if len(slides) > 1 else places
             slides = slides if len(slides) == 1 else (SlideInfo(case_id),)
             owner = np.zeros(rows.stop - rows.start, dtype=np.int64)
-        yield _split(case_id, stain, slides, weight[rows].numpy(), owner, places)
+        yield _split(case_id, stain, slides, score[rows].float().cpu().numpy(), owner, places)
 
 
 def _split(
     case_id: str,
     stain: str,
     slides: tuple[SlideInfo, ...],
-    weight: NDArray[np.floating],
+    score: NDArray[np.floating],
     owner: NDArray[np.int64],
     places: NDArray[np.int64] | None,
-) -> tuple[SlideAttention, ...]:
-    percentile = 100 * (rankdata(weight) - 0.5) / len(weight)  # equal weights share the mean of their ranks
+) -> tuple[SlideScores, ...]:
+    percentile = 100 * (rankdata(score) - 0.5) / len(score)  # equal scores share the mean of their ranks
     own = [(slide, owner == number) for number, slide in enumerate(slides)]
     return tuple(
-        SlideAttention(case_id, stain, slide, weight[mine], percentile[mine], None if places is None else places[mine])
+        SlideScores(case_id, stain, slide, score[mine], percentile[mine], None if places is None else places[mine])
         for slide, mine in own
         if mine.any()
     )

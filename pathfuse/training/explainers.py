@@ -1,0 +1,72 @@
+"""Explainers with the options that a command line gives them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+
+from jsonargparse import ArgumentParser
+
+from pathfuse.core import DataSpec, Explainer
+from pathfuse.errors import RecipeError, did_you_mean
+from pathfuse.registry import EXPLAINERS
+from pathfuse.training.stage import StageParser
+from pathfuse.training.trust import trusted_imports
+
+
+def make_explainer(name: str, options: Mapping[str, str]) -> Explainer:
+    """A registered explainer with options from the command line.
+
+    Raises:
+        PluginError: if no explainer has that name.
+        RecipeError: if an option is unknown or has another type.
+    """
+    kind = EXPLAINERS.get(name)
+    parser: ArgumentParser = StageParser(allow_abbrev=False)
+    parser.add_class_arguments(kind, "explainer")
+    with trusted_imports():
+        config = parser.parse_args([f"--explainer.{key}={value}" for key, value in options.items()])
+    explainer = kind(**(config.explainer or {})) if "explainer" in config else kind()
+    if not isinstance(explainer, Explainer):
+        raise TypeError(f"{name} is registered as an explainer, but is none")
+    return explainer
+
+
+def make_explainers(
+    names: Sequence[str], options: Mapping[str, str], spec: DataSpec, reads: Sequence[str]
+) -> dict[str, Explainer]:
+    """Explainers by name. Each gets the options that it has; one that none of them has is refused.
+
+    Args:
+        names: components of slot explainer; none takes the default of what the model reads.
+        options: by name.
+        spec: the data.
+        reads: the modalities that the model looks at.
+
+    Raises:
+        PluginError: if no explainer has one of these names.
+        RecipeError: if a name is given twice, or an option is unknown or has another type.
+    """
+    names = list(names) or [default_explainer(spec, reads)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise RecipeError(f"--explainer {twice} is given twice. Its files would overwrite each other.")
+    known = {name: set(inspect.signature(EXPLAINERS.get(name)).parameters) for name in names}
+    every = {key for keys in known.values() for key in keys}
+    for key in options:
+        if key not in every and len(names) > 1:
+            raise RecipeError(
+                f"--explainer.{key} is an option of none of {', '.join(names)}.{did_you_mean(key, every)}"
+            )
+    single = len(names) == 1
+    return {
+        name: make_explainer(name, {k: v for k, v in options.items() if single or k in known[name]}) for name in names
+    }
+
+
+def default_explainer(spec: DataSpec, reads: Sequence[str]) -> str:
+    """Attention for bags, Grad-CAM for images, integrated gradients where there are vectors alone."""
+    kinds = {spec[name].kind for name in reads}
+    if kinds & {"patches", "features"}:
+        return "Attention"
+    return "GradCAM" if "image" in kinds else "IntegratedGradients"
