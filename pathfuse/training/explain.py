@@ -22,9 +22,15 @@ from pathfuse.explain.truth import truth_beside
 from pathfuse.registry import EXPLAINERS
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.in_bags import predict_in_bags
+from pathfuse.training.new_cases import check_cases
 from pathfuse.training.plan import Plan
 from pathfuse.training.stage import StageParser
 from pathfuse.training.trust import trusted_imports
+
+NO_SLIDES = (
+    "The maps have no tissue beneath them, because the features do not say where their slides are. Lay them over the "
+    "slides with --slides DIR."
+)
 
 
 def make_explainer(name: str, options: dict[str, str]) -> Explainer:
@@ -76,6 +82,7 @@ def explain_run(
     """
     data = plan.data_of(plan.last)
     task = trained_task(plan, checkpoint)
+    check_cases(data, task.spec)
     cases = {row.case_id for row in data.split_table() if part in (row.split, "all")}
     missing = sorted(set(pictures or ()) - cases)
     if missing or not cases:
@@ -93,6 +100,7 @@ def explain_run(
     shown = _Shown(data.predict_dataloader(), cases, task.given or list(task.model.reads))
     source, seed = data.cohort.origin, plan.stages[plan.last].seed
     model = task.model.eval()
+    at_hand = SlidesAtHand.of_cases(data.cohort, slides or {})
     if of_bags:
         size = task.eval_bag_size
         summary = explain_bags(
@@ -103,7 +111,7 @@ def explain_run(
             pictures=pictures,
             truth=patch_truth_beside(source) if source else None,
             predict=partial(predict_in_bags, model, patches=size) if size else None,
-            tissue=SlidesAtHand(slides) if slides else None,
+            tissue=at_hand,
             seed=seed,
             console=console,
         )
@@ -122,7 +130,8 @@ def explain_run(
     table = figures(summary)
     if table.row_count:
         console.print(table)
-    for note in summary.get("notes", []):
+    drawn = any(case["pictures"] for case in summary["cases"])
+    for note in [*summary.get("notes", []), *([NO_SLIDES] if of_bags and at_hand is None and drawn else [])]:
         console.print(note, highlight=False, soft_wrap=True, markup=False)
     console.print(f"{len(summary['cases'])} cases explained: {out}", highlight=False, soft_wrap=True)
     return summary
