@@ -73,8 +73,8 @@ def test_sources_that_are_nowhere_are_asked_for(moved: Path, capsys: Says) -> No
 def test_every_line_that_says_how_to_go_on_can_be_followed(moved: Path, capsys: Says) -> None:
     line = f"fit --recipe {moved / 'bags.yaml'} --cases {moved / 'labels.csv'} --stores '{{he: {moved / 'he'}}}'"
     assert main(shlex.split(f"{line} --out {moved / 'run'}")) == 2
-    advice = re.search(r"Continue it with (--resume \S+),", capsys.readouterr().err)
-    assert advice and main(["fit", *shlex.split(advice[1])]) == 0
+    advice = re.search(r"Continue it with: pathfuse (fit --resume \S+),", capsys.readouterr().err)
+    assert advice and main(shlex.split(advice[1])) == 0
     (moved / "full").mkdir()
     (moved / "full" / "notes.txt").write_text("mine")
     assert main(shlex.split(f"{line} --out {moved / 'full'}")) == 2
