@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.errors import PathfuseError
 from pathfuse.slides import open_slide
+from pathfuse.training.new_cases import check_cases
 from tests.cohort.natural import NAMES, stores, table
 from tests.conftest import PROJECT_ROOT, write_cases
 from tests.store.foreign import features, grid, trident
@@ -28,6 +30,26 @@ from tests.store.foreign import features, grid, trident
 PAGE = (PROJECT_ROOT / "docs" / "silent_faults.md").read_text(encoding="utf-8")
 Act = Callable[[Path], list[str] | None]
 TWO = "{he: he, ihc: ihc}"
+
+
+def other_label_column(folder: Path) -> None:
+    path = table(folder / "t.csv", "case_id,ER", [plain(k, slide) for k, slide in enumerate(NAMES)])
+    as_trained = {"columns": {"label": "HER2"}, "test_on": "all", "classes": ["normal", "tumour"]}
+    who = Cohort(cases=str(path), stores={"he": str(folder / "he")}, **as_trained)  # type: ignore[arg-type]
+    assert not any(case.label for case in who)
+    print(*who.notes, sep="\n")
+
+
+def other_order(folder: Path) -> None:
+    data = bags(folder)
+    check_cases(data, replace(data.spec(), classes=("tumour", "normal")))
+
+
+def other_spacing(folder: Path) -> None:
+    def seen(mpp: float) -> PairedPatches:
+        return PairedPatches(Cohort(cases=str(pictures(folder)), mpp=mpp), size_px=24, normalise=[])
+
+    check_cases(seen(0.25), seen(0.5).spec())
 
 
 class Fault(NamedTuple):
@@ -354,6 +376,11 @@ FAULTS = [
     Fault("patches without patients", no_patients, "No patient or slide is known"),
     Fault("the resolution of a printer as spacing", dpi_as_spacing, "um per pixel, which no scanner has"),
     Fault("a spacing that no microscope has", given_absurd, "mpp 352.8 is no spacing"),
+    Fault(
+        "new cases labelled in another column", other_label_column, "has no column 'HER2', the label of the training"
+    ),
+    Fault("new cases with the classes in another order", other_order, "but the run was trained on tumour, normal"),
+    Fault("new images of another spacing", other_spacing, "seen at 0.5 um per pixel, and the model learned from 1"),
 ]
 
 

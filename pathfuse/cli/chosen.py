@@ -25,17 +25,26 @@ class Chosen:
         plan: its recipe, with the overrides.
         checkpoint: its weights.
         folder: where results go if nobody says otherwise.
+        new: whether other cases than the model's own are given.
     """
 
     plan: Plan
     checkpoint: Path
     folder: Path
+    new: bool = False
 
     def warning(self) -> str:
         """What stands against a test on these cases: the model knows patients of them; empty if it knows none."""
         from pathfuse.training.versions import warning_of_seen
 
         return warning_of_seen(self.checkpoint, self.plan.data_of(self.plan.last))
+
+    def notes(self) -> list[str]:
+        """How new cases were understood; nothing about the run's own, of which its training said it."""
+        from pathfuse.training.new_cases import check_cases
+
+        data = self.plan.data_of(self.plan.last)
+        return [*data.notes(), *check_cases(data, self.plan.specs[self.plan.last])] if self.new else []
 
 
 def choose_run(line: Words) -> Chosen:
@@ -73,7 +82,8 @@ def choose_run(line: Words) -> Chosen:
         with of_installed(run):
             plan = Plan.parse(recipe)
         plan.specs.update(specs)
-        return Chosen(plan, Path(checkpoint) if checkpoint else run.selected(plan.last), run.path)
+        weights = Path(checkpoint) if checkpoint else run.selected(plan.last)
+        return Chosen(plan, weights, run.path, new=options != line.options)
     if not files or checkpoint is None:
         raise RecipeError("name a run folder, or give --recipe NAME and --ckpt_path FILE.")
     recipe = compose([find_recipe(file) for file in files], layers, line.options)

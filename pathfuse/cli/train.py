@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from rich.console import Console
@@ -18,6 +19,9 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError
 from pathfuse.recipes import Recipe, compose, find_recipe
 from pathfuse.registry import components
+
+if TYPE_CHECKING:
+    from pathfuse.runs.folder import RunFolder
 
 
 def fit(words: list[str]) -> int:
@@ -107,6 +111,14 @@ def _recipe(files: list[str], layers: list[str], resume: str | None, line: Words
     return compose([find_recipe(file) for file in files], layers, line.options)
 
 
+def _write_page(results: RunFolder, *, all_subsets: bool) -> None:
+    """The page of what was tested, beside its numbers."""
+    from pathfuse.report.write import write_run_report
+
+    page, *_ = write_run_report(results, all_subsets=all_subsets)
+    print(f"report: {page}")
+
+
 def _on_run(name: str, words: list[str]) -> int:
     """Validates, tests or predicts with a run, or with a recipe and `--ckpt_path`."""
     line = Words.split(words)
@@ -119,7 +131,7 @@ def _on_run(name: str, words: list[str]) -> int:
     from pathfuse.study.ensemble import members_of, unfinished_in
     from pathfuse.training import evaluate
     from pathfuse.training.plan import Plan
-    from pathfuse.training.speaking import is_first_rank
+    from pathfuse.training.speaking import is_first_rank, print_note
 
     every = name == "test" and line.take("all-subsets") is not None
     test_cases = partial(evaluate.test_cases, all_subsets=every)
@@ -136,13 +148,21 @@ def _on_run(name: str, words: list[str]) -> int:
         folder = Path(out) if out else runs.with_name(f"{runs.name}_{name}_{time}")
         with RunFolder.claim(folder) as results:
             on_members(name, line, members, work, results, Console(), all_subsets=every)
+            if name == "test":
+                for tested in [results.path / variant for variant in members] if len(members) > 1 else [results.path]:
+                    _write_page(RunFolder(tested), all_subsets=every)
             if left_out := unfinished_in(runs):
                 print(f"WARNING: runs that are not finished are no members: {len(left_out)}, first {left_out[0]}")
         return 0
     chosen = choose_run(line)
-    if name != "validate" and is_first_rank() and (warning := chosen.warning()):
-        print(warning)
+    if name != "validate" and is_first_rank():
+        for note in chosen.notes():
+            print_note(note, Console())
+        if warning := chosen.warning():
+            print(warning)
     folder = Path(out) if out else chosen.folder / f"{name}_{time}"
     with nullcontext(RunFolder(folder)) if name == "validate" else RunFolder.claim(folder) as results:
         work(chosen.plan, chosen.checkpoint, results, Console())
+        if name == "test" and is_first_rank():
+            _write_page(results, all_subsets=every)
     return 0

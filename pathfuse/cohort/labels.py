@@ -23,4 +23,7 @@ def unknown_label(label: str, classes: Iterable[str]) -> str:
     known = list(classes)
     near = get_close_matches(label, known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
-    return f"label {label!r} is none of {', '.join(known)}.{guess} Correct it, or name all classes with `classes`."
+    return (
+        f"label {label!r} is none of {', '.join(known)}.{guess} Correct it, clear it where no label is "
+        "known, or train with cohort.classes that name it."
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from pathfuse.cohort.table import Case
 from pathfuse.data.images.decode import Pixels
 from pathfuse.errors import RecipeError
 from pathfuse.slides.opening import open_slide, slide_suffixes
@@ -22,13 +23,28 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class SlidesAtHand:
-    """Folders of slides, whose files are found by the name of a slide without its ending.
+    """Slides of cases, and folders of slides, whose files are found by the name of a slide without its ending.
 
     Attributes:
-        folders: per stain, its folder.
+        folders: per stain, its folder; it wins.
+        known: slides that the cases name, by stain and name.
     """
 
     folders: Mapping[str, Path]
+    known: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+
+    @classmethod
+    def of_cases(cls, cases: Iterable[Case], folders: Mapping[str, Path]) -> SlidesAtHand | None:
+        """The slides that some cases name and those of folders; None where there is neither."""
+        endings = slide_suffixes()
+        known = {
+            (stain, file.path.stem): file.path
+            for case in cases
+            for stain, files in case.files.items()
+            for file in files
+            if file.path.suffix.lower() in endings
+        }
+        return cls(folders, known) if known or folders else None
 
     def __post_init__(self) -> None:
         for stain, folder in self.folders.items():
@@ -50,12 +66,15 @@ class SlidesAtHand:
 
     @cached_property
     def _files(self) -> dict[tuple[str, str], Path]:
-        known = slide_suffixes()
+        endings = slide_suffixes()
         return {
-            (stain, path.name[: -len(path.suffix)]): path
-            for stain, folder in self.folders.items()
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in known and path.is_file()
+            **self.known,
+            **{
+                (stain, path.name[: -len(path.suffix)]): path
+                for stain, folder in self.folders.items()
+                for path in sorted(folder.rglob("*"))
+                if path.suffix.lower() in endings and path.is_file()
+            },
         }
 
 

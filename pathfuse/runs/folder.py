@@ -203,9 +203,8 @@ class RunFolder(TextFiles):
         Raises:
             RunError: if the stage has none yet.
         """
-        for name in (BEST, LAST, TENSORS):
-            if (self.checkpoints(stage) / name).is_file():
-                return self.checkpoints(stage) / name
+        if self.has_weights(stage):
+            return next(path for name in (BEST, LAST, TENSORS) if (path := self.checkpoints(stage) / name).is_file())
         raise RunError(
             f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`."
         )
@@ -228,6 +227,10 @@ class RunFolder(TextFiles):
             file.seek(0)
         return file
 
+    def has_weights(self, stage: str) -> bool:
+        """Whether a stage has a checkpoint to hand on; a complete one may have lost its own."""
+        return any((self.checkpoints(stage) / name).is_file() for name in (BEST, LAST, TENSORS))
+
     def unfinished(self, stage: str) -> Path | None:
         """Where to continue a stage that was interrupted; None if it has not begun."""
         last = self.checkpoints(stage) / LAST
@@ -240,7 +243,7 @@ class RunFolder(TextFiles):
     def mark_complete(self, stage: str, epoch: int | None = None, by: str | None = None) -> None:
         """Remembers that a stage needs no further training, which epoch it hands on, and what selected it."""
         kept = {**self._kept, stage: {"epoch": epoch, "by": by}}
-        self.write_json(STAGES, {"complete": [*self.complete(), stage], "kept": kept})
+        self.write_json(STAGES, {"complete": list(dict.fromkeys([*self.complete(), stage])), "kept": kept})
 
     def kept_epoch(self, stage: str) -> int | None:
         """The epoch that a stage hands on; None where none was selected, or nobody says."""

@@ -22,6 +22,7 @@ from pathfuse.recipes import compose
 from pathfuse.registry import recording
 from pathfuse.runs.files import METRICS, MODALITIES, PREDICTIONS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.training.new_cases import check_cases
 from pathfuse.training.plan import Plan, load_weights
 from pathfuse.training.predictions import Predictions, write_columns, write_predictions
 from pathfuse.training.task import Task
@@ -76,7 +77,7 @@ def test_cases(
         all_subsets: show also the combinations of stains that the model was never trained to be given.
     """
     data, task = plan.data_of(plan.last), task or trained_task(plan, checkpoint)
-    _same_classes(task, data)
+    check_cases(data, task.spec)
     trainer = plan.stages[plan.last].make_trainer([], str(out.path))
     trainer.test(task, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
@@ -117,6 +118,7 @@ def print_tables(
 def predict_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
     """Predicts every case of the data and writes `predictions.csv` to `out`."""
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
+    check_cases(data, task.spec)
     trainer = plan.stages[plan.last].make_trainer([], str(out.path))
     trainer.predict(task, datamodule=data, return_predictions=False)
     if not task.collected:
@@ -166,14 +168,6 @@ def _as_json(metrics: Metrics) -> dict[str, dict[str, float | None]]:
         subset: {key: None if math.isnan(value) else value for key, value in own.items()}
         for subset, own in metrics.items()
     }
-
-
-def _same_classes(task: Task, data: CaseData) -> None:
-    if data.spec().classes != task.spec.classes:
-        raise RunError(
-            f"the cases have the classes {', '.join(data.spec().classes)}, but the run was trained on "
-            f"{', '.join(task.spec.classes)}. Give cases with the same labels, or use predict."
-        )
 
 
 def _write_predictions(out: RunFolder, task: Task, data: CaseData, calibration: Calibrators | None) -> None:

@@ -35,11 +35,16 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.explainers import make_explainer, make_explainers
 from pathfuse.training.in_bags import predict_in_bags
+from pathfuse.training.new_cases import check_cases
 from pathfuse.training.plan import Plan
 from pathfuse.training.task import Task
 
 SHAPLEY = "StainShapley"
 MASKINGS = (Masking(), Masking("hard"), Masking("top"))
+NO_SLIDES = (
+    "The maps have no tissue beneath them, because the features do not say where their slides are. Lay them over the "
+    "slides with --slides DIR."
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
     data = plan.data_of(plan.last)
     task = trained_task(plan, checkpoint)
     reads, spec = task.model.reads, task.spec
+    check_cases(data, spec)
     explainers = make_explainers(asked.explainers, asked.options, spec, reads)
     for name, explainer in explainers.items():
         refuse_what_it_cannot_read(name, explainer, spec, reads)
@@ -94,10 +100,13 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
     cases = _cases(data, asked)
     data.setup("predict")
     shown = _Shown(data.predict_dataloader(), cases, task.given or list(reads))
-    wanted = _wanted(asked, task, data.cohort.origin, plan.stages[plan.last].seed)
+    wanted = _wanted(asked, task, data, plan.stages[plan.last].seed)
     model = task.model.eval()
     summary = explain_cases(model, shown, explainers, out, classes=spec.classes, wanted=wanted, console=console)
     _say(summary, out, console)
+    drawn = any(case["pictures"] for case in summary["cases"])
+    if drawn and wanted.tissue is None and any(spec[modality].in_bags for modality in reads):
+        console.print(NO_SLIDES, highlight=False, soft_wrap=True)
     return summary
 
 
@@ -110,8 +119,8 @@ def _cases(data: CaseData, asked: Asked) -> set[str]:
     return cases
 
 
-def _wanted(asked: Asked, task: Task, source: Path | None, seed: int) -> Wanted:
-    size = task.eval_bag_size
+def _wanted(asked: Asked, task: Task, data: CaseData, seed: int) -> Wanted:
+    size, source = task.eval_bag_size, data.cohort.origin
     truth = truth_beside(source) if source else None
     patch_truth = patch_truth_beside(source) if source else None
     in_bags = any(task.spec[modality].in_bags for modality in task.model.reads)
@@ -121,7 +130,7 @@ def _wanted(asked: Asked, task: Task, source: Path | None, seed: int) -> Wanted:
         truth=truth,
         patch_truth=patch_truth,
         predict=partial(predict_in_bags, task.model, patches=size) if size and in_bags else None,
-        tissue=SlidesAtHand(asked.slides) if asked.slides else None,
+        tissue=SlidesAtHand.of_cases(data.cohort, asked.slides or {}) if in_bags else None,
         shapley=make_explainer(SHAPLEY, {}) if SHAPLEY in EXPLAINERS.names() and _several(task) else None,
         agreement=None if asked.run is None else Agreement(_written(asked.run, task.spec.classes)),
         faithfulness=Faithfulness(seed, truth, patch_truth) if asked.faithfulness else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -100,8 +100,9 @@ def _fit(
     near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
     for note in (*plan.data_of(plan.last).notes(), *near):
         print_note(note, console)
+    to_do = stages_to_train(run, list(plan.stages))
     for name in plan.stages:
-        if name not in run.complete():
+        if name in to_do:
             kept = train_stage(plan, name, run, console)
             if is_first_rank():
                 # As written, and not as they lie there by now: what took their place meanwhile is noticed.
@@ -117,6 +118,21 @@ def _fit(
         report_run(plan, run, console, all_subsets=all_subsets)
     console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
     return run
+
+
+def stages_to_train(run: RunFolder, stages: Sequence[str]) -> set[str]:
+    """The stages that are not complete, and complete ones whose checkpoint is gone and is needed.
+
+    Args:
+        run: the run.
+        stages: all of them, in order. The last one's weights are needed, and those of any before one to be trained.
+    """
+    found: set[str] = set()
+    for name in reversed(stages):
+        needed = name == stages[-1] or bool(found)
+        if name not in run.complete() or (needed and not run.has_weights(name)):
+            found.add(name)
+    return found
 
 
 def check_everything_fits(plan: Plan) -> None:

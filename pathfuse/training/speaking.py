@@ -15,6 +15,7 @@ QUIET = (
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*treespec.*",
+    r"This DataLoader will create \d+ worker processes.*",  # on a machine of one core
     r"Found \d+ module\(s\) in eval mode at the start of training.*",
 )
 

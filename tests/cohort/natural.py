@@ -11,7 +11,7 @@ NAMES = [f"S{number:02d}" for number in range(12)]
 RECIPE = """# Small bags
 seed: 1
 data: {class_path: PairedBags}
-loading: {batch_size: 4}
+loading: {batch_size: 4, num_workers: 0}
 model:
   encoder: {class_path: BagEncoder, init_args: {dim: 8}}
   fusion: {class_path: AttentionFusion, init_args: {hidden: 8}}

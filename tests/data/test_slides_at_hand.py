@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.core import SlideInfo
 from pathfuse.data import slides_at_hand
 from pathfuse.data.slides_at_hand import SlidesAtHand
@@ -25,6 +26,16 @@ def folder(tmp_path: Path) -> Path:
     tifffile.imwrite(tmp_path / "slides" / "more" / "a.b.tif", pixels, tile=(128, 128), photometric="rgb",
                      resolution=(20000, 20000), resolutionunit="CENTIMETER")  # fmt: skip
     return tmp_path / "slides"
+
+
+def test_slides_that_the_cases_name_are_at_hand_without_a_folder(folder: Path) -> None:
+    slide = next(folder.rglob("*.tif"))
+    cases = [Case("c", "c", files={"he": (CaseFile(slide),), "ihc": (CaseFile(folder / "a.h5"),)})]
+    at_hand = SlidesAtHand.of_cases(cases, {})
+    assert at_hand is not None and at_hand.known == {("he", "a.b"): slide}
+    region = at_hand("he", "a.b", (0.0, 0.0, 256.0, 256.0), 64)
+    assert region is not None and (region == 40).all() and at_hand("ihc", "a", (0.0, 0.0, 9.0, 9.0), 9) is None
+    assert SlidesAtHand.of_cases([Case("c", "c", files={"ihc": (CaseFile(folder / "a.h5"),)})], {}) is None
 
 
 def test_a_region_is_read_in_parts_and_reduced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,11 +34,18 @@ def write_cohort(folder: Path, *, gap: bool) -> list[str]:
     return ["--cases", str(folder / "labels.csv"), "--stores", f"{{he: {folder / 'he'}}}"]
 
 
-@pytest.mark.parametrize("gap", [True, False], ids=["a planted gap", "no gap"])
-def test_a_site_that_is_different_is_found_and_none_where_none_is(here: None, tmp_path: Path, gap: bool) -> None:
+@pytest.mark.parametrize(
+    ("command", "gap"),
+    [("crossval", True), ("crossval", False), ("study", True)],
+    ids=["a planted gap", "no gap", "a planted gap in a study"],
+)
+def test_a_site_that_is_different_is_found_and_none_where_none_is(
+    here: None, tmp_path: Path, command: str, gap: bool
+) -> None:
     words, out = write_cohort(tmp_path, gap=gap), tmp_path / "out"
-    line = ["crossval", "--recipe", "attention_mil", *words, "--leave-out", "site", "--out", str(out), *FAST]
-    assert main(line) == 0
+    (tmp_path / "mine.yaml").write_text("splits: {folds: 2}\nvariants: {attention_mil: attention_mil}\n")
+    what = ["--recipe", "attention_mil"] if command == "crossval" else [str(tmp_path / "mine.yaml")]
+    assert main([command, *what, *words, "--leave-out", "site", "--out", str(out), *FAST]) == 0
     for fold, site in enumerate("ABC"):
         tested = {
             row["case_id"] for row in rows(out / "splits.csv") if (row["fold"], row["part"]) == (str(fold), "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import resource
 import shlex
 import shutil
 from pathlib import Path
@@ -72,13 +73,40 @@ def test_sources_that_are_nowhere_are_asked_for(moved: Path, capsys: Says) -> No
 def test_every_line_that_says_how_to_go_on_can_be_followed(moved: Path, capsys: Says) -> None:
     line = f"fit --recipe {moved / 'bags.yaml'} --cases {moved / 'labels.csv'} --stores '{{he: {moved / 'he'}}}'"
     assert main(shlex.split(f"{line} --out {moved / 'run'}")) == 2
-    advice = re.search(r"Continue it with (--resume \S+),", capsys.readouterr().err)
-    assert advice and main(["fit", *shlex.split(advice[1])]) == 0
+    advice = re.search(r"Continue it with: pathfuse (fit --resume \S+),", capsys.readouterr().err)
+    assert advice and main(shlex.split(advice[1])) == 0
     (moved / "full").mkdir()
     (moved / "full" / "notes.txt").write_text("mine")
     assert main(shlex.split(f"{line} --out {moved / 'full'}")) == 2
     said = capsys.readouterr().err
     assert "It is no run: choose another --out." in said and "--resume" not in said
+
+
+def test_after_a_full_disk_a_run_goes_on_by_the_line_that_is_said(moved: Path, capsys: Says) -> None:
+    line = f"fit --recipe {moved / 'bags.yaml'} --cases {moved / 'labels.csv'} --stores '{{he: {moved / 'he'}}}'"
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, allowed[1]))  # a checkpoint has 15 kB, all before has less
+    try:
+        assert main(shlex.split(f"{line} --out {moved / 'new'}")) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    advice = re.search(r"ckpt cannot be written .*Free space, then go on: pathfuse (.+)", capsys.readouterr().err)
+    assert advice and main(shlex.split(advice[1])) == 0
+    assert RunFolder(moved / "new").tested and not list(moved.rglob(".*ckpt*"))
+
+
+def test_a_run_without_its_checkpoint_is_trained_again_by_the_line_that_is_said(moved: Path, capsys: Says) -> None:
+    run = moved / "run"
+    before = (run / "predictions.csv").read_text()
+    shutil.rmtree(run / "checkpoints")
+    assert main(["test", str(run)]) == 2
+    advice = re.search(r"has no checkpoint of stage train\. Train it with `pathfuse (.+?)`", capsys.readouterr().err)
+    assert advice and main(shlex.split(advice[1])) == 0
+    assert (run / "predictions.csv").read_text() == before and RunFolder(run).complete() == ["train"]
+    capsys.readouterr()
+    assert main(["test", str(run), "--out", str(moved / "tested")]) == 0
+    assert f"report: {moved / 'tested' / 'report.html'}" in capsys.readouterr().out
+    assert "Balanced accuracy" in (moved / "tested" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """An interrupted run goes on from its last finished epoch and ends exactly where the uninterrupted one does."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,23 @@ def test_finished_stages_are_not_trained_again(fit: Run, capsys: pytest.CaptureF
     assert main(["fit", "--resume", str(run)]) == 0
     assert "epoch" not in capsys.readouterr().out
     assert (run / "checkpoints/predict/last.ckpt").stat().st_mtime_ns == written
+
+
+def test_the_last_of_two_stages_goes_on_for_longer_and_an_earlier_one_does_not(
+    fit: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "report_run", lambda *_, **__: None)  # takes longer than such a run
+    whole, run = fit("whole", "--predict.trainer.max_epochs=3"), fit("run")
+    assert main(["fit", "--resume", str(run), "--predict.trainer.max_epochs", "3"]) == 0
+    for name in COMPARED:
+        assert (run / name).read_text() == (whole / name).read_text(), name
+    capsys.readouterr()
+    assert main(["fit", "--resume", str(run), "--trainer.max_epochs", "4"]) == 2
+    said = capsys.readouterr().err
+    assert "stage correlate is complete and predict stands on it" in said
+    advice = re.search(r"alone: (--\S+ \d+)\.", said)
+    assert advice and main(["fit", "--resume", str(run), *advice[1].split()]) == 0
+    assert "epoch 4/4" in capsys.readouterr().out
 
 
 def test_another_recipe_is_refused_and_named(fit: Run, small: Path, capsys: pytest.CaptureFixture[str]) -> None:

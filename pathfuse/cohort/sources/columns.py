@@ -55,7 +55,8 @@ class Columns:
     Attributes:
         named: column per role of `ROLES`; a number counts from 1.
         header: `first`: the first row names the columns; `none`: the table has no header.
-        lenient: whether a column that is not there is looked for by usual names, as in a table of new cases.
+        lenient: whether a column that is not there is looked for by usual names, as in a table of new cases; another
+            column is then no label, whatever its name.
     """
 
     named: Mapping[str, str | int] = field(default_factory=dict)
@@ -127,7 +128,7 @@ def roles_of(
             _refuse_twins(table, role, near)
             found[role] = near[0]
             free.remove(near[0])
-    if "label" not in found:
+    if "label" not in found and not (columns.lenient and "label" in columns.named):
         _guess_label(table, found, [name for name in free if name not in not_labels])
     if not {"case", "patient", "slide"} & set(found):
         found["case"] = _guess_case(table, header, found, ids)

@@ -69,6 +69,11 @@ def read_named_table(path: Path, columns: Columns = USUAL_COLUMNS, *, stains: Se
     _refuse_twice(path, header, lines[0][0])
     by_name = [(line, dict(zip(header, cells, strict=True))) for line, cells in whole]
     roles = _roles(path, header, by_name, columns, stains)
+    if columns.lenient and "label" in columns.named and "label" not in roles:
+        notes.append(
+            f"{path.name} has no column {columns.named['label']!r}, the label of the training, so no label is read. "
+            "Name another one: --label COLUMN."
+        )
     notes += _parts(path, header, by_name, roles)
     inside = _names_inside(header, roles)
     renamed = tuple((line, {inside[name]: cell for name, cell in row.items()}) for line, row in by_name)

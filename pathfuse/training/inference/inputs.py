@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from pathfuse.core import DataSpec
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.system.spacing import MAX_MPP, MIN_MPP
 from pathfuse.training.inference.arrays import is_array, write_arrays
+from pathfuse.training.inference.frames import is_frame, write_frame
 
 Options = list[tuple[str, str]]
-_SAME_SPACING = 0.1  # spacings that differ by less are one: scanners of one kind differ by a few percent
 
 
 def source_options(
@@ -43,28 +43,17 @@ def source_options(
     Raises:
         CaseTableError, ImageError, StoreError: for what cannot be used.
     """
-    _check_spacing(mpp, spec, reads)
+    _check_spacing(mpp)
     said: Options = [] if mpp is None else [("cohort.mpp", repr(mpp))]
     if stores:
         said.append(("cohort.stores", json.dumps({name: str(place) for name, place in stores.items()})))
-    if hasattr(what, "to_csv"):
-        path = folder / "cases.csv"
-        what.to_csv(path, index=False)
-        return [("cohort.cases", str(_beside(path, what))), *said]
+    if is_frame(what):
+        return [("cohort.cases", str(write_frame(folder / "cases.csv", what))), *said]
     if isinstance(what, str | Path) and (Path(what).is_dir() or _is_table(Path(what))):
         return [("cohort.cases", str(what)), *said]
     table = folder / "cases.csv"
     write_cases(table, _cases(_by_stain(what, reads), spec, mpp, folder, notes))
     return [("cohort.cases", str(table)), *said]
-
-
-def _beside(path: Path, frame: Any) -> Path:  # noqa: ANN401 - a data frame of any library
-    """Paths in a data frame are relative to where one stands, and those of a table to the table."""
-    columns = [name for name in ("path", "PATH", "Path") if name in frame]
-    for name in columns:
-        frame = frame.assign(**{name: [str(Path(cell).absolute()) for cell in frame[name]]})
-    frame.to_csv(path, index=False)
-    return path
 
 
 def _is_table(path: Path) -> bool:
@@ -94,7 +83,7 @@ def _cases(given: Mapping[str, Any], spec: DataSpec, mpp: float | None, folder: 
     files = write_arrays(folder, arrays, in_bags, notes)
     for name, value in given.items():
         if name not in arrays:
-            files[name] = [Path(one).absolute() for one in ([value] if isinstance(value, str | Path) else value)]
+            files[name] = _paths(name, value)
     counts = {name: len(own) for name, own in files.items()}
     if len(set(counts.values())) > 1:
         raise CaseTableError(f"every stain needs as many files or arrays as the others; there are {counts}.")
@@ -114,15 +103,16 @@ def _cases(given: Mapping[str, Any], spec: DataSpec, mpp: float | None, folder: 
     ]
 
 
-def _check_spacing(mpp: float | None, spec: DataSpec, reads: Sequence[str]) -> None:
-    if mpp is None:
-        return
-    if not MIN_MPP <= mpp <= MAX_MPP:
-        raise RecipeError(f"mpp is {mpp}; give {MIN_MPP:g} to {MAX_MPP:g} micrometres per pixel.")
-    for name in reads:
-        own = spec[name].mpp if spec[name].kind == "image" else None
-        if own is not None and abs(mpp / own - 1) > _SAME_SPACING:
-            raise RecipeError(
-                f"{name}: images of {mpp:g} um per pixel for a model of {own:g}. Resample them to {own:g}, or cut the "
-                "same field: what it learned has that size."
+def _paths(name: str, value: object) -> list[Path]:
+    several = [value] if isinstance(value, str | Path) or not isinstance(value, Iterable) else list(value)
+    for one in several:
+        if not isinstance(one, str | Path):
+            raise CaseTableError(
+                f"{name}: {type(one).__name__} is no file, image or bag. Give paths, arrays, a table or a data frame."
             )
+    return [Path(str(one)).absolute() for one in several]
+
+
+def _check_spacing(mpp: float | None) -> None:
+    if mpp is not None and not MIN_MPP <= mpp <= MAX_MPP:
+        raise RecipeError(f"mpp is {mpp}; give {MIN_MPP:g} to {MAX_MPP:g} micrometres per pixel.")

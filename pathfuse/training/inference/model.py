@@ -22,8 +22,10 @@ from pathfuse.runs.plugins import of_installed
 from pathfuse.runs.sources import as_the_model_reads
 from pathfuse.training.evaluate import trained_task
 from pathfuse.training.explain import Asked, explain_run
+from pathfuse.training.inference.frames import is_frame
 from pathfuse.training.inference.inputs import source_options
 from pathfuse.training.inference.table import PredictionTable, table_of
+from pathfuse.training.new_cases import check_cases
 from pathfuse.training.plan import Plan
 from pathfuse.training.speaking import prepare_lightning
 from pathfuse.training.task import Task
@@ -175,7 +177,8 @@ class TrainedModel(Model):
         plan = Plan.parse(recipe.beneath(as_the_model_reads(recipe.stages, specs)))
         plan.specs.update(specs)
         data = plan.data_of(plan.last)
-        return plan, data, notes
+        said = [] if cache and not is_frame(what) else data.notes()  # of arrays nothing is guessed
+        return plan, data, [*notes, *said, *check_cases(data, spec)]
 
     def _calibration(self) -> Calibrators | None:
         return Calibrators.of_checkpoint(self.checkpoint, self.classes)

@@ -12,10 +12,15 @@ import torch
 
 from pathfuse import Batch, PathfuseError, PredictionTable, TrainedModel, load
 from pathfuse.cli import main
-from pathfuse.errors import ImageError, PluginError
+from pathfuse.cohort import Cohort
+from pathfuse.cohort.sources.columns import Columns, roles_of
+from pathfuse.data.paired_patches import PairedPatches
+from pathfuse.errors import ImageError, PluginError, RunError
 from pathfuse.store import open_slide
 from pathfuse.training.inference.arrays import images_of
+from pathfuse.training.new_cases import check_cases
 from tests.cohort.natural import NAMES
+from tests.conftest import CLASSES, write_cases
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,103 @@ def test_what_cannot_be_used_is_one_line(model: TrainedModel, given: object, sai
     with pytest.raises(PathfuseError, match=said) as caught:
         model.predict(given)
     assert "\n" not in str(caught.value)
+
+
+class Frame:
+    """What is used of a data frame of pandas: columns, cells by column, a named index."""
+
+    def __init__(self, columns: dict[str, list[object]], index: str | None = None) -> None:
+        self.columns = [name for name in columns if name != index]
+        self._cells = columns
+        if index is not None:
+            self.index = Index(columns[index], index)
+
+    def __getitem__(self, name: str) -> list[object]:
+        return self._cells[name]
+
+
+class Index(list[object]):
+    def __init__(self, values: list[object], name: str) -> None:
+        super().__init__(values)
+        self.name = name
+
+
+def test_a_data_frame_is_a_table_of_cases(model: TrainedModel, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)  # files in a frame are meant from here
+    wanted = model.predict(trained / "he").probabilities[:3]
+    columns: dict[str, list[object]] = {
+        "case_id": [*NAMES[:3]], "patient_id": [1, 2, 3], "modality": ["he"] * 3,
+        "path": [f"he/{NAMES[0]}.h5", trained / "he" / f"{NAMES[1]}.h5", f"he/{NAMES[2]}.h5"],
+        "label": ["a", float("nan"), None],
+    }  # fmt: skip
+    for frame in (Frame(columns), Frame(columns, index="case_id")):
+        table = model.predict(frame)
+        np.testing.assert_allclose(table.probabilities, wanted, rtol=1e-5)
+        assert table.case_ids == tuple(NAMES[:3])
+    by_store = Frame({"Case ID": [*NAMES[:3]], "Diagnosis": ["a", "b", "NA"]})
+    table = model.predict(by_store, stores={"he": trained / "he"})
+    np.testing.assert_allclose(table.probabilities, wanted, rtol=1e-5)
+    assert "note: cases.csv: case is Case ID, label is Diagnosis." in str(table)
+    for wrong, said in (
+        (Frame({"case_id": []}), "the data frame has no rows"),
+        (Frame({"case_id": ["a"], "he": [{"x": 1}]}), "column he of the data frame holds dict"),
+        (table, "PredictionTable is no table of cases"),
+        (3, "he: int is no file, image or bag"),
+    ):
+        with pytest.raises(PathfuseError, match=said):
+            model.predict(wrong)
+
+
+def write_labels(folder: Path, head: str, labels: str) -> Path:
+    path = folder / "new.csv"
+    path.write_text("\n".join([head, *(f"{name},{label}" for name, label in zip(NAMES, labels, strict=False))]))
+    return path
+
+
+def test_labels_that_the_run_does_not_know_are_refused_and_no_index_means_another_class(
+    model: TrainedModel, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = write_labels(tmp_path, "case_id,label", "abc")
+    said = r"new.csv line 4: label 'c' is none of a, b\. Correct it, clear it"
+    with pytest.raises(PathfuseError, match=said):
+        model.predict(new, stores={"he": trained / "he"})
+    line = ["predict", str(trained / "run"), "--cases", str(new), "--stores", f"{{he: {trained / 'he'}}}"]
+    assert main([*line, "--out", str(tmp_path / "out")]) == 2
+    assert "label 'c' is none of a, b" in capsys.readouterr().err
+    # Clearing it is enough; saying the classes anew is not, in whichever order.
+    for classes in ("[a, b, c]", "[c, b, a]"):
+        assert main([*line, "--out", str(tmp_path / "out"), "--cohort.classes", classes]) == 2
+        assert "but the run was trained on a, b." in capsys.readouterr().err
+    with pytest.raises(PathfuseError, match="the cases have the classes b, a, but the run was trained on a, b"):
+        model.predict(trained / "labels.csv", stores={"he": trained / "he"}, cohort__classes=["b", "a"])
+    write_labels(tmp_path, "case_id,label", ["a", "b", ""])
+    assert main([*line, "--out", str(tmp_path / "out")]) == 0
+
+
+def test_another_column_is_no_label_where_the_training_named_one() -> None:
+    columns = Columns({"label": "HER2"}, lenient=True)
+    assert roles_of("t.csv", ["case_id", "ER"], columns) == {"case": "case_id"}
+    assert roles_of("t.csv", ["case_id", "ER", "her2"], columns)["label"] == "her2"
+    assert roles_of("t.csv", ["case_id", "ER"], Columns(lenient=True))["label"] == "ER"
+
+
+@pytest.mark.parametrize("mpp", [0.25, None])
+def test_images_of_another_spacing_are_refused_and_of_none_it_is_said(tmp_path: Path, mpp: float | None) -> None:
+    """Images of 64 px at 0.5 um are shown at 32 px to a model of 1 um per pixel."""
+    write_cases(tmp_path, patients=4, stains=("he",), size_px=64)
+
+    def data(spacing: float | None) -> PairedPatches:
+        cohort = Cohort(cases=str(tmp_path / "cases.csv"), mpp=spacing, classes=list(CLASSES))
+        return PairedPatches(cohort, modalities=["he"], size_px=32, normalise=[])
+
+    trained = data(0.5).spec()
+    assert trained["he"].mpp == 1.0 and check_cases(data(0.52), trained) == []
+    if mpp is None:
+        (note,) = check_cases(data(None), trained)
+        assert "The spacing of the he images is not known, or not one; the model learned from 1 um per pixel" in note
+    else:
+        with pytest.raises(RunError, match=r"the images are seen at 0\.5 um per pixel, and the model learned from 1"):
+            check_cases(data(mpp), trained)
 
 
 def test_images_are_taken_by_their_range_and_shape() -> None:
