@@ -90,6 +90,8 @@ def _fit(
     if not is_first_rank():
         console = Console(quiet=True)
     plan = Plan.parse(recipe)
+    for stage in plan.stages.values():
+        stage.refuse_reaching_out()
     for note in recipe.notes:
         print_note(note, console)
     check_loggers(plan.stages[plan.last].loggers)

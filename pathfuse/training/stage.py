@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from inspect import signature
+from pathlib import Path
 from typing import Literal, NoReturn
 
 import yaml
@@ -30,10 +31,11 @@ from pathfuse.cohort import Cohort
 from pathfuse.core import DataSpec, Head, Model, stage_loader
 from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
-from pathfuse.errors import PathfuseError, RecipeError
+from pathfuse.errors import PathfuseError, RecipeError, TrustError
 from pathfuse.recipes.plain_yaml import Config, OddScalar, plain_yaml
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
+from pathfuse.training.confined import confined, reaches_out
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
 from pathfuse.training.steady.nodes import refuse_endless_wait
@@ -89,6 +91,7 @@ class StageCLI(LightningCLI):
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
         _refuse_odd(name, overrides)
+        self.file = config
         config, overrides = _named_loggers(config, overrides)
         # Not a default of the option: jsonargparse would carry AdamW's own defaults over to another optimiser.
         if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
@@ -156,6 +159,15 @@ class StageCLI(LightningCLI):
     def seed(self) -> int:
         """Seed of weights, order and augmentation."""
         return int(self.config.seed)
+
+    def refuse_reaching_out(self) -> None:
+        """Refuses a recipe file that would write outside the run folder, or send over the network.
+
+        Raises:
+            TrustError: naming the key, and how a user says so.
+        """
+        for line in reaches_out(self.file):
+            raise TrustError(f"stage {self.name}: {line}.")
 
     def dump(self, skip_default: bool = False) -> Config:
         """The resolved configuration, as plain data."""
@@ -226,7 +238,13 @@ class StageCLI(LightningCLI):
             loggers: besides that of the recipe.
         """
         steady: Steady = self._instantiate("steady", instantiators=_WITHOUT_MODEL).steady
+        self.config = self.config.clone()
+        self.config.trainer, whole = (
+            confined(self.config.trainer, self.file, Path(default_root_dir)),
+            self.config.trainer,
+        )
         config = dict(self._instantiate("trainer").trainer)
+        self.config.trainer = whole
         if loggers:
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
@@ -237,8 +255,8 @@ class StageCLI(LightningCLI):
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
             return Trainer(**{**config, "default_root_dir": default_root_dir})
-        except (TypeError, ValueError, MisconfigurationException) as error:
-            reason = str(error).splitlines()[0]
+        except (TypeError, ValueError, RuntimeError, ImportError, LookupError, MisconfigurationException) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
 
     def _instantiate(self, *keys: str, instantiators: list[Instantiator] | None = None) -> Namespace:
