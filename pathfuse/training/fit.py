@@ -32,6 +32,7 @@ from pathfuse.training.processes.stopping import HeedsSignals, heeding_signals, 
 from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
 from pathfuse.training.steady.finite import StopsAtNonFinite
+from pathfuse.training.steady.refused import REFUSALS, refusal
 from pathfuse.training.steady.selection import LOSS, Criterion, checkpoints
 from pathfuse.training.task import Task
 from pathfuse.training.versions import recipe_hash, write_versions
@@ -207,10 +208,19 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> _Kep
     except (SystemExit, KeyboardInterrupt) as error:
         # Lightning answers Ctrl-C by shutting down and leaving the process; the last finished epoch is on disk.
         raise stopped(run.path, f" in stage {name}") from error
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        if unfinished is None or lines.began or was_stopped() or (isinstance(error, RuntimeError) and is_lost(error)):
+    except (*REFUSALS, KeyError) as error:
+        if was_stopped() or (isinstance(error, RuntimeError) and is_lost(error)):
             raise
-        raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error
+        if unfinished is not None and not lines.began:
+            raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error
+        if (line := refusal(error)) is None:
+            raise
+        raise RecipeError(f"stage {name}: {line} Correct the recipe and choose another --out.") from error
+    if run.unfinished(name) is None and is_first_rank():
+        raise RecipeError(
+            f"stage {name} has trained no epoch, so there is nothing to test. Look at trainer.max_epochs, "
+            "trainer.limit_train_batches and trainer.fast_dev_run, and choose another --out."
+        )
     return _Kept(kept[0].kept_epoch, kept[0].monitor, getattr(trainer.strategy.checkpoint_io, "digests", {}))
 
 

@@ -57,6 +57,8 @@ TRAINER_DEFAULTS: Config = {
 }
 
 
+WHOLE = ("16-true", "bf16-true", "64-true", "64", "transformer-engine", "transformer-engine-float16")
+"""Precisions in which nothing stays in single precision, labels and probabilities among it."""
 Instantiator = tuple[Callable[..., None], type, bool]
 
 
@@ -237,6 +239,11 @@ class StageCLI(LightningCLI):
             validates: False where there is no validation part.
             loggers: besides that of the recipe.
         """
+        if str(self.config.trainer.precision) in WHOLE:
+            raise RecipeError(
+                f"stage {self.name}: trainer.precision {self.config.trainer.precision} converts data and losses as "
+                "well. Use 32-true, bf16-mixed or 16-mixed."
+            )
         steady: Steady = self._instantiate("steady", instantiators=_WITHOUT_MODEL).steady
         self.config = self.config.clone()
         self.config.trainer, whole = (

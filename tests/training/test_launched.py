@@ -84,7 +84,7 @@ def chances(run: Path) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-EPOCHS = "--trainer.max_epochs=40"
+EPOCHS = "--trainer.max_epochs=60"
 
 
 def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort: Path) -> None:
@@ -103,7 +103,7 @@ def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort
     said = started.communicate(timeout=120)[0]
     # A signal to all of a job ends reading processes too, and then nobody knows the stage.
     said_so = rf"^stopped by SIGTERM( in stage train)?\. Continue with: pathfuse fit --resume {cohort}/two$"
-    assert re.search(said_so, said, re.M), said
+    assert re.search(said_so, said, re.M), said[-3000:]
     again = [sys.executable, "-m", *TWO, "--resume", str(cohort / "two")]
     done = subprocess.run(again, capture_output=True, text=True, timeout=300, env=environment())
     assert done.returncode == 0, done.stderr

@@ -89,7 +89,7 @@ def resumable(path: Path) -> Iterator[None]:
         yield
     except Interrupted:
         raise
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning leaves the process when it is interrupted
         raise stopped(path) from error
     except RuntimeError as error:
         if was_stopped():  # a signal to all of a job ends reading processes too, which is what is heard of first
