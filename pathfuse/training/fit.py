@@ -111,6 +111,10 @@ def _train_and_test(plan: Plan, run: RunFolder, console: Console, *, all_subsets
     near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
     for note in (*plan.data_of(plan.last).notes(), *near):
         print_note(note, console)
+    spec = plan.data_of(plan.last).spec()
+    never = [name for name, count in zip(spec.classes, spec.class_counts, strict=True) if not count]
+    if never and plan.stages[plan.last].needs_labels:
+        print_note(f"The training part has no case of {', '.join(never)}, which cannot be learnt.", console)
     for name in plan.stages:
         if name not in run.complete():
             kept = train_stage(plan, name, run, console)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from inspect import signature
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import yaml
 from jsonargparse import Namespace
@@ -149,7 +150,7 @@ class StageCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses without Lightning's warning about `sys.argv`, which belongs to the front door."""
-        self.config = parser.parse_args(list(args or []))
+        self.config = _plain_words(parser.parse_args(list(args or [])))
 
     def _set_seed(self) -> None:
         """Seeds are set when the model is built and at every epoch."""
@@ -311,6 +312,16 @@ def _named_class(config: object) -> type | None:
     path = config.get("class_path") if isinstance(config, Namespace | dict) else None
     found = import_object(path) if isinstance(path, str) else None
     return found if isinstance(found, type) else None
+
+
+def _plain_words(value: Any) -> Any:  # noqa: ANN401 - a tree of parsed values
+    """The same with words for members of Lightning's enumerations, which cannot be written down as they are."""
+    if isinstance(value, Namespace):
+        for key, inner in vars(value).items():
+            setattr(value, key, _plain_words(inner))
+    if isinstance(value, list):
+        return [_plain_words(one) for one in value]
+    return str(value.value) if isinstance(value, str) and isinstance(value, Enum) else value
 
 
 def _as_list(value: object) -> list[object]:

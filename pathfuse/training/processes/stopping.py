@@ -70,7 +70,7 @@ _heeded: list[object] = []
 class HeedsSignals(Callback):
     """Puts the handlers back that Lightning lays its own over: those wait for all processes while one may be gone."""
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """When Lightning has laid its own."""
         for handler in _heeded:
             for number in SIGNALS:

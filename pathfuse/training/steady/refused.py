@@ -12,6 +12,8 @@ REFUSALS = (
 )  # fmt: skip
 _THEIRS = ("lightning", "lightning_utilities", "optim")
 MOST = 300
+LONE = "Expected more than 1 value per channel when training"
+"""What batch normalisation says of a batch of one vector."""
 
 
 def refusal(error: Exception) -> str | None:
@@ -20,6 +22,8 @@ def refusal(error: Exception) -> str | None:
     Args:
         error: raised while a stage was trained.
     """
+    if str(error).startswith(LONE):
+        return "a batch of one case cannot be normalised over its cases. Give loading.batch_size 2 or more."
     if not isinstance(error, MisconfigurationException | ImportError) and not _raised_by_them(error.__traceback__):
         return None
     text = " ".join(str(error).split()) or type(error).__name__
