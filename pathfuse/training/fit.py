@@ -27,7 +27,7 @@ from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, Progress
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
 from pathfuse.training.plan import Plan, load_weights
-from pathfuse.training.processes.launched import RUN_VARIABLE, announce, forget, launch, made_by_first
+from pathfuse.training.processes.launched import RUN_VARIABLE, announce, forget, launch, made_by_first, named
 from pathfuse.training.processes.stopping import HeedsSignals, heeding_signals, is_lost, resumable, stopped, was_stopped
 from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
@@ -71,6 +71,8 @@ def fit(
         RecipeError, RunError, CaseTableError: before anything is trained or written.
         Interrupted: after Ctrl-C; what is finished is kept.
     """
+    if launch() is not None:
+        named(resume or out)
     folder = resume or out or new_folder(recipe.name)
     if resume is not None:
         RunFolder.open(resume)
@@ -148,8 +150,8 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None, *, extends: bool
     """The folder to train in: a new one, or the one to resume if recipe and data are still the same."""
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))  # Lightning started this process
-    if launch() is not None and (not is_first_rank() or (out or resume) is None):
-        return RunFolder(made_by_first(resume or out))
+    if launch() is not None and not is_first_rank():
+        return RunFolder(made_by_first(named(resume or out)))
     config = plan.config()
     data = plan.data_of(plan.last)
     if resume is not None:

@@ -15,7 +15,7 @@ import pytest
 
 from pathfuse.cli import main
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.training.processes.launched import MARK, RUN_VARIABLE, announce, forget, launch, made_by_first
+from pathfuse.training.processes.launched import MARK, RUN_VARIABLE, announce, forget, launch, made_by_first, named
 from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
@@ -49,7 +49,7 @@ def test_the_others_wait_for_the_folder_of_the_first(tmp_path: Path, monkeypatch
     with pytest.raises(RunError, match="was not made ready by the first process"):
         made_by_first(tmp_path, wait_s=0.1)
     with pytest.raises(RecipeError, match="--out"):
-        made_by_first(None)
+        named(None)
     announce(tmp_path)
     monkeypatch.delenv(RUN_VARIABLE)
     assert made_by_first(tmp_path) == tmp_path and os.environ[RUN_VARIABLE] == str(tmp_path)

@@ -41,7 +41,20 @@ def announce(folder: Path) -> None:
     os.environ[RUN_VARIABLE] = str(folder)
 
 
-def made_by_first(folder: Path | None, wait_s: float = WAIT_S) -> Path:
+def named(folder: Path | None) -> Path:
+    """The folder that a command line names, which several processes need.
+
+    Raises:
+        RecipeError: if it names none.
+    """
+    if folder is None:
+        raise RecipeError(
+            "several processes were started together, and each would name a folder of its own. Say where with --out."
+        )
+    return folder
+
+
+def made_by_first(folder: Path, wait_s: float = WAIT_S) -> Path:
     """The folder that the first process makes, or has opened to go on; waits for it.
 
     Args:
@@ -49,13 +62,8 @@ def made_by_first(folder: Path | None, wait_s: float = WAIT_S) -> Path:
         wait_s: seconds after which waiting ends.
 
     Raises:
-        RecipeError: if the command line does not name one.
         RunError: if it is not ready in time.
     """
-    if folder is None:
-        raise RecipeError(
-            "several processes were started together, and each would name a folder of its own. Say where with --out."
-        )
     text, end = launch(), time.monotonic() + wait_s
     while time.monotonic() < end:
         with suppress(OSError):
