@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
-from pathfuse.errors import LostProcessError
+from pathfuse.errors import LostProcessError, MachineError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """What schedulers send before they end a job; `SIGINT` is Ctrl-C, which Python raises by itself."""
@@ -22,10 +24,27 @@ _LOST = re.compile(
     r"connection (was )?(closed|reset|refused)|closed by peer|broken pipe|nccl|gloo|timed? ?out|socket|store", re.I
 )
 _said: list[str] = []
+INTERRUPTED = 130
+"""The exit status of a command that was stopped."""
 
 
 class Interrupted(KeyboardInterrupt):
     """Training was stopped by the user; the run can be resumed."""
+
+
+def _leave_at_once(status: int) -> None:
+    """Lets this process, if it is one of several, end without waiting for what the others no longer do."""
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would tell of reading processes that ended
+        atexit.register(_leave, status)
+
+
+def _leave(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def was_stopped() -> bool:
@@ -36,6 +55,7 @@ def was_stopped() -> bool:
 def stopped(path: Path, where: str = "") -> Interrupted:
     """What is raised when training was stopped; names the signal, if it was one, and how to go on."""
     by = f" by {_said[-1]}" if _said else ""
+    _leave_at_once(INTERRUPTED)
     return Interrupted(f"stopped{by}{where}. Continue with: pathfuse fit --resume {path}")
 
 
@@ -91,11 +111,16 @@ def resumable(path: Path) -> Iterator[None]:
         raise
     except (KeyboardInterrupt, SystemExit) as error:  # Lightning leaves the process when it is interrupted
         raise stopped(path) from error
+    except MachineError as error:
+        if not was_stopped():
+            raise
+        raise stopped(path) from error
     except RuntimeError as error:
         if was_stopped():  # a signal to all of a job ends reading processes too, which is what is heard of first
             raise stopped(path) from error
         if not is_lost(error):
             raise
+        _leave_at_once(LostProcessError.exit_code)
         raise LostProcessError(
             f"another process of this run ended, or does not answer ({str(error).splitlines()[0][:120]}). Its own "
             f"lines say why. Continue with: pathfuse fit --resume {path}"
