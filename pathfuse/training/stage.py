@@ -14,6 +14,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import torch
 import yaml
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
@@ -315,13 +316,15 @@ def _named_class(config: object) -> type | None:
 
 
 def _plain_words(value: Any) -> Any:  # noqa: ANN401 - a tree of parsed values
-    """The same with words for members of Lightning's enumerations, which cannot be written down as they are."""
+    """The same with words for Lightning's enumerations and torch's devices, which cannot be written down."""
     if isinstance(value, Namespace):
         for key, inner in vars(value).items():
             setattr(value, key, _plain_words(inner))
     if isinstance(value, list):
         return [_plain_words(one) for one in value]
-    return str(value.value) if isinstance(value, str) and isinstance(value, Enum) else value
+    if isinstance(value, str) and isinstance(value, Enum):
+        return str(value.value)
+    return str(value) if isinstance(value, torch.device) else value
 
 
 def _as_list(value: object) -> list[object]:

@@ -34,33 +34,22 @@ def plateau(monitor: str) -> str:
 REFUSED = {
     "a misspelt metric to stop by": (callback("EarlyStopping", monitor="val/los"), "val/los` which is not available"),
     "a misspelt metric to keep by": (callback("ModelCheckpoint", monitor="val/los"), "could not find the monitored"),
-    "a misspelt metric of a schedule": (plateau("val/los"), "val/los which is not available"),
     "a schedule without a metric": ("--lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "include a monitor"),
     "rates without a logger": (callback("LearningRateMonitor"), "Give one with --logger csv"),
-    "devices without a logger": (callback("DeviceStatsMonitor"), "Give one with --logger csv"),
     "a search of the rate": (callback("LearningRateFinder"), "learning rate finder"),
-    "a search of the batch": (callback("BatchSizeFinder"), "Field batch_size not found"),
     "a duration that is none": (callback("Timer", duration="soon"), "not a valid duration"),
     "half precision throughout": ("--trainer.precision=bf16-true", "Use 32-true, bf16-mixed"),
-    "double precision": ("--trainer.precision=64-true", "Use 32-true, bf16-mixed"),
     "an optimiser of sparse gradients": ("--optimizer=SparseAdam", "does not support dense gradients"),
     "no batch to accumulate": ("--trainer.accumulate_grad_batches=0", "modulo by zero"),
     "no epoch": ("--trainer.max_epochs=0", "has trained no epoch"),
-    "no batch": ("--trainer.limit_train_batches=0", "has trained no epoch"),
-    "a dry run": ("--trainer.fast_dev_run=true", "has trained no epoch"),
-    "no device": ("--trainer.devices=0", "trainer cannot be built"),
     "a device that is not there": ("--trainer.accelerator=tpu", "trainer cannot be built"),
-    "a strategy that is none": ("--trainer.strategy=xyz", "invalid strategy name"),
 }
 WORKS = {
-    "stopping, stepwise": (callback("EarlyStopping", monitor="val/loss"), plateau("val/loss")),
-    "averaged in half precision": (
-        callback("StochasticWeightAveraging", swa_lrs=0.01),
-        "--trainer.precision=bf16-mixed",
+    "by steps": (callback("EarlyStopping", monitor="val/loss"), plateau("val/loss"), "--trainer.precision=bf16-mixed"),
+    "averaged": (
+        *(callback("StochasticWeightAveraging", swa_lrs=0.01), callback("LearningRateMonitor"), "--logger=csv"),
+        *("--optimizer=LBFGS", "--trainer.accumulate_grad_batches=2", callback("Timer", duration="00:01:00:00")),
     ),
-    "a limit of time": (callback("Timer", duration="00:01:00:00"), "--trainer.max_epochs=2"),
-    "many steps": ("--optimizer=LBFGS", "--trainer.max_time=00:00:10:00"),
-    "gathered gradients": ("--trainer.accumulate_grad_batches=2", callback("LearningRateMonitor"), "--logger=csv"),
 }
 
 
