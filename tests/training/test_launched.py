@@ -62,7 +62,10 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("launched")
     bag_recipe(folder)
     stores(folder)
-    table(folder / "labels.csv", "case_id,label", [f"{name},{'ab'[k % 2]}" for k, name in enumerate(NAMES)])
+    # Eight training cases: two batches of four, or of two in each process, without one that is repeated to fill up.
+    parts = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+    rows = [f"{name},{'ab'[k % 2]},{parts[k]}" for k, name in enumerate(NAMES)]
+    table(folder / "labels.csv", "case_id,label,split", rows)
     return folder
 
 
