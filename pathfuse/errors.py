@@ -57,6 +57,12 @@ class MachineError(PathfuseError):
     exit_code = 1
 
 
+class LostProcessError(PathfuseError):
+    """A process of a run of several that ended, or does not answer; the run can be resumed."""
+
+    exit_code = 1
+
+
 class StoreError(PathfuseError):
     """A feature file that cannot be read, lacks a fact that is needed, or does not fit its cohort."""
 

@@ -23,6 +23,7 @@ check CASES       any source of cases: what a fit would use of it, and every pro
   --columns MAP     '{case: ID, patient: MRN, site: Clinic}': what the columns are
   --header none     the table has no header
   --match prefix    a case takes every file that begins like it
+  --hash            also the SHA-256 of labels, parts and every byte of the files
   --groups FILE     CSV file,group: the slide or patient behind each file of a folder of pairs
 split CASES       cross-validation folds by patient; `pathfuse data split --help` says more
 demo DIR          writes the generated cohort
@@ -62,6 +63,7 @@ def check(path: Path, line: Words) -> int:
     named = {**mapping("columns", columns), **({"label": label} if (label := line.take("label")) else {})}
     header = one_of("header", line.take("header") or "first", ("first", "none"))
     match = one_of("match", line.take("match") or "name", ("name", "prefix"))
+    contents = line.take("hash") is not None
     line.finish()
     report = check_cases(
         path,
@@ -70,6 +72,7 @@ def check(path: Path, line: Words) -> int:
         columns=named,
         header="none" if header == "none" else "first",
         match="prefix" if match == "prefix" else "name",
+        contents=contents,
     )
     for text in report.lines():
         print(text)

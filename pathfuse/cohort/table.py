@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pathfuse.cohort.flow import FlowStep, left_out_step, part_steps, table_step
 from pathfuse.cohort.split_rows import SplitRow
-from pathfuse.errors import CaseTableError
+from pathfuse.errors import CaseTableError, cannot_be_read
 
 PARTS = ("train", "val", "test")
 Positions = npt.NDArray[np.int64]
@@ -128,6 +128,27 @@ class CaseTable:
             digest.update(json.dumps([case.case_id, case.patient_id, case.label, case.split, files]).encode())
         return digest.hexdigest()
 
+    def content_fingerprint(self) -> str:
+        """SHA-256 over what `fingerprint` covers and every byte of the files; folders are passed over.
+
+        Raises:
+            CaseTableError: if a file cannot be read.
+        """
+        digest = hashlib.sha256(self.fingerprint().encode())
+        files = [one.path for case in self.cases for own in case.files.values() for one in own]
+        for path in files:
+            if path.is_file():
+                digest.update(_digest(path))
+        return digest.hexdigest()
+
     @cached_property
     def _places(self) -> Mapping[str, int]:
         return {case.case_id: position for position, case in enumerate(self.cases)}
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise cannot_be_read(CaseTableError, path, error, "Restore it, or remove the case.") from error

@@ -84,6 +84,7 @@ def check_cases(
     columns: Mapping[str, str | int] | None = None,
     header: Header = "first",
     match: Match = "name",
+    contents: bool = False,
 ) -> CheckReport:
     """Checks any source of cases, and goes on after every problem of a case table or a folder of pairs.
 
@@ -98,6 +99,7 @@ def check_cases(
         columns: what the columns of a table are; see `Cohort`.
         header: `none` for a table without header.
         match: `prefix` lets a case take files that begin like it.
+        contents: also say the SHA-256 of every byte of the files, where nothing is wrong.
 
     Raises:
         CaseTableError: if the source cannot be read at all.
@@ -120,6 +122,8 @@ def check_cases(
         row[case.split] = row.get(case.split, 0) + 1
     facts, unopened, notes = _as_fitted(who, table, problems, images)
     problems = [*problems, *unopened]
+    if contents and not problems:
+        facts = [*facts, f"contents of labels, parts and files (SHA-256): {who.table.content_fingerprint()}"]
     order = [name for name in (*table.classes, *sorted(by_class)) if name in by_class]
     subsets = Counter("+".join(m for m in table.modalities if case.files.get(m)) or "nothing" for case in table.cases)
     return CheckReport(

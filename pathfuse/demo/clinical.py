@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import zlib
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from pathfuse.demo.options import DemoCohort
 from pathfuse.demo.patient import make_patient
+from pathfuse.system.csv_writing import CsvWriter
 
 CLINICAL = "clinical.csv"
 COLUMNS = ("patient_id", "her2_copies", "age")
@@ -23,7 +23,7 @@ def write_clinical(path: Path, who: DemoCohort) -> None:
     alone, so that the same patients have the same rows beside patches, slides and bags.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
+        rows = CsvWriter(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         rows.writerows(_row(who, index) for index in range(who.patients))
 

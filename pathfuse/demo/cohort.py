@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from pathfuse.demo.options import GENERATOR_VERSION, DemoCohort
 from pathfuse.demo.pictures import BagPictures, PatchPictures, SerialPictures, SlidePictures
 from pathfuse.demo.publish import published, taken
 from pathfuse.errors import RecipeError
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.progress import in_threads
 from pathfuse.system.reading import read_whole_text
 
@@ -149,7 +149,7 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[tuple[object,
     """Writes a CSV file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = CsvWriter(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from pathfuse.explain.places import SlideScores
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 
 COLUMNS = ("slide_id", "patch", "x", "y", "patch_size_level0", "score", "percentile")
@@ -19,7 +19,7 @@ def write_table(path: Path, slides: Sequence[SlideScores]) -> None:
         RunError: if the folder cannot be written to or the disk is full.
     """
     with atomic_text(path) as file:
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow(COLUMNS)
         for one in slides:
             size = "" if one.slide.patch_size_level0 is None else f"{one.slide.patch_size_level0:g}"

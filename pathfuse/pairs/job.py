@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathfuse.register.contract import Section
 from pathfuse.register.files.record import Record, find_record, read_record, record_folders
 from pathfuse.slides.resample import Pixels
 from pathfuse.slides.stain_amounts import amounts
+from pathfuse.system.csv_writing import CsvRecordWriter, CsvWriter
 from pathfuse.system.files import atomic_text, replacing
 
 TABLE, LEFT_OUT = "cases.csv", "left_out.csv"
@@ -131,10 +131,9 @@ def _written(job: PairsJob, cut: CutPair, number: int) -> dict[str, object]:
 
 def _write_tables(out: Path, rows: Sequence[dict[str, object]], left: Sequence[tuple[str, str, str, str]]) -> None:
     with atomic_text(out / LEFT_OUT) as file:
-        csv.writer(file).writerows([("slide", "x", "y", "reason"), *left])
+        CsvWriter(file).writerows([("slide", "x", "y", "reason"), *left])
     if rows:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         with atomic_text(out / TABLE) as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
+            writer = CsvRecordWriter(file, columns)
             writer.writerows(rows)

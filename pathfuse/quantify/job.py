@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathfuse.slides.slide import Slide
 from pathfuse.slides.stain_amounts import LIMITS_OD, NAMES, Amounts, amounts, check_limits, pooled
 from pathfuse.slides.tissue import OVERVIEW_MPP, tissue_mask, tissue_rule
 from pathfuse.store.formats.trident_write import write_trident
+from pathfuse.system.csv_writing import CsvRecordWriter
 from pathfuse.system.files import atomic_text
 
 ENCODER = "StainAmounts"
@@ -158,6 +158,5 @@ def _cells(one: Amounts) -> dict[str, object]:
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, object]]) -> None:
     with atomic_text(path) as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
+        writer = CsvRecordWriter(file, columns)
         writer.writerows(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole
 
@@ -117,7 +117,7 @@ class TextFiles:
     def write_lines(self, name: str, columns: Sequence[str], lines: Iterable[Iterable[object]]) -> None:
         """Replaces a CSV file."""
         text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
+        table = CsvWriter(text, lineterminator="\n")
         table.writerow(columns)
         table.writerows(lines)
         self.write(name, text.getvalue())

@@ -43,7 +43,7 @@ class BlockSums:
         """
         known = np.frombuffer(self.crc, "<u4")
         for number in blocks:
-            if zlib.crc32(content[number * self.block : (number + 1) * self.block]) != known[number]:
+            if zlib.crc32(content[number * self.block : (number + 1) * self.block].data) != known[number]:
                 return number
         return None
 
@@ -68,7 +68,7 @@ class Summing:
         place = 0
         while place < len(content):
             part = content[place : place + self.block - self._open]
-            self._crc = zlib.crc32(part, self._crc)
+            self._crc = zlib.crc32(part.data, self._crc)
             self._open += len(part)
             place += len(part)
             if self._open == self.block:

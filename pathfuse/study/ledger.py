@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.jobs import Job
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 from pathfuse.system.locks import FileLock, held
 
@@ -89,7 +89,7 @@ def record(out: Path, state: RunState) -> None:
             return
         rows[state.key] = state
         with atomic_text(table) as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = CsvWriter(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows(astuple(rows[key]) for key in sorted(rows))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
@@ -12,6 +11,7 @@ from pathfuse.study.drawing.naming import called, measured
 from pathfuse.study.file import Study
 from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, Spread, spread_of, subset_of
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
 
 ByVariant = Mapping[str, Sequence[RunScores]]
@@ -161,7 +161,7 @@ def _short(value: float) -> str:
 def csv_text(lines: Sequence[Sequence[str]]) -> str:
     """The lines as CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
+    CsvWriter(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.errors import PathfuseError, RunError, cannot_be_read, did_you_mean
+from pathfuse.system.csv_writing import as_read
 from pathfuse.system.reading import read_whole
 
 Line = tuple[int, list[str]]
@@ -93,6 +94,8 @@ def read_csv_lines(
 ) -> list[Line]:
     """The rows of a file as they are, the header among them, without those that are blank; for tables of other tools.
 
+    The apostrophe by which spreadsheets, and our own writer, mark text that begins like a formula is no part of a cell.
+
     Args:
         path: the file; UTF-8 with or without a byte order mark.
         strip: whether blanks around a cell are dropped.
@@ -112,7 +115,7 @@ def read_csv_lines(
     try:
         for cells in reader:
             if not "".join(cells).isspace() and any(cells):
-                lines.append((begins, [cell.strip() for cell in cells] if strip else cells))
+                lines.append((begins, [as_read(cell.strip() if strip else cell) for cell in cells]))
                 if len(lines) == most:
                     break
             begins = reader.line_num + 1

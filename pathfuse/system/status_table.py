@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 from pathfuse.system.locks import held
 
@@ -58,6 +58,6 @@ class StatusTable(Generic[R]):
                 return
             rows[name] = row
             with atomic_text(table) as file:
-                writer = csv.writer(file)
+                writer = CsvWriter(file)
                 writer.writerow(self.columns)
                 writer.writerows(astuple(rows[known]) for known in sorted(rows))

@@ -27,15 +27,15 @@ from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, Progress
 from pathfuse.training.evaluate import test_cases, trained_task
 from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
 from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.processes.launched import RUN_VARIABLE, announce, forget, launch, made_by_first, named
+from pathfuse.training.processes.stopping import HeedsSignals, heeding_signals, is_lost, resumable, stopped, was_stopped
 from pathfuse.training.reported.for_report import report_run
 from pathfuse.training.speaking import is_first_rank, print_note
 from pathfuse.training.steady.finite import StopsAtNonFinite
+from pathfuse.training.steady.refused import REFUSALS, refusal
 from pathfuse.training.steady.selection import LOSS, Criterion, checkpoints
 from pathfuse.training.task import Task
 from pathfuse.training.versions import recipe_hash, write_versions
-
-# Lightning starts one more process per device with the same command line; they must not make another folder.
-RUN_VARIABLE = "PATHFUSE_RUN"
 
 
 class _Kept(NamedTuple):
@@ -46,11 +46,8 @@ class _Kept(NamedTuple):
     written: Mapping[Path, str]
 
 
-class Interrupted(KeyboardInterrupt):
-    """Training was stopped by the user; the run can be resumed."""
-
-
 @recording()  # which readers and stores the data need is known when they are opened
+@heeding_signals()
 def fit(
     recipe: Recipe,
     out: Path | None,
@@ -74,6 +71,8 @@ def fit(
         RecipeError, RunError, CaseTableError: before anything is trained or written.
         Interrupted: after Ctrl-C; what is finished is kept.
     """
+    if launch() is not None:
+        named(resume or out)
     folder = resume or out or new_folder(recipe.name)
     if resume is not None:
         RunFolder.open(resume)
@@ -90,16 +89,34 @@ def _fit(
     if not is_first_rank():
         console = Console(quiet=True)
     plan = Plan.parse(recipe)
+    for stage in plan.stages.values():
+        stage.refuse_reaching_out()
     for note in recipe.notes:
         print_note(note, console)
     check_loggers(plan.stages[plan.last].loggers)
     check_everything_fits(plan)
-    run = open_run(plan, out, resume, extends=extends)
+    try:
+        run = open_run(plan, out, resume, extends=extends)
+        with resumable(run.path):
+            _train_and_test(plan, run, console, all_subsets=all_subsets)
+        if is_first_rank():
+            forget(run.path)
+    finally:
+        os.environ.pop(RUN_VARIABLE, None)
+    console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
+    return run
+
+
+def _train_and_test(plan: Plan, run: RunFolder, console: Console, *, all_subsets: bool) -> None:
     cohort = plan.data_of(plan.last).cohort
     # The demo patients are drawn, and no two of them are one.
     near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
     for note in (*plan.data_of(plan.last).notes(), *near):
         print_note(note, console)
+    spec = plan.data_of(plan.last).spec()
+    never = [name for name, count in zip(spec.classes, spec.class_counts, strict=True) if not count]
+    if never and plan.stages[plan.last].needs_labels:
+        print_note(f"The training part has no case of {', '.join(never)}, which cannot be learnt.", console)
     to_do = stages_to_train(run, list(plan.stages))
     for name in plan.stages:
         if name in to_do:
@@ -116,8 +133,6 @@ def _fit(
     if is_first_rank():
         log_test(run_loggers(plan.stages[plan.last].loggers, run, plan.last), run.metrics)
         report_run(plan, run, console, all_subsets=all_subsets)
-    console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
-    return run
 
 
 def stages_to_train(run: RunFolder, stages: Sequence[str]) -> set[str]:
@@ -149,6 +164,10 @@ def check_everything_fits(plan: Plan) -> None:
 
 def open_run(plan: Plan, out: Path | None, resume: Path | None, *, extends: bool = True) -> RunFolder:
     """The folder to train in: a new one, or the one to resume if recipe and data are still the same."""
+    if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
+        return RunFolder(Path(os.environ[RUN_VARIABLE]))  # Lightning started this process
+    if launch() is not None and not is_first_rank():
+        return RunFolder(made_by_first(named(resume or out)))
     config = plan.config()
     data = plan.data_of(plan.last)
     if resume is not None:
@@ -159,18 +178,17 @@ def open_run(plan: Plan, out: Path | None, resume: Path | None, *, extends: bool
             raise RunError(f"{resume} was made with another recipe: its {CONFIG} was edited. Restore it.")
         if more := extended_stages(run, config, allowed=extends):
             extend(run, yaml.safe_dump(config, sort_keys=False), recipe_hash(config), more)
+        announce(run.path)
         return run
-    if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
-        return RunFolder(Path(os.environ[RUN_VARIABLE]))
     folder = out or new_folder(plan.recipe.name)
     run = RunFolder.create(folder, trains=True)
-    os.environ[RUN_VARIABLE] = str(run.path)
     layers = f"# layers: {', '.join(plan.recipe.layers)}\n" if plan.recipe.layers else ""
     run.write_specs(plan.specs)
     run.write_lines(SPLITS, SplitRow._fields, data.split_table())
     write_versions(run, config, data, plan.task_of(plan.last))
     # Written last: a folder with a config is a whole run.
     run.write(CONFIG, f"# {plan.recipe.name}, resolved\n{layers}" + yaml.safe_dump(config, sort_keys=False))
+    announce(run.path)
     return run
 
 
@@ -197,7 +215,7 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> _Kep
     lines = EpochLines(name, console, None if criterion is None else criterion.monitor)
     watch = StopsAtNonFinite(run, name, tests=name == plan.last)
     trainer = plan.stages[name].make_trainer(
-        [watch, *kept, Curves(run, name), lines, NamesSplit(data), ProgressFile(run, name)],
+        [HeedsSignals(), watch, *kept, Curves(run, name), lines, NamesSplit(data), ProgressFile(run, name)],
         str(run.path),
         validates=bool(held_out),
         loggers=loggers,
@@ -211,11 +229,20 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> _Kep
             trainer.fit(task, datamodule=data, ckpt_path=unfinished, weights_only=True)
     except (SystemExit, KeyboardInterrupt) as error:
         # Lightning answers Ctrl-C by shutting down and leaving the process; the last finished epoch is on disk.
-        raise Interrupted(f"stopped in stage {name}. Continue with: pathfuse fit --resume {run.path}") from error
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        if unfinished is None or lines.began:
+        raise stopped(run.path, f" in stage {name}") from error
+    except (*REFUSALS, KeyError) as error:
+        if was_stopped() or (isinstance(error, RuntimeError) and is_lost(error)):
             raise
-        raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error
+        if unfinished is not None and not lines.began:
+            raise RunError(f"{unfinished} cannot be continued ({error}). Train again with another --out.") from error
+        if (line := refusal(error)) is None:
+            raise
+        raise RecipeError(f"stage {name}: {line} Correct the recipe and choose another --out.") from error
+    if run.unfinished(name) is None and is_first_rank():
+        raise RecipeError(
+            f"stage {name} has trained no epoch, so there is nothing to test. Look at trainer.max_epochs, "
+            "trainer.limit_train_batches and trainer.fast_dev_run, and choose another --out."
+        )
     return _Kept(kept[0].kept_epoch, kept[0].monitor, getattr(trainer.strategy.checkpoint_io, "digests", {}))
 
 

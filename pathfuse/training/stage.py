@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from inspect import signature
-from typing import Literal, NoReturn
+from pathlib import Path
+from typing import Any, Literal, NoReturn
 
+import torch
 import yaml
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
@@ -30,10 +33,11 @@ from pathfuse.cohort import Cohort
 from pathfuse.core import DataSpec, Head, Model, stage_loader
 from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
-from pathfuse.errors import PathfuseError, RecipeError
+from pathfuse.errors import PathfuseError, RecipeError, TrustError
 from pathfuse.recipes.plain_yaml import Config, OddScalar, plain_yaml
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
+from pathfuse.training.confined import confined, reaches_out
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
 from pathfuse.training.steady.nodes import refuse_endless_wait
@@ -55,6 +59,8 @@ TRAINER_DEFAULTS: Config = {
 }
 
 
+WHOLE = ("16-true", "bf16-true", "64-true", "64", "transformer-engine", "transformer-engine-float16")
+"""Precisions in which nothing stays in single precision, labels and probabilities among it."""
 Instantiator = tuple[Callable[..., None], type, bool]
 
 
@@ -89,6 +95,7 @@ class StageCLI(LightningCLI):
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
         _refuse_odd(name, overrides)
+        self.file = config
         config, overrides = _named_loggers(config, overrides)
         # Not a default of the option: jsonargparse would carry AdamW's own defaults over to another optimiser.
         if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
@@ -144,7 +151,7 @@ class StageCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses without Lightning's warning about `sys.argv`, which belongs to the front door."""
-        self.config = parser.parse_args(list(args or []))
+        self.config = _plain_words(parser.parse_args(list(args or [])))
 
     def _set_seed(self) -> None:
         """Seeds are set when the model is built and at every epoch."""
@@ -156,6 +163,15 @@ class StageCLI(LightningCLI):
     def seed(self) -> int:
         """Seed of weights, order and augmentation."""
         return int(self.config.seed)
+
+    def refuse_reaching_out(self) -> None:
+        """Refuses a recipe file that would write outside the run folder, or send over the network.
+
+        Raises:
+            TrustError: naming the key, and how a user says so.
+        """
+        for line in reaches_out(self.file):
+            raise TrustError(f"stage {self.name}: {line}.")
 
     def dump(self, skip_default: bool = False) -> Config:
         """The resolved configuration, as plain data."""
@@ -225,8 +241,19 @@ class StageCLI(LightningCLI):
             validates: False where there is no validation part.
             loggers: besides that of the recipe.
         """
+        if str(self.config.trainer.precision) in WHOLE:
+            raise RecipeError(
+                f"stage {self.name}: trainer.precision {self.config.trainer.precision} converts data and losses as "
+                "well. Use 32-true, bf16-mixed or 16-mixed."
+            )
         steady: Steady = self._instantiate("steady", instantiators=_WITHOUT_MODEL).steady
+        self.config = self.config.clone()
+        self.config.trainer, whole = (
+            confined(self.config.trainer, self.file, Path(default_root_dir)),
+            self.config.trainer,
+        )
         config = dict(self._instantiate("trainer").trainer)
+        self.config.trainer = whole
         if loggers:
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
@@ -237,8 +264,8 @@ class StageCLI(LightningCLI):
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
             return Trainer(**{**config, "default_root_dir": default_root_dir})
-        except (TypeError, ValueError, MisconfigurationException) as error:
-            reason = str(error).splitlines()[0]
+        except (TypeError, ValueError, RuntimeError, ImportError, LookupError, MisconfigurationException) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
 
     def _instantiate(self, *keys: str, instantiators: list[Instantiator] | None = None) -> Namespace:
@@ -286,6 +313,18 @@ def _named_class(config: object) -> type | None:
     path = config.get("class_path") if isinstance(config, Namespace | dict) else None
     found = import_object(path) if isinstance(path, str) else None
     return found if isinstance(found, type) else None
+
+
+def _plain_words(value: Any) -> Any:  # noqa: ANN401 - a tree of parsed values
+    """The same with words for Lightning's enumerations and torch's devices, which cannot be written down."""
+    if isinstance(value, Namespace):
+        for key, inner in vars(value).items():
+            setattr(value, key, _plain_words(inner))
+    if isinstance(value, list):
+        return [_plain_words(one) for one in value]
+    if isinstance(value, str) and isinstance(value, Enum):
+        return str(value.value)
+    return str(value) if isinstance(value, torch.device) else value
 
 
 def _as_list(value: object) -> list[object]:

@@ -77,6 +77,15 @@ def plugin_packages() -> set[str]:
     return {component.target.partition(":")[0].partition(".")[0] for component in components()}
 
 
+def trusted_by_user(path: str) -> bool:
+    """Whether `PATHFUSE_TRUST` names a class or a module above it."""
+    return any(path == name or path.startswith(f"{name}.") for name in _extra())
+
+
+def _extra() -> list[str]:
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+
+
 @contextmanager
 def trusted_imports() -> Iterator[None]:
     """Within the block a configuration can only name trusted classes, and only local files are read.
@@ -85,13 +94,12 @@ def trusted_imports() -> Iterator[None]:
     that calls `pathfuse.load` keeps its own.
     """
     before = dict(settings.parsing_settings)
-    extra = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
     jsonargparse.set_parsing_settings(
         config_read_mode_urls_enabled=False,
         config_read_mode_fsspec_enabled=False,
         instantiate_subclass_spec_in_any=False,
         import_path_denylist=["*"],
-        import_path_allowlist=[*TRUSTED, *plugin_packages(), *extra],
+        import_path_allowlist=[*TRUSTED, *plugin_packages(), *_extra()],
     )
     try:
         yield

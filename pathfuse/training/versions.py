@@ -36,6 +36,7 @@ def write_versions(run: RunFolder, config: Config, data: CaseData, task: Task) -
         **software_of(text),
         "recipe_sha256": recipe_hash(config),
         "cases_sha256": data.fingerprint(),
+        "cases_sha256_covers": "ids, labels and parts of cases, names and sizes of files",
         "given": task.given,
         "trained_on": _combinations(data, task),
         # Relative, so that it holds where both are moved, and says nothing about the machine.

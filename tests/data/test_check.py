@@ -1,3 +1,4 @@
+from pathfuse.cli import main
 from pathfuse.data.check import check_cases
 from tests.data.pairs import bci_names, make_flat, make_pairs, save_image, write_table
 
@@ -74,3 +75,16 @@ def test_an_orphan_does_not_hide_the_groups_that_do_not_fit(tmp_path):
     text = "\n".join(check_cases(root, groups=groups).problems)
     assert "(no IHC)" in text
     assert "no row for 00001_train" in text
+
+
+def test_the_hash_of_contents_changes_with_one_byte_of_one_file(cases, capsys):
+    def said():
+        assert main(["data", "check", str(cases), "--hash"]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if "SHA-256" in line]
+
+    before, image = said(), cases.parent / "he_000.png"
+    assert len(before) == 1 and said() == before
+    content = image.read_bytes()
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # in the checksum of the last, empty chunk
+    assert said() != before
+    assert main(["data", "check", str(cases)]) == 0 and "SHA-256" not in capsys.readouterr().out

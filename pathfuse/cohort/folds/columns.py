@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathfuse.cohort.folds.file import FoldRow
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.csv_writing import CsvRecordWriter
 from pathfuse.system.files import write_text
 
 _COLUMN = re.compile(r"split_(\d+)_(\d+)")
@@ -73,8 +73,7 @@ def write_columns(path: Path, rows: Sequence[FoldRow], table: Path) -> list[Path
     given = read_csv(table, ("case_id",), error=CaseTableError, advice="Correct the case table.")
     kept = [name for name in given.header if name != "split" and not _COLUMN.fullmatch(name)]
     text = io.StringIO()
-    out = csv.DictWriter(text, [*kept, *names.values()], lineterminator="\n", extrasaction="ignore")
-    out.writeheader()
+    out = CsvRecordWriter(text, [*kept, *names.values()], lineterminator="\n")
     for line in given:
         out.writerow({**line, **{names[place]: parts[place].get(line["case_id"].strip(), "") for place in places}})
     write_text(path, text.getvalue())

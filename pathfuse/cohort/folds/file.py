@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv_lines
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole
 
@@ -54,7 +54,7 @@ def folds_text(rows: Sequence[FoldRow]) -> str:
     """The content of the file; column `inner` is there only if it says something."""
     columns = NESTED if any(row.inner for row in rows) else COLUMNS
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = CsvWriter(text, lineterminator="\n")
     table.writerow(columns)
     table.writerows([getattr(row, name) for name in columns] for row in rows)
     return text.getvalue()

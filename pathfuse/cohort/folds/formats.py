@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -17,6 +16,7 @@ from pathfuse.cohort.folds.file import FoldRow
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole_text
 
@@ -199,5 +199,5 @@ def _flat(rows: Sequence[FoldRow]) -> dict[tuple[int, int, int], list[FoldRow]]:
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    CsvWriter(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError
 from pathfuse.system.collection import without_collection
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 
 
@@ -88,7 +88,7 @@ def write_cases(path: Path, cases: Sequence[Case]) -> None:
     """
     extra = list(dict.fromkeys(name for case in cases for name in case.labels))
     with atomic_text(path) as file:
-        rows = csv.writer(file)
+        rows = CsvWriter(file)
         rows.writerow(["case_id", "patient_id", "modality", "path", "label", "split", "site", "mpp", *extra])
         for case in cases:
             if not any(case.files.values()):

@@ -47,7 +47,7 @@ class PreparedImages:
             self._array = np.asarray(np.load(self.folder / ARRAY, mmap_mode="r", allow_pickle=False))
         image: npt.NDArray[np.uint8] = self._array[row]
         if self._unseen[row] >= 0:
-            if zlib.crc32(image) != self._unseen[row]:
+            if zlib.crc32(image.data) != self._unseen[row]:
                 raise ImageError(
                     f"{self.folder / ARRAY} is damaged: image {row} has other bytes than were written. Delete that "
                     "folder, and it is made again."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from rich.text import Text
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Difference, Stratum, Value
 from pathfuse.evaluate.names import in_sentence, metric_name
+from pathfuse.system.csv_writing import CsvRecordWriter
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole_text
 
@@ -39,8 +39,7 @@ def as_csv(comparison: Comparison) -> str:
     """One line per value, difference and stratum; `kind` says which, and a cell that does not apply is empty."""
     columns = list(dict.fromkeys(f.name for kind in (Value, Difference, Stratum) for f in fields(kind)))
     text = io.StringIO()
-    table = csv.DictWriter(text, ["kind", *columns], restval="", lineterminator="\n")
-    table.writeheader()
+    table = CsvRecordWriter(text, ["kind", *columns], lineterminator="\n")
     for kind, found in (
         ("value", comparison.values),
         ("difference", comparison.differences),

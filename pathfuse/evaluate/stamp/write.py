@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from pathfuse.evaluate.compare.patient_level import by_patient, tested_patients
 from pathfuse.evaluate.compare.run import ComparedRun, FoldRun
 from pathfuse.evaluate.stamp.read import STAMP_PREDICTIONS, stamp_files
 from pathfuse.runs.predictions import SubsetPredictions
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 
 PATIENT = "PATIENT"
@@ -67,7 +67,7 @@ def write_stamp_predictions(path: Path, own: SubsetPredictions, classes: Sequenc
     prob, target = own.rows.prob, own.rows.target
     loss = np.log(np.exp(prob).sum(1)) - prob[np.arange(len(target)), target]
     with atomic_text(path) as file:
-        table = csv.writer(file, lineterminator="\n")
+        table = CsvWriter(file, lineterminator="\n")
         table.writerow([PATIENT, label, "pred", *(f"{label}_{name}" for name in classes), "loss"])
         for row in np.lexsort((np.asarray(own.case_ids), loss)):
             table.writerow(

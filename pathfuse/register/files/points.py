@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathfuse.errors import RegistrationError
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 from pathfuse.system.reading import read_whole
 
@@ -71,7 +72,7 @@ def write_mapped(path: Path, source: Path, points: Points) -> None:
     names = [name.strip().lower() for name in head]
     x, y = names.index("x"), names.index("y")
     with atomic_text(path) as file:
-        writer = csv.writer(file)
+        writer = CsvWriter(file)
         writer.writerow(head)
         for (_, row), (new_x, new_y) in zip(rows, points.tolist(), strict=True):
             cells = list(row)

@@ -13,7 +13,6 @@ HASHES = {
     "cases_sha256": "Cases (SHA-256)",
     "split_sha256": "Parts (SHA-256)",
     "splits_sha256": "File of folds (SHA-256)",
-    "contents_sha256": "Contents of the files (SHA-256)",
 }
 RESULTS = {PREDICTIONS: "Predictions (SHA-256)", METRICS: "Metrics (SHA-256)"}
 

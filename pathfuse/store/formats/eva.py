@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pathfuse.errors import StoreError
 from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contract import SlideFeatures, Store, WrittenSlide
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import replacing
 
 MANIFEST = "manifest.csv"
@@ -63,7 +63,7 @@ class EvaStore(Store):
         if path.exists():
             raise StoreError(f"{path} exists already. Choose another folder.")
         with replacing(path, error=StoreError) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file)
+            table = CsvWriter(file)
             table.writerow(COLUMNS)
             for one in slides:
                 where = one.path.relative_to(root)

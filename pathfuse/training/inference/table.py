@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from pathfuse.evaluate.calibrate.calibrator import SEPARATOR
 from pathfuse.evaluate.calibrate.file import Calibrators
+from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
 from pathfuse.training.predictions import Predictions
 
@@ -83,7 +83,7 @@ class PredictionTable:
         """Writes the columns as a table."""
         columns = self.columns()
         with atomic_text(Path(path)) as file:
-            rows = csv.writer(file)
+            rows = CsvWriter(file)
             rows.writerow(columns)
             rows.writerows(zip(*columns.values(), strict=True))
 

@@ -1,0 +1,118 @@
+"""Processes that something else starts together train one run: the first makes its folder, the others wait for it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pathfuse.cli import main
+from pathfuse.errors import RecipeError, RunError
+from pathfuse.training.processes.launched import MARK, RUN_VARIABLE, announce, forget, launch, made_by_first, named
+from tests.cohort.natural import NAMES, bag_recipe, stores, table
+
+TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+TWO = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pathfuse", "fit"]
+CPU = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
+
+
+@pytest.mark.parametrize(
+    ("environment", "same"),
+    [
+        ({}, False),
+        ({"RANK": "0", "WORLD_SIZE": "1"}, False),
+        (TORCHRUN, True),
+        ({**TORCHRUN, RUN_VARIABLE: "x"}, False),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}, True),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_JOB_ID": "7"}, False),
+        ({"SLURM_PROCID": "x", "SLURM_NTASKS": "?"}, False),
+    ],
+)
+def test_who_was_started_together_is_known_from_the_environment(environment: dict[str, str], same: bool) -> None:
+    assert (launch(environment) is not None) == same
+    others = {**environment, "RANK": "0", "LOCAL_RANK": "0"} if "RANK" in environment else environment
+    assert launch(others) == launch(environment)
+
+
+def test_the_others_wait_for_the_folder_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(RUN_VARIABLE, raising=False)
+    (tmp_path / MARK).write_text("of another launch")
+    with pytest.raises(RunError, match="was not made ready by the first process"):
+        made_by_first(tmp_path, wait_s=0.1)
+    with pytest.raises(RecipeError, match="--out"):
+        named(None)
+    announce(tmp_path)
+    monkeypatch.delenv(RUN_VARIABLE)
+    assert made_by_first(tmp_path) == tmp_path and os.environ[RUN_VARIABLE] == str(tmp_path)
+    forget(tmp_path)
+    assert not (tmp_path / MARK).exists()
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("launched")
+    bag_recipe(folder)
+    stores(folder)
+    # Eight training cases: two batches of four, or of two in each process, without one that is repeated to fill up.
+    parts = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+    rows = [f"{name},{'ab'[k % 2]},{parts[k]}" for k, name in enumerate(NAMES)]
+    table(folder / "labels.csv", "case_id,label,split", rows)
+    return folder
+
+
+def words(folder: Path, out: str, *more: str) -> list[str]:
+    sources = ["--cases", str(folder / "labels.csv"), "--stores", f"{{he: {folder}/he, ihc: {folder}/ihc}}"]
+    return ["--recipe", str(folder / "bags.yaml"), *sources, "--out", str(folder / out), *more]
+
+
+def environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != RUN_VARIABLE}
+    return {**own, "OMP_NUM_THREADS": "1"}
+
+
+def chances(run: Path) -> dict[tuple[str, str], list[float]]:
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["case_id"], row["subset"]): [float(row["p_a"]), float(row["p_b"])] for row in rows}
+    assert len(found) == len(rows), "every case once"
+    return found
+
+
+EPOCHS = "--trainer.max_epochs=60"
+
+
+def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort: Path) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", *TWO, *words(cohort, "two", *CPU, "--loading.batch_size=2", EPOCHS)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    )
+    curve, end = cohort / "two" / "curves" / "train.csv", time.monotonic() + 300
+    while time.monotonic() < end and not (curve.is_file() and len(curve.read_text().splitlines()) > 2):
+        assert started.poll() is None, started.communicate()[0]
+        time.sleep(0.05)
+    started.send_signal(signal.SIGTERM)
+    said = started.communicate(timeout=120)[0]
+    # A signal to all of a job ends reading processes too, and then nobody knows the stage.
+    said_so = rf"^stopped by SIGTERM( in stage train)?\. Continue with: pathfuse fit --resume {cohort}/two$"
+    assert re.search(said_so, said, re.M), said[-3000:]
+    again = [sys.executable, "-m", *TWO, "--resume", str(cohort / "two")]
+    done = subprocess.run(again, capture_output=True, text=True, timeout=300, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count(f"run folder: {cohort / 'two'}") == 1
+    assert main(["fit", *words(cohort, "one", "--loading.batch_size=4", "--loading.num_workers=0", EPOCHS)]) == 0
+    one, two = chances(cohort / "one"), chances(cohort / "two")
+    assert one.keys() == two.keys()
+    assert all(two[case] == pytest.approx(one[case], abs=1e-5) for case in one)
+    assert {path.name for path in (cohort / "one").iterdir()} == {path.name for path in (cohort / "two").iterdir()}
