@@ -68,7 +68,7 @@ def test_failures_are_a_table_by_cause_and_told_to_programs(capsys: Says) -> Non
 
 def test_a_component_is_shown_with_its_owner_and_ways_to_the_network(capsys: Says) -> None:
     assert main(["plugins", "show", "TimmBackbone"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "Of pathfuse 0.1.0, licence Apache-2.0." in shown and "huggingface_hub, timm" in shown
     assert main(["plugins", "show", "hibou_b"]) == 0
     assert "remote code" in capsys.readouterr().out
