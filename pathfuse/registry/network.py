@@ -1,4 +1,4 @@
-"""What a component could reach the network with, read off its source without importing it."""
+"""Libraries by which a component could reach the network, read off its source without importing it."""
 
 from __future__ import annotations
 

@@ -118,10 +118,8 @@ def test_what_can_be_seen_without_importing_is_one_line(
     printed = capsys.readouterr()
     assert printed.err == f"warning: {said}\n" and "GoodTissue" in printed.out
     assert main(["doctor", "--json"]) == 1
-    problems = [one for one in json.loads(capsys.readouterr().out) if one["about"] == "plug-ins"]
-    assert {(one["what"], one["state"]) for one in problems} == {
-        ("bad-lab", "problem"), ("good-lab", "ok"), ("pathfuse", "ok")
-    }  # fmt: skip
+    said_of = {one["what"]: one["state"] for one in json.loads(capsys.readouterr().out) if one["about"] == "plug-ins"}
+    assert (said_of["bad-lab"], said_of["good-lab"], said_of["pathfuse"]) == ("problem", "ok", "ok")
 
 
 @pytest.mark.parametrize("metadata", [None, "Metadata-Version: 2.1\n", ""], ids=["no file", "no name", "empty"])

@@ -1,4 +1,4 @@
-"""Shifts colours so that their mean is that of a reference."""
+"""A normaliser: it shifts colours so that their mean is that of a reference."""
 
 from copy import copy
 from typing import Self

@@ -1,4 +1,4 @@
-"""Slides as the laboratory's camera writes them: eight letters, width and height, then RGB."""
+"""A reader of slides as a laboratory's camera writes them: eight letters, width and height, then RGB."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Centre on centre, long axis on long axis."""
+"""A registration: centre on centre, long axis on long axis."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Features as a table of text: x, y, and one column per feature."""
+"""A store of features as a table of text: x, y, and one column per feature."""
 
 from pathlib import Path
 

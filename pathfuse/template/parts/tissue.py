@@ -1,4 +1,4 @@
-"""What is darker than glass is tissue."""
+"""A tissue rule: tissue is darker than glass."""
 
 from pathfuse.slides import Mask, Pixels, Tissue
 
