@@ -1,4 +1,4 @@
-"""Where a teacher that sees IHC stops helping: half of the IHC missing, wrong labels, a teacher from another site.
+"""Limits of a teacher that sees IHC: half of the IHC missing, wrong labels, a teacher from another site.
 
     python -m benchmarks.teacher_limits --seeds 3        # 24 runs, about 40 s each of one core
 

@@ -11,7 +11,7 @@ from pathfuse.core import DataSpec, Explainer
 from pathfuse.errors import RecipeError, did_you_mean
 from pathfuse.registry import EXPLAINERS
 from pathfuse.training.stage import StageParser
-from pathfuse.training.trust import trusted_imports
+from pathfuse.training.trust.classes import trusted_imports
 
 
 def make_explainer(name: str, options: Mapping[str, str]) -> Explainer:

@@ -25,7 +25,7 @@ from pathfuse.registry import import_named_in
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.stage import StageCLI
 from pathfuse.training.task import Task
-from pathfuse.training.trust import trusted_imports
+from pathfuse.training.trust.classes import trusted_imports
 
 STAGE = "stage:"
 

@@ -37,13 +37,13 @@ from pathfuse.errors import PathfuseError, RecipeError, TrustError
 from pathfuse.recipes.plain_yaml import Config, OddScalar, plain_yaml
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
-from pathfuse.training.confined import confined, reaches_out
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
 from pathfuse.training.steady.nodes import refuse_endless_wait
 from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
-from pathfuse.training.trust import check_classes, trusted_imports
+from pathfuse.training.trust.classes import check_classes, trusted_imports
+from pathfuse.training.trust.confined import confined, reaches_out
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
 DEFAULT_SEED = 7

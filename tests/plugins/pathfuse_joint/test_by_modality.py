@@ -12,7 +12,7 @@ from pathfuse.errors import RecipeError
 from pathfuse.registry import import_named_in
 from pathfuse.testing import BAGS_AND_VECTOR, STAINS_AND_VECTOR, ReferenceBackbone, synthetic_batch
 from pathfuse.training.stage import StageCLI
-from pathfuse.training.trust import trusted_imports
+from pathfuse.training.trust.classes import trusted_imports
 from pathfuse_captum.gradcam import GradCAM
 from pathfuse_heads.softmax import SoftmaxHead
 from pathfuse_images.encoder import PerStainImageEncoder

@@ -16,7 +16,7 @@ from jsonargparse import Namespace
 from jsonargparse._util import import_object
 
 from pathfuse.recipes.plain_yaml import Config
-from pathfuse.training.trust import VARIABLE, trusted_by_user
+from pathfuse.training.trust.classes import VARIABLE, trusted_by_user
 
 FOLDER = "further"
 """Below the run folder, where files of such callbacks and loggers go."""

@@ -1,0 +1,1 @@
+"""Trust in recipes: which classes they may name, and where what they name may write."""
