@@ -29,6 +29,7 @@ _MODULES = (
     "pathfuse.registry",
     "pathfuse.slides",
     "pathfuse.store",
+    "captum.attr",
     "torch.optim",
     "torch.optim.lr_scheduler",
     "lightning.pytorch",
@@ -36,7 +37,7 @@ _MODULES = (
     "lightning.pytorch.cli",
     "pathfuse.training.steady.statistics",
 )
-_ELSEWHERE = {"MyNetBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub", "LayerGradCam"}
+_ELSEWHERE = {"MyNetBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub"}
 
 pages = pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=lambda page: page.relative_to(PROJECT_ROOT).as_posix())
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from numbers import Number
 from pathlib import Path
 from typing import Any
 
 from pathfuse.errors import CaseTableError
+from pathfuse.system.csv_writing import CsvWriter
 
 _OF_PATHS = "path"  # a column whose cells are files, whether these are there or not
 
@@ -45,7 +45,7 @@ def write_frame(path: Path, frame: Any) -> Path:  # noqa: ANN401 - a data frame 
         raise CaseTableError("the data frame has no rows. It needs one per case.")
     text = {name: [_text(name, cell) for cell in cells] for name, cells in columns.items()}
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow(text)
         table.writerows(zip(*text.values(), strict=True))
     return path
