@@ -52,6 +52,31 @@ def other_spacing(folder: Path) -> None:
     check_cases(seen(0.25), seen(0.5).spec())
 
 
+def new_features(folder: Path, **facts: object) -> None:
+    """A run on the cohort's features, and new ones of the same width."""
+    trained = bags(folder).spec()
+    for path in (folder / "he").glob("*.h5"):
+        trident(path, features(6, 8), grid(6), **{"mpp": 0.25, **facts})  # type: ignore[arg-type]
+    if "encoder" not in facts:
+        seen = replace(trained["he"], patch_um=trained["he"].patch_um or 128.0)
+        trained = replace(trained, modalities=(seen, *trained.modalities[1:]))
+    check_cases(bags(folder), trained)
+
+
+def new_features_of_another_encoder(folder: Path) -> None:
+    new_features(folder, encoder="conch_v1")
+
+
+def new_patches_of_another_size(folder: Path) -> None:
+    new_features(folder, patch_size_level0=1024)
+
+
+def patches_of_two_sizes(folder: Path) -> None:
+    for at, path in enumerate(sorted((folder / "he").glob("*.h5"))):
+        trident(path, features(6, 8), grid(6), patch_size_level0=1024 if at else 512, mpp=0.25)
+    print(*bags(folder).notes(), sep="\n")
+
+
 class Fault(NamedTuple):
     """What is wrong, how it is planted and met, and what has to be said; a command is run by the test."""
 
@@ -381,6 +406,17 @@ FAULTS = [
     ),
     Fault("new cases with the classes in another order", other_order, "but the run was trained on tumour, normal"),
     Fault("new images of another spacing", other_spacing, "seen at 0.5 um per pixel, and the model learned from 1"),
+    Fault(
+        "new features of another encoder",
+        new_features_of_another_encoder,
+        "the features are of conch_v1, and the model learned from those of uni_v1",
+    ),
+    Fault(
+        "new patches of another size",
+        new_patches_of_another_size,
+        "the patches are 256 um wide, and the model learned from 128",
+    ),
+    Fault("patches of two sizes in a store", patches_of_two_sizes, "patches are from 128 to 256 um wide"),
 ]
 
 

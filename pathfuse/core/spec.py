@@ -47,6 +47,8 @@ class ModalitySpec:
         width: channels of an image or patch; length of a vector.
         size_px: edge of the square images in pixels; None for features, vectors or mixed sizes.
         mpp: micrometres per pixel of the delivered images; None if unknown.
+        encoder: of features, the network that made them, as their files name it; None if they do not.
+        patch_um: of features, the edge of a patch in micrometres; None if unknown, or not one.
         columns: of a vector that was made from a table, its columns in order; empty where it was not.
     """
 
@@ -55,6 +57,8 @@ class ModalitySpec:
     width: int
     size_px: int | None = None
     mpp: float | None = None
+    encoder: str | None = None
+    patch_um: float | None = None
     columns: tuple[Column, ...] = ()
 
     @property
@@ -92,8 +96,9 @@ class DataSpec:
         """The text of `spec.json`."""
         written = asdict(self)
         for modality in written["modalities"]:
-            if not modality["columns"]:
-                del modality["columns"]
+            for optional in ("encoder", "patch_um", "columns"):
+                if not modality[optional]:
+                    del modality[optional]
         return json.dumps(written, indent=2) + "\n"
 
     @classmethod

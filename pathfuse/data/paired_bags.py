@@ -91,8 +91,12 @@ class PairedBags(CaseData):
         self.pictures = pictures
 
     def modality_specs(self) -> Sequence[ModalitySpec]:
-        """The stains with the width of their features."""
-        return [ModalitySpec(m, "features", self._bags.widths[m]) for m in self.modalities]
+        """The stains with the width of their features, and which patches and network they are of."""
+        made, edges = self.encoders(), self._bags.patch_edges()
+        return [
+            ModalitySpec(m, "features", self._bags.widths[m], encoder=made.get(m), patch_um=edges.get(m))
+            for m in self.modalities
+        ]
 
     def notes(self) -> list[str]:
         """Those of the cohort, and how large the largest bag is where that matters."""

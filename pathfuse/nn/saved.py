@@ -61,15 +61,22 @@ def _check_archive(file: BinaryIO, size: int) -> None:
         for entry in described:
             if entry.file_size > MOST_DATA_PKL:
                 raise ValueError(f"its data.pkl has {_mib(entry.file_size)}")
-            _Claims(BytesIO(archive.read(entry)), size).load()
+            _count_claims(BytesIO(archive.read(entry)), size)
 
 
 def _check_old(file: BinaryIO, size: int) -> None:
     """Of a file as torch wrote it before 1.6: number, version, system, content, and then the numbers themselves."""
     for _ in range(4):
-        _Claims(_Clamped(file, size), size).load()
+        _count_claims(_Clamped(file, size), size)
         if file.tell() >= size:
             return
+
+
+def _count_claims(file: Any, size: int) -> None:  # noqa: ANN401 - a file
+    try:
+        _Claims(file, size).load()
+    except (LookupError, TypeError, AttributeError, AssertionError) as error:  # what the reader in Python ends in
+        raise pickle.UnpicklingError("it is no file of tensors") from error
 
 
 class _Clamped:

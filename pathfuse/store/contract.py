@@ -75,6 +75,12 @@ class SlideFeatures:
         return self.patch_size_level0
 
     @property
+    def patch_um(self) -> float | None:
+        """Edge of a patch in micrometres; None if it cannot be known."""
+        level0 = self.patch_size_level0
+        return self.patch_size_um if level0 is None or self.mpp is None else level0 * self.mpp
+
+    @property
     def has_level0_coords(self) -> bool:
         """Whether coordinates in level-0 pixels are stored, or can be computed exactly from what is stored."""
         return self.coords_level0_px is not None or (self.coords_um is not None and self.mpp is not None)

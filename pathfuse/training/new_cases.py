@@ -1,8 +1,8 @@
-"""Cases that a trained model is asked about: their classes and their spacing are those of its training."""
+"""Cases that a trained model is asked about: their classes, spacing, patches and encoders are those of its training."""
 
 from __future__ import annotations
 
-from pathfuse.core import DataSpec
+from pathfuse.core import DataSpec, ModalitySpec
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
 
@@ -10,14 +10,15 @@ SAME_SPACING = 0.1  # spacings that differ by less are one: scanners of one kind
 
 
 def check_cases(data: CaseData, model: DataSpec) -> list[str]:
-    """Refuses cases of other classes or another spacing than the model's; returns what is not known of them.
+    """Refuses cases of other classes, spacing, patches or encoders than the model's; returns what is not known.
 
     Args:
         data: the cases.
         model: what the model was made for.
 
     Raises:
-        RunError: if a class index would mean another class, or a pixel another size.
+        RunError: if a class index would mean another class, a pixel or a patch another size, or a feature another
+            thing.
     """
     found = data.spec()
     if found.classes != model.classes and any(case.label for case in data.cohort):
@@ -25,20 +26,42 @@ def check_cases(data: CaseData, model: DataSpec) -> list[str]:
             f"the cases have the classes {', '.join(found.classes)}, but the run was trained on "
             f"{', '.join(model.classes)}. Give cases with the same labels, or clear these: predicting needs none."
         )
-    known = {one.name: one.mpp for one in found.modalities}
-    notes = []
-    for one in model.modalities:
-        if one.mpp is None or one.name not in known or not any(case.files.get(one.name) for case in data.cohort):
-            continue
-        new = known[one.name]
-        if new is None:
-            notes.append(
-                f"The spacing of the {one.name} images is not known, or not one; the model learned from "
-                f"{one.mpp:.4g} um per pixel. Give it in column mpp, or with cohort.mpp."
-            )
-        elif abs(new / one.mpp - 1) > SAME_SPACING:
-            raise RunError(
-                f"{one.name}: the images are seen at {new:.4g} um per pixel, and the model learned from {one.mpp:.4g}: "
-                "cells have another size for it. Give images of the same field, or correct mpp."
-            )
-    return notes
+    new = {one.name: one for one in found.modalities}
+    shared = [(one, new[one.name]) for one in model.modalities if one.name in new and _shown(data, one.name)]
+    for own, other in shared:
+        _refuse_other_features(own, other)
+    return [note for own, other in shared if (note := _spacing_note(own, other))]
+
+
+def _shown(data: CaseData, modality: str) -> bool:
+    return any(case.files.get(modality) for case in data.cohort)
+
+
+def _refuse_other_features(model: ModalitySpec, new: ModalitySpec) -> None:
+    if model.encoder and new.encoder and model.encoder != new.encoder:
+        raise RunError(
+            f"{new.name}: the features are of {new.encoder}, and the model learned from those of {model.encoder}. "
+            "Extract the new slides with the encoder of the training cohort."
+        )
+    if model.patch_um and new.patch_um and abs(new.patch_um / model.patch_um - 1) > SAME_SPACING:
+        raise RunError(
+            f"{new.name}: the patches are {new.patch_um:.4g} um wide, and the model learned from {model.patch_um:.4g}: "
+            "cells have another size for it. Extract the new slides as those of the training cohort."
+        )
+
+
+def _spacing_note(model: ModalitySpec, new: ModalitySpec) -> str:
+    """What is not known of the spacing of images; refuses another one."""
+    if model.mpp is None:
+        return ""
+    if new.mpp is None:
+        return (
+            f"The spacing of the {new.name} images is not known, or not one; the model learned from "
+            f"{model.mpp:.4g} um per pixel. Give it in column mpp, or with cohort.mpp."
+        )
+    if abs(new.mpp / model.mpp - 1) > SAME_SPACING:
+        raise RunError(
+            f"{new.name}: the images are seen at {new.mpp:.4g} um per pixel, and the model learned from "
+            f"{model.mpp:.4g}: cells have another size for it. Give images of the same field, or correct mpp."
+        )
+    return ""

@@ -39,6 +39,7 @@ def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(fit: Run, capsys: pyte
         "report.html",
         "report.json",
         "methods.md",
+        "seal.json",
         *(f"curves/{stage}.csv" for stage in ("correlate", "predict")),
         *(f"checkpoints/{s}/{name}.ckpt" for s in ("correlate", "predict") for name in ("best", "last")),
     }

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from pathfuse.cohort.table import Case, CaseTable
 from pathfuse.data.bags.usable import bagged_cases
 from pathfuse.errors import StoreError
@@ -14,6 +16,7 @@ from pathfuse.store import SlideFeatures
 from pathfuse.store.index import FeatureIndex
 
 Slides = tuple[SlideFeatures, ...]
+SAME_SIZE = 0.1  # patches whose edges differ by less are of one size: scanners of one kind differ by a few percent
 Fact = Literal["coords", "patch_size_level0", "mpp", "encoder"]
 
 
@@ -30,6 +33,14 @@ class BagTable:
     table: CaseTable
     slides: Mapping[str, Mapping[str, Slides]]
     widths: Mapping[str, int]
+
+    def patch_edges(self) -> dict[str, float]:
+        """Per stain whose patches have one known size, their edge in micrometres."""
+        known: dict[str, list[float]] = {}
+        for own in self.slides.values():
+            for stain, several in own.items():
+                known.setdefault(stain, []).extend(slide.patch_um for slide in several if slide.patch_um)
+        return {stain: edge for stain, edges in known.items() if (edge := one_size(edges)) is not None}
 
 
 def open_bags(
@@ -64,8 +75,9 @@ def open_bags(
         missing=missing,
     )
     index.save()
-    notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides)]
-    widths = {m: _check_stain(m, [s for own in slides.values() for s in own.get(m, ())]) for m in modalities}
+    of_stain = {m: [slide for own in slides.values() for slide in own.get(m, ())] for m in modalities}
+    notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides), *_of_several_sizes(of_stain)]
+    widths = {m: _check_stain(m, several) for m, several in of_stain.items()}
     return BagTable(replace(kept, notes=tuple(notes)), slides, widths)
 
 
@@ -95,6 +107,20 @@ def _without_coords(
                 "they train as well, but no map can be drawn."
             )
     return notes
+
+
+def _of_several_sizes(of_stain: Mapping[str, Sequence[SlideFeatures]]) -> list[str]:
+    return [
+        f"{modality}: patches are from {min(edges):.0f} to {max(edges):.0f} um wide, so that cells have several sizes. "
+        "Extract all slides of a stain at one spacing and size."
+        for modality, slides in of_stain.items()
+        if (edges := [slide.patch_um for slide in slides if slide.patch_um]) and one_size(edges) is None
+    ]
+
+
+def one_size(edges: Sequence[float]) -> float | None:
+    """The edge of patches, where it is one but for what scanners of a kind differ by; None if it is not."""
+    return float(np.median(edges)) if edges and max(edges) / min(edges) <= 1 + SAME_SIZE else None
 
 
 def _check_stain(modality: str, slides: Sequence[SlideFeatures]) -> int:
