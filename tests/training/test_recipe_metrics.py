@@ -168,7 +168,7 @@ def test_it_is_listed_and_checked(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = [line for line in capsys.readouterr().out.splitlines() if " ScoreError " in line]
     assert line.split()[:3] == ["metric", "ScoreError", "foreign-metrics"]
     assert main(["plugins", "check", "ScoreError"]) == 0
-    assert "11 checks ran, 11 passed" in capsys.readouterr().out
+    assert "12 checks ran, 12 passed" in capsys.readouterr().out
     assert main(["plugins", "check", "NeverDefined"]) == 1
 
 
