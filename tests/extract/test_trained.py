@@ -104,6 +104,9 @@ def test_a_checkpoint_that_holds_more_than_tensors_is_not_executed(run: Path, tm
     shutil.copytree(run, copy)
     for name in ("best.ckpt", "last.ckpt"):
         torch.save({"state_dict": {}, "extra": Path("x").resolve}, copy / "checkpoints" / "train" / name)
+    with pytest.raises(RunError, match="is not the file that the run wrote"):
+        load_encoder(str(copy), None)
+    (copy / "seal.json").unlink()  # who can write the folder can
     with pytest.raises(RunError, match="cannot be loaded"):
         load_encoder(str(copy), None)
 
