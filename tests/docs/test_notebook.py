@@ -38,5 +38,5 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert shown[5][0].sum(1) == pytest.approx([1, 1])
     assert shown[6]["given"] == "he" and (tmp_path / "alone.csv").is_file()
     assert shown[7][0] == 2
-    assert all((tmp_path / "maps" / name).is_file() for name in shown[8].values())
+    assert all((tmp_path / "maps" / name).is_file() for own in shown[8].values() for name in own.values())
     assert [len(table) for table in shown[9]] == [1, 2]

@@ -95,5 +95,5 @@ def test_what_cannot_be_exported_is_one_line(fit: Run, tmp_path: Path, capsys: p
     assert "is no run folder" in capsys.readouterr().err
     (run / "checkpoints" / "predict" / "best.ckpt").write_bytes(b"damaged")
     assert main(["export", str(run), "--to", "folder", "--out", str(tmp_path / "new")]) == 2
-    assert "cannot be loaded" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert "is not the file that the run wrote" in capsys.readouterr().err and not (tmp_path / "new").exists()
     assert main(["export", str(run), "--to", "nowhere", "--out", str(tmp_path / "new")]) == 2
