@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pathfuse.explain.attention import SlideAttention
-from pathfuse.explain.attention_files import write_geojson, write_table
 
 from pathfuse.core import SlideInfo
+from pathfuse.explain.places import SlideScores
+from pathfuse.explain.qupath import write_tiles
+from pathfuse.explain.tables import write_table
 from pathfuse.store import open_slide
 from tests.extract.small import run
 from tests.slides.drawing import section, write_pyramid
@@ -56,8 +57,8 @@ def test_outlines_and_maps_for_qupath_count_from_the_part_that_was_scanned(folde
     assert of_plain.tolist() == places.tolist(), "features count from the corner of the whole slide"
     weight, corner = np.full(len(places), 1 / len(places)), places.numpy()
     info = SlideInfo("s", bounded.mpp, bounded.level0_patch_size, bounded.origin)
-    one = SlideAttention("s", "he", info, weight, weight * 100, corner)
-    write_geojson(folder / "map.geojson", one)
+    one = SlideScores("s", "he", info, weight, weight * 100, corner)
+    (tiles,) = write_tiles(folder, "map", {"Attention": one})
     write_table(folder / "map.csv", [one])
-    assert corners(folder / "map.geojson").min(0).tolist() == (corner.min(0) - [LEFT, TOP]).tolist()
+    assert corners(tiles).min(0).tolist() == (corner.min(0) - [LEFT, TOP]).tolist()
     assert (folder / "map.csv").read_text().splitlines()[1].split(",")[2:4] == [str(value) for value in corner[0]]
