@@ -94,4 +94,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return text == text.strip()  # `float` takes a tab before a number, and a spreadsheet need not

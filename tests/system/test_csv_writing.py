@@ -16,7 +16,7 @@ from pathfuse.system.csv_table import read_csv
 from pathfuse.system.csv_writing import CsvRecordWriter, CsvWriter, as_read, as_text
 from tests.conftest import PROJECT_ROOT
 
-HOSTILE = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "'=1", "''@x", "=", "-1-1"]
+HOSTILE = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\t1", "\r=1", "'=1", "''@x", "=", "-1-1"]
 HARMLESS = ["c1", "1+", "3+", "+", "++", "-", "-0.5", "+1", "-1e-5", "-inf", "", "'quoted'", "a=b", "p_-", " =1"]
 
 
