@@ -47,9 +47,9 @@ class ModalitySpec:
         width: channels of an image or patch; length of a vector.
         size_px: edge of the square images in pixels; None for features, vectors or mixed sizes.
         mpp: micrometres per pixel of the delivered images; None if unknown.
+        columns: of a vector that was made from a table, its columns in order; empty where it was not.
         encoder: of features, the network that made them, as their files name it; None if they do not.
         patch_um: of features, the edge of a patch in micrometres; None if unknown, or not one.
-        columns: of a vector that was made from a table, its columns in order; empty where it was not.
     """
 
     name: str
@@ -57,9 +57,9 @@ class ModalitySpec:
     width: int
     size_px: int | None = None
     mpp: float | None = None
+    columns: tuple[Column, ...] = ()
     encoder: str | None = None
     patch_um: float | None = None
-    columns: tuple[Column, ...] = ()
 
     @property
     def in_bags(self) -> bool:
@@ -97,7 +97,7 @@ class DataSpec:
         written = asdict(self)
         for modality in written["modalities"]:
             for optional in ("encoder", "patch_um", "columns"):
-                if not modality[optional]:
+                if modality[optional] in (None, ()):
                     del modality[optional]
         return json.dumps(written, indent=2) + "\n"
 

@@ -20,6 +20,8 @@ def write_bag_table(
     slides: int = 1,
     widths: tuple[int, int] = (WIDTH, WIDTH),
     train_without: str | None = None,
+    encoder: str = "uni_v1",
+    patch_um: float = foreign.LEVEL0 * foreign.MPP,
 ) -> Path:
     """A case table; of every four cases one is for the test, one for validation.
 
@@ -30,6 +32,8 @@ def write_bag_table(
         slides: files that they are divided over; the first has the odd patch.
         widths: of the features of H&E and of IHC.
         train_without: a label whose cases are all tested.
+        encoder: that made the features, as their files name it.
+        patch_um: edge of a patch in micrometres.
     """
     rows = [["case_id", "patient_id", "modality", "path", "label", "split", "mpp"]]
     for number, label in enumerate(labels):
@@ -39,7 +43,8 @@ def write_bag_table(
             cuts = np.array_split(np.arange(patches), slides)
             for slide, rows_of in enumerate(cuts):
                 path = folder / stain / f"c{number:02d}-{slide}.h5"
-                foreign.trident(path, values[rows_of].astype(np.float16), foreign.grid(patches)[rows_of])
+                own, places = values[rows_of].astype(np.float16), foreign.grid(patches)[rows_of]
+                foreign.trident(path, own, places, encoder, patch_size_level0=patch_um / foreign.MPP)
                 rows.append([f"c{number:02d}", f"p{number:02d}", stain, path, label, part, foreign.MPP])
     table = folder / "cases.csv"
     with table.open("w", encoding="utf-8", newline="") as file:

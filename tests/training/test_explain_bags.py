@@ -13,6 +13,7 @@ from pathfuse.cohort import Cohort
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.demo import BagPictures, DemoCohort, write_bags
+from pathfuse.demo.descriptor import NAME
 from tests.conftest import PROJECT_ROOT
 from tests.recipes.bag_tables import write_bag_table
 
@@ -155,7 +156,7 @@ def test_a_run_tested_in_bags_shows_whole_slides_and_what_it_predicts(cohort, tm
 
 def test_other_cases_are_explained_too(cohort, tmp_path):
     run = fit("attention_mil", tmp_path / "run", f"--cohort.cases={cohort.parent}", "--data.modalities=[he, ihc]")
-    table = write_bag_table(tmp_path / "other", widths=(32, 32), slides=2)
+    table = write_bag_table(tmp_path / "other", widths=(32, 32), slides=2, encoder=NAME, patch_um=32)
     words = ["--cohort.cases", str(table), "--case_ids", "c00", "--out", str(tmp_path / "maps")]
     assert main(["explain", str(run), *words]) == 0
     assert {path.name for path in (tmp_path / "maps").rglob("*.png")} == {
