@@ -322,9 +322,9 @@ def test_the_fingerprint_changes_with_labels_parts_and_files(tmp_path):
 @pytest.mark.parametrize(
     "options", [{"size_px": 0}, {"batch_size": 0}, {"num_workers": -1}, {"mpp": 0.0}, {"val_fraction": 1.0}]
 )
-def test_options_out_of_range_are_refused(options):
+def test_options_out_of_range_are_refused(options, tmp_path):
     with pytest.raises(RecipeError, match=next(iter(options))):
-        data(None, **options)
+        data(write_pcam(tmp_path / "pcam"), **options)
 
 
 def test_groups_beside_hdf5_are_refused(tmp_path):
