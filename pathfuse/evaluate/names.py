@@ -56,11 +56,16 @@ def in_sentence(name: str) -> str:
     return name if name[1:2].isupper() or name.startswith("Brier") else name[:1].lower() + name[1:]
 
 
+def stain_name(key: str) -> str:
+    """A stain in words: `he` is `H&E`."""
+    return STAINS.get(key, key)
+
+
 def given_name(subset: str) -> str:
     """A combination of modalities in words: `he+ihc` is `H&E and IHC`; what is none stays as it is."""
     if " " in subset:
         return subset
-    names = [STAINS.get(name, name) for name in subset.split("+")]
+    names = [stain_name(name) for name in subset.split("+")]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pathfuse.charts.style import figure, label, styled
+from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.places import SlideScores
 from pathfuse.system.files import replacing
 
@@ -20,7 +21,6 @@ LONGEST_PX = 1200
 LONGEST_IN, SHORTEST_IN, DPI = 6.0, 1.5, 150
 GLASS = "#e8e8e8"
 LONGEST_NAME = 60  # characters of a slide's name over a map of usual width
-STAINS = {"he": "H&E", "ihc": "IHC"}
 OVER_TISSUE = 0.55  # opacity of the map where tissue is below it
 BAR_MM = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
@@ -76,7 +76,7 @@ def write_heat_map(
     axes.grid(False)
     axes.spines[:].set_visible(False)
     slide = "" if one.slide.slide_id == one.case_id else f", slide {label(one.slide.slide_id, LONGEST_NAME)}"
-    said = f"case {label(one.case_id, LONGEST_NAME)}{slide}, {STAINS.get(one.stain, label(one.stain))}"
+    said = f"case {label(one.case_id, LONGEST_NAME)}{slide}, {label(stain_name(one.stain))}"
     axes.set_title(f"{said}\n{label(caption, 80)}", loc="left")
     if one.slide.mpp:
         _scale_bar(axes, wide * one.slide.mpp / 1000)

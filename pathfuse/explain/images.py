@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from pathfuse.core import Batch
+from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import file_name, finite, said_of
 from pathfuse.explain.faith.drop import drop_in_accuracy
 from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map
-from pathfuse.explain.heat_map import STAINS
 from pathfuse.explain.overlay import overlay, titled, write_png
 
 
@@ -83,7 +83,7 @@ def draw_images(
                 continue
             file = file_name(entry["case_id"], modality, files, folder=name)
             picture = overlay(batch.image(modality)[row], maps[modality][row])
-            title = f"case {entry['case_id']}, {STAINS.get(modality, modality)}, {name}\n{said_of(entry)}"
+            title = f"case {entry['case_id']}, {stain_name(modality)}, {name}\n{said_of(entry)}"
             (out / name).mkdir(parents=True, exist_ok=True)
             write_png(out / file, titled(picture, title))
             entry["pictures"].setdefault(name, {})[modality] = file

@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from pathfuse.charts.sortable import sortable_script
 from pathfuse.report.page import Page, as_data, below, pointer, shown
 from pathfuse.system.files import write_text
 
@@ -34,12 +35,12 @@ def as_html(page: Page, numbers: str) -> str:
         page: its content.
         numbers: name of the JSON beside it, which the page mentions.
     """
-    script = _packaged("page.js")
+    script = sortable_script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _environment().get_template(TEMPLATE).render(
         page=page,
         numbers=numbers,
-        # Both come with this package; nothing that a run says gets in unescaped.
+        # Both come with pathfuse; nothing that a run says gets in unescaped.
         style=Markup(_packaged("page.css")),
         script=Markup(script),
         script_hash=digest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pathfuse.explain.heat_map import STAINS
+from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.stains import HARDLY
 
 FEWEST = 5
@@ -54,9 +54,9 @@ def sentence(explainer: str, modality: str, found: Mapping[str, Interval], share
     """
     gain = found["insertion gain"]
     if gain.patients < FEWEST:
-        return f"{explainer} in {STAINS.get(modality, modality)}: {gain.patients} patients are too few to tell."
+        return f"{explainer} in {stain_name(modality)}: {gain.patients} patients are too few to tell."
     word = "better than" if gain.above_zero else "worse than" if gain.below_zero else "no better than"
-    parts = [f"{explainer} in {STAINS.get(modality, modality)} is {word} a random map"]
+    parts = [f"{explainer} in {stain_name(modality)} is {word} a random map"]
     if "untrained" in found and found["untrained"].value >= UNTRAINED:
         parts.append("it shows much the same of a model with mixed-up weights")
     if "truth gain" in found:

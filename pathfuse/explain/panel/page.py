@@ -15,9 +15,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from torch import Tensor
 
+from pathfuse.charts.sortable import sortable_script
 from pathfuse.core import Batch, DataSpec, Model
+from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import said_of
-from pathfuse.explain.heat_map import BAR_MM, LONGEST_PX, STAINS, Tissue, raster
+from pathfuse.explain.heat_map import BAR_MM, LONGEST_PX, Tissue, raster
 from pathfuse.explain.panel.layers import map_layer, scale_css, sheet_layer, tissue_layer
 from pathfuse.explain.places import SlideScores
 
@@ -109,12 +111,12 @@ class Panels:
 
     def page(self, summary: dict[str, Any]) -> str:
         """The page as one self-contained document."""
-        script = _packaged("panel.js")
+        script = f"{sortable_script()}\n{_packaged('panel.js')}"
         return _environment().get_template("panel.html.j2").render(
             summary=summary,
             shown=self.shown,
             said=said_of,
-            stain=lambda name: STAINS.get(name, name),
+            stain=stain_name,
             scale=Markup(scale_css()),
             style=Markup(_packaged("panel.css")),
             script=Markup(script),

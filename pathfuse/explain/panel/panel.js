@@ -1,22 +1,4 @@
 "use strict";
-for (const table of document.querySelectorAll("table.sortable")) {
-  [...table.tHead.rows[0].cells].forEach((head, column, heads) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
-    head.setAttribute("aria-sort", "none");
-    button.addEventListener("click", () => {
-      const falling = head.getAttribute("aria-sort") === "ascending";
-      for (const other of heads) other.setAttribute("aria-sort", "none");
-      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
-      const rows = [...table.tBodies[0].rows].sort((one, other) =>
-        key(one).localeCompare(key(other), "en", { numeric: true }) * (falling ? -1 : 1));
-      table.tBodies[0].append(...rows);
-    });
-  });
-}
 for (const panel of document.querySelectorAll("section.panel")) {
   const slider = panel.querySelector("input[type=range]");
   slider.addEventListener("input", () => panel.style.setProperty("--opacity", slider.value / 100));
