@@ -8,6 +8,7 @@
   plain join; `JoinedFusion` is for blocks that make their vectors in another way.
 - **Frozen parts** (`frozen`): `PartlyFrozen` is an encoder that keeps a network as it was loaded.
 - **Products** (`products`): matrix products and linear layers at the speed that the processor allows.
+- **Attention** (`watching`): `watched_weights` shows explainers what a fusion block weighs the patches of a bag by.
 - **Options** (`options`): one line for a wrong option or modality instead of a library's own error.
 - **Weights** (`weights`, `saved`): reading state dicts safely, and the note that says where weights come from;
   `pathfuse.nn.hub` fetches a file of the Hugging Face hub at a pinned revision.
@@ -35,6 +36,7 @@ from pathfuse.nn.pool_fusion import JoinedFusion, NestedFusion, Pooled, PoolFusi
 from pathfuse.nn.products import batched_product, linear, product, working_dtype
 from pathfuse.nn.saved import load_saved, refuse_more_than_it_holds
 from pathfuse.nn.vectors import cleared, token_vector
+from pathfuse.nn.watching import watched_weights
 from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, backbone_state, read_state, weights_note
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "segment_sum",
     "segment_top_k",
     "token_vector",
+    "watched_weights",
     "weights_note",
     "working_dtype",
 ]

@@ -24,7 +24,7 @@ from pathfuse.core import (
     TokenSpec,
 )
 from pathfuse.core.bags import Bags
-from pathfuse.nn import Bag, Pooled, PoolFusion, cleared, segment_softmax, segment_sum
+from pathfuse.nn import Bag, Pooled, PoolFusion, cleared, segment_softmax, segment_sum, watched_weights
 
 
 class ReferenceTransformer(Backbone):
@@ -115,22 +115,8 @@ class ReferencePool(PoolFusion):
     @contextmanager
     def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
         """The weights of the patches."""
-        steps: dict[str, list[AttentionStep]] = {name: [] for name in self.seen}
-
-        def keep(name: str, weight: Tensor) -> Tensor:
-            rows = weight.T[None, :, None]  # (1, 1, 1, T')
-            steps[name].append(AttentionStep((rows,), weight.new_ones(1), lambda row: row[0]))
-            return rows[0, :, 0].T
-
-        handles = [
-            module.register_forward_hook(lambda _module, _inputs, weight, name=name: keep(name, weight))
-            for name, module in self.seen.items()
-        ]
-        try:
+        with watched_weights(self.seen) as steps:
             yield steps
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 class _Linear(Head):

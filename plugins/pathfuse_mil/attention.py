@@ -21,6 +21,7 @@ from pathfuse.nn import (
     packed_tokens,
     segment_softmax,
     segment_sum,
+    watched_weights,
 )
 
 
@@ -111,19 +112,5 @@ class AttentionFusion(PoolFusion):
     @contextmanager
     def watched(self) -> Iterator[dict[str, list[AttentionStep]]]:
         """Per modality, the weights of the patches that are read, a row per branch."""
-        steps: dict[str, list[AttentionStep]] = {name: [] for name in self.weights}
-
-        def keep(name: str, weight: Tensor) -> Tensor:
-            rows = weight.T[None, :, None]  # (1, K, 1, T')
-            steps[name].append(AttentionStep((rows,), weight.new_ones(1), lambda row: row[0]))
-            return rows[0, :, 0].T  # what goes on comes from what is kept, so that this has a gradient
-
-        handles = [
-            module.register_forward_hook(lambda _module, _inputs, weight, name=name: keep(name, weight))
-            for name, module in self.weights.items()
-        ]
-        try:
+        with watched_weights(self.weights) as steps:
             yield steps
-        finally:
-            for handle in handles:
-                handle.remove()
