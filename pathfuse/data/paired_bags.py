@@ -92,11 +92,8 @@ class PairedBags(CaseData):
 
     def modality_specs(self) -> Sequence[ModalitySpec]:
         """The stains with the width of their features, and which patches and network they are of."""
-        made, edges = self.encoders(), self._bags.patch_edges()
-        return [
-            ModalitySpec(m, "features", self._bags.widths[m], encoder=made.get(m), patch_um=edges.get(m))
-            for m in self.modalities
-        ]
+        made, edges, widths = self.encoders(), self._bags.patch_um, self._bags.widths
+        return [ModalitySpec(m, "features", widths[m], encoder=made.get(m), patch_um=edges[m]) for m in self.modalities]
 
     def notes(self) -> list[str]:
         """Those of the cohort, and how large the largest bag is where that matters."""

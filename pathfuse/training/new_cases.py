@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathfuse.core import DataSpec, ModalitySpec
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
-
-SAME_SPACING = 0.1  # spacings that differ by less are one: scanners of one kind differ by a few percent
+from pathfuse.system.spacing import alike
 
 
 def check_cases(data: CaseData, model: DataSpec) -> list[str]:
@@ -43,7 +42,7 @@ def _refuse_other_features(model: ModalitySpec, new: ModalitySpec) -> None:
             f"{new.name}: the features are of {new.encoder}, and the model learned from those of {model.encoder}. "
             "Extract the new slides with the encoder of the training cohort."
         )
-    if model.patch_um and new.patch_um and abs(new.patch_um / model.patch_um - 1) > SAME_SPACING:
+    if model.patch_um and new.patch_um and not alike(new.patch_um, model.patch_um):
         raise RunError(
             f"{new.name}: the patches are {new.patch_um:.4g} um wide, and the model learned from {model.patch_um:.4g}: "
             "cells have another size for it. Extract the new slides as those of the training cohort."
@@ -59,7 +58,7 @@ def _spacing_note(model: ModalitySpec, new: ModalitySpec) -> str:
             f"The spacing of the {new.name} images is not known, or not one; the model learned from "
             f"{model.mpp:.4g} um per pixel. Give it in column mpp, or with cohort.mpp."
         )
-    if abs(new.mpp / model.mpp - 1) > SAME_SPACING:
+    if not alike(new.mpp, model.mpp):
         raise RunError(
             f"{new.name}: the images are seen at {new.mpp:.4g} um per pixel, and the model learned from "
             f"{model.mpp:.4g}: cells have another size for it. Give images of the same field, or correct mpp."

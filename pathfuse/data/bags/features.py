@@ -14,9 +14,9 @@ from pathfuse.data.bags.usable import bagged_cases
 from pathfuse.errors import StoreError
 from pathfuse.store import SlideFeatures
 from pathfuse.store.index import FeatureIndex
+from pathfuse.system.spacing import alike
 
 Slides = tuple[SlideFeatures, ...]
-SAME_SIZE = 0.1  # patches whose edges differ by less are of one size: scanners of one kind differ by a few percent
 Fact = Literal["coords", "patch_size_level0", "mpp", "encoder"]
 
 
@@ -28,19 +28,13 @@ class BagTable:
         table: the cases that have a patch of any stain.
         slides: per case and stain, the slides with at least one patch, in table order.
         widths: per stain, the length D of its features; 0 where no case has it.
+        patch_um: per stain, the edge of its patches in micrometres; None if unknown, or not one.
     """
 
     table: CaseTable
     slides: Mapping[str, Mapping[str, Slides]]
     widths: Mapping[str, int]
-
-    def patch_edges(self) -> dict[str, float]:
-        """Per stain whose patches have one known size, their edge in micrometres."""
-        known: dict[str, list[float]] = {}
-        for own in self.slides.values():
-            for stain, several in own.items():
-                known.setdefault(stain, []).extend(slide.patch_um for slide in several if slide.patch_um)
-        return {stain: edge for stain, edges in known.items() if (edge := one_size(edges)) is not None}
+    patch_um: Mapping[str, float | None]
 
 
 def open_bags(
@@ -76,9 +70,12 @@ def open_bags(
     )
     index.save()
     of_stain = {m: [slide for own in slides.values() for slide in own.get(m, ())] for m in modalities}
-    notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides), *_of_several_sizes(of_stain)]
+    edges = {m: [slide.patch_um for slide in several if slide.patch_um] for m, several in of_stain.items()}
+    patch_um = {m: one_size(own) for m, own in edges.items()}
+    mixed = [_of_several_sizes(m, own) for m, own in edges.items() if own and patch_um[m] is None]
+    notes = [*kept.notes, *_without_coords(modalities, kept.cases, slides), *mixed]
     widths = {m: _check_stain(m, several) for m, several in of_stain.items()}
-    return BagTable(replace(kept, notes=tuple(notes)), slides, widths)
+    return BagTable(replace(kept, notes=tuple(notes)), slides, widths, patch_um)
 
 
 def _open(
@@ -109,18 +106,16 @@ def _without_coords(
     return notes
 
 
-def _of_several_sizes(of_stain: Mapping[str, Sequence[SlideFeatures]]) -> list[str]:
-    return [
+def _of_several_sizes(modality: str, edges: Sequence[float]) -> str:
+    return (
         f"{modality}: patches are from {min(edges):.0f} to {max(edges):.0f} um wide, so that cells have several sizes. "
         "Extract all slides of a stain at one spacing and size."
-        for modality, slides in of_stain.items()
-        if (edges := [slide.patch_um for slide in slides if slide.patch_um]) and one_size(edges) is None
-    ]
+    )
 
 
 def one_size(edges: Sequence[float]) -> float | None:
     """The edge of patches, where it is one but for what scanners of a kind differ by; None if it is not."""
-    return float(np.median(edges)) if edges and max(edges) / min(edges) <= 1 + SAME_SIZE else None
+    return float(np.median(edges)) if edges and alike(max(edges), min(edges)) else None
 
 
 def _check_stain(modality: str, slides: Sequence[SlideFeatures]) -> int:

@@ -71,7 +71,7 @@ class Augmenter:
         """Changes the stains (M, 3, H, W) in [0, 1] of one case; the same epoch and case give the same result."""
         seed = int(np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0])
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a traceback for every device, 1 ms each
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a traceback for every device
             for step in self.steps:
                 images = step(images)
         if self.released is not None:
