@@ -67,7 +67,7 @@ def write_features(folder: Path) -> Path:
 def first_batch(table: Path) -> None:
     """What a fit does before its first step."""
     data = PairedBags(Cohort(cases=str(table), cache=str(table.parent / "cache")), modalities=["he"])
-    data.setup("fit")
+    data.prepare_data()
     next(iter(data.train_dataloader()))
 
 
