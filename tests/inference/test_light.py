@@ -19,13 +19,11 @@ NEVER = (
     "torch._inductor",
 )
 DRAWS = ("matplotlib",)  # where nothing is drawn
+NEW = "'run', '--cases', 'labels.csv', '--stores', '{he: he}', '--out', OUT"  # the run's own are drawn parts of
 CALLS = {
     "load and predict": ("import pathfuse; pathfuse.load('run').predict('labels.csv', stores={'he': 'he'})", DRAWS),
-    "the command predict": ("from pathfuse.cli import main; assert main(['predict', 'run', '--out', OUT]) == 0", DRAWS),
-    "the command explain": (
-        "from pathfuse.cli import main; assert main(['explain', 'run', '--part', 'all', '--out', OUT]) == 0",
-        (),
-    ),
+    "the command predict": (f"from pathfuse.cli import main; assert main(['predict', {NEW}]) == 0", DRAWS),
+    "the command explain": (f"from pathfuse.cli import main; assert main(['explain', {NEW}]) == 0", ()),
 }
 
 
