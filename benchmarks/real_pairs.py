@@ -27,10 +27,11 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from pathfuse.inference.plan import load_weights
 from pathfuse.recipes import compose
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.fit import open_run, train_stage
-from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.plan import TrainingPlan
 from pathfuse.training.speaking import prepare_lightning
 from pathfuse_corranet.figures import grey
 from pathfuse_corranet.pairing import retrieval
@@ -131,7 +132,7 @@ def ranks(pairs: list[Pair], fold: int, reading: str, seed: int, epochs: int) ->
         text = RECIPE.replace("CASES", str(table)).replace("READING", reading).replace("EPOCHS", str(epochs))
         recipe = folder / "pairs.yaml"
         recipe.write_text(text, encoding="utf-8")
-        plan = Plan.parse(compose([recipe], [], [("seed", str(seed)), ("loading.seed", str(seed))]))
+        plan = TrainingPlan.parse(compose([recipe], [], [("seed", str(seed)), ("loading.seed", str(seed))]))
         # Not `fit`, which would test a classifier; there is none.
         run = open_run(plan, folder / "run", None)
         train_stage(plan, "correlate", run, Console(quiet=True))
@@ -139,11 +140,11 @@ def ranks(pairs: list[Pair], fold: int, reading: str, seed: int, epochs: int) ->
 
 
 @torch.no_grad()
-def tested(plan: Plan, run: RunFolder) -> dict[str, np.ndarray]:
+def tested(plan: TrainingPlan, run: RunFolder) -> dict[str, np.ndarray]:
     """The same, of the test part of a trained run, as one batch."""
     data, task = plan.data_of("correlate"), plan.task_of("correlate")
     load_weights(task, run.selected("correlate"))
-    data.setup("test")
+    data.prepare_data()
     maps: dict[str, list[torch.Tensor]] = {"he": [], "ihc": []}
     images: dict[str, list[torch.Tensor]] = {"he": [], "ihc": []}
     names: list[str] = []

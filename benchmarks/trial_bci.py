@@ -22,7 +22,7 @@ from rich.table import Table
 from pathfuse.core import weighted_total
 from pathfuse.demo import write_bci
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 
 WORDS = ["--correlate.model.encoder.stem=none", "--predict.model.encoder.backbone.weights=random"]
 
@@ -66,7 +66,7 @@ def loader_wait(root: Path, work: Path) -> float:
         ("cohort.cache", str(work / "cache")),
         ("correlate.model.encoder.stem", "none"),
     ]
-    plan = Plan.parse(compose([find_recipe("corranet")], [], options))
+    plan = TrainingPlan.parse(compose([find_recipe("corranet")], [], options))
     data, task = plan.data_of("correlate"), plan.task_of("correlate")
     optimizer = torch.optim.Adam(task.parameters())
     loader = data.train_dataloader()

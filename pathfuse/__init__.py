@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.data.loading.options import Loading
     from pathfuse.data.samples import Draw, SampleData
     from pathfuse.errors import PathfuseError
+    from pathfuse.inference.model import TrainedModel, load
+    from pathfuse.inference.table import PredictionTable
     from pathfuse.register import Registration, Section, Transform
     from pathfuse.registry import (
         BACKBONES,
@@ -61,9 +63,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.slides import Normaliser, Slide, SlideReader, Tissue
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
-    from pathfuse.training.inference.fitting import fit
-    from pathfuse.training.inference.model import TrainedModel, load
-    from pathfuse.training.inference.table import PredictionTable
+    from pathfuse.training.fitting import fit
 
 __all__ = [
     "BACKBONES",
@@ -147,9 +147,9 @@ _HOME = {
     "pathfuse.slides": ("Normaliser", "Slide", "SlideReader", "Tissue"),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),
-    "pathfuse.training.inference.fitting": ("fit",),
-    "pathfuse.training.inference.model": ("TrainedModel", "load"),
-    "pathfuse.training.inference.table": ("PredictionTable",),
+    "pathfuse.training.fitting": ("fit",),
+    "pathfuse.inference.model": ("TrainedModel", "load"),
+    "pathfuse.inference.table": ("PredictionTable",),
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from pathfuse.cli import main
 from pathfuse.registry import table as registry
+from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PATHFUSE_DATA", PROJECT_ROOT.parent / "shared" / "data"))
@@ -108,3 +111,18 @@ def small(tmp_path: Path, cases: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL.replace("CASES", str(cases)))
     return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with features, labels and `run`, which was trained for an epoch on relative sources, logged as CSV."""
+    folder = tmp_path_factory.mktemp("trained")
+    bag_recipe(folder)
+    stores(folder)
+    table(folder / "labels.csv", "case_id,label", [f"{name},{'ab'[k % 2]}" for k, name in enumerate(NAMES)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("PATHFUSE_RUN", raising=False)
+        line = "fit --recipe bags.yaml --cases labels.csv --stores '{he: he}' --out run --trainer.logger csv"
+        assert main(shlex.split(line)) == 0
+    return folder

@@ -45,14 +45,19 @@ MAY = {
     "testing": {"core", "nn", "registry", "slides", "store", "demo", "cohort", "register", "data", "evaluate"},
     "explain": {"core", "charts", "demo", "evaluate"},
     "report": {"core", "charts", "cohort", "register", "evaluate", "nn", "recipes", "registry", "runs"},
-    "training": {"core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"},
-    "extract": {"core", "nn", "registry", "slides", "store", "cohort", "data", "runs", "training"},
+    "inference": {"core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "runs"},
+    "training": {
+        *("core", "nn", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"),
+        "inference",
+    },
+    "extract": {"core", "nn", "registry", "slides", "store", "cohort", "data", "runs", "inference"},
     "quantify": {"core", "slides", "store", "cohort", "extract"},
     "study": {
         *("core", "charts", "registry", "recipes", "cohort", "data", "evaluate", "explain", "report", "runs"),
-        "training",
+        *("inference", "training"),
     },
 }
+BELOW_TRAINING = tuple(MAY)[: tuple(MAY).index("training")]
 EVERYBODY = {"errors", "system"}
 # What stands beside the rooms: below them all, and above them all.
 OUTSIDE = {"errors": set(), "system": {"errors"}, "cli": {*MAY}, "__init__": {*MAY}, "__main__": {"cli"}}
@@ -108,6 +113,11 @@ def test_no_arrow_of_a_file_runs_up_or_past_what_its_room_may_import(path: Path)
     assert of_pathfuse(found) - {part} <= may(part)
     if part == "core":
         assert not {name.split(".")[0] for name in found} & (HEAVY - {"torch"} | {"re"})
+
+
+@named([path for path in FRAMEWORK if path.relative_to(ROOT / "pathfuse").parts[0] in (*BELOW_TRAINING, "cli")])
+def test_lightning_is_the_affair_of_training_alone(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imported(path)} & {"lightning", "torchmetrics"}
 
 
 @named([path for path in FRAMEWORK if path.relative_to(ROOT / "pathfuse").parts[0] == "core"])

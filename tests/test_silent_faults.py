@@ -21,8 +21,8 @@ from pathfuse.cohort import Cohort
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.errors import PathfuseError
+from pathfuse.inference.asked.new_cases import check_cases
 from pathfuse.slides import open_slide
-from pathfuse.training.new_cases import check_cases
 from tests.cohort.natural import NAMES, stores, table
 from tests.conftest import PROJECT_ROOT, write_cases
 from tests.store.foreign import features, grid, trident

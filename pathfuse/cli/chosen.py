@@ -14,7 +14,7 @@ from pathfuse.recipes import compose, find_recipe
 from pathfuse.recipes.compose import SOURCES
 
 if TYPE_CHECKING:
-    from pathfuse.training.plan import Plan
+    from pathfuse.inference.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,24 @@ class Chosen:
 
     def warning(self) -> str:
         """What stands against a test on these cases: the model knows patients of them; empty if it knows none."""
-        from pathfuse.training.versions import warning_of_seen
+        from pathfuse.inference.versions import warning_of_seen
 
         return warning_of_seen(self.checkpoint, self.plan.data_of(self.plan.last))
 
     def notes(self) -> list[str]:
         """How new cases were understood; nothing about the run's own, of which its training said it."""
-        from pathfuse.training.new_cases import check_cases
+        from pathfuse.inference.asked.new_cases import check_cases
 
         data = self.plan.data_of(self.plan.last)
         return [*data.notes(), *check_cases(data, self.plan.specs[self.plan.last])] if self.new else []
 
 
-def choose_run(line: Words) -> Chosen:
+def choose_run(line: Words, *, trains: bool = False) -> Chosen:
     """The model behind `RUN`, or behind `--recipe NAME --ckpt_path FILE`.
 
     Args:
         line: the words of the command line.
+        trains: whether the recipe is read with what trains it, as validating and testing need.
 
     Raises:
         RecipeError, RunError: if neither or both are given, or the run is not trained.
@@ -59,8 +60,8 @@ def choose_run(line: Words) -> Chosen:
     from pathfuse.runs.folder import RunFolder
     from pathfuse.runs.plugins import of_installed
     from pathfuse.runs.sources import KEYS, Found, as_the_model_reads
-    from pathfuse.training.plan import Plan
 
+    plans = _plans(trains)
     line = line.lengthen()
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
     if len(line.positional) > 1:
@@ -80,14 +81,25 @@ def choose_run(line: Words) -> Chosen:
         else:
             recipe = recipe.beneath(as_the_model_reads(recipe.stages, specs))
         with of_installed(run):
-            plan = Plan.parse(recipe)
+            plan = plans.parse(recipe)
         plan.specs.update(specs)
         weights = Path(checkpoint) if checkpoint else run.selected(plan.last)
         return Chosen(plan, weights, run.path, new=options != line.options)
     if not files or checkpoint is None:
         raise RecipeError("name a run folder, or give --recipe NAME and --ckpt_path FILE.")
     recipe = compose([find_recipe(file) for file in files], layers, line.options)
-    return Chosen(Plan.parse(recipe), Path(checkpoint), Path("runs") / recipe.name)
+    return Chosen(plans.parse(recipe), Path(checkpoint), Path("runs") / recipe.name)
+
+
+def _plans(trains: bool) -> type[Plan]:
+    """How a recipe is read; Lightning is imported only where it trains, validates or tests."""
+    if trains:
+        from pathfuse.training.plan import TrainingPlan
+
+        return TrainingPlan
+    from pathfuse.inference.plan import Plan
+
+    return Plan
 
 
 def with_new_cases(options: list[tuple[str, str]], classes: Sequence[str]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -15,9 +15,8 @@ from pathfuse.recipes.compose import SOURCES
 
 if TYPE_CHECKING:
     from pathfuse.runs.folder import RunFolder
-    from pathfuse.training.plan import Plan
 
-Work = Callable[["Plan", Path, "RunFolder", Console], None]
+Work = Callable[[Any, Path, "RunFolder", Console], None]
 
 
 def on_members(
@@ -47,7 +46,6 @@ def on_members(
     from pathfuse.runs.files import PREDICTIONS
     from pathfuse.runs.folder import RunFolder
     from pathfuse.study.ensemble import combine, write_metrics
-    from pathfuse.training.evaluate import print_tables
 
     given = {key.removeprefix("cohort.") for key, _ in line.lengthen().options}
     if name == "predict" and not given & set(SOURCES):
@@ -60,13 +58,15 @@ def on_members(
         for number, run in enumerate(runs, 1):
             console.print(f"{variant}: member {number} of {len(runs)}, {run}", highlight=False, soft_wrap=True)
             made.append(RunFolder(joint.path / "members" / "-".join(run.parts[-2:])))
-            chosen = choose_run(Words(list(line.options), [str(run)]))
+            chosen = choose_run(Words(list(line.options), [str(run)]), trains=name == "test")
             work(chosen.plan, chosen.checkpoint, made[-1], Console(quiet=True))
             warnings.append(chosen.warning())
         count = combine(made, joint, runs)
         console.print(f"{variant}: mean of {count} members per case: {joint.path / PREDICTIONS}", highlight=False,
                       soft_wrap=True)  # fmt: skip
         if name == "test":
+            from pathfuse.training.evaluate import print_tables
+
             measures = chosen.plan.task_of(chosen.plan.last).measures
             print_tables(joint, write_metrics(joint, measures), measures.keys, console, all_subsets=all_subsets)
         if any(warnings):

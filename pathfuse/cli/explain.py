@@ -10,7 +10,6 @@ from rich.console import Console
 
 from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.text import COMMANDS
-from pathfuse.cli.train import prepare_lightning
 from pathfuse.cli.values import mapping
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -34,9 +33,11 @@ def explain(words: list[str]) -> int:
     if line.has("help") or not words:
         print(f"usage: {COMMANDS['explain'].usage}\n\n{COMMANDS['explain'].about}\n{HELP}")
         return 0
-    prepare_lightning()
+    from pathfuse.inference.explain import Asked, explain_run
+    from pathfuse.inference.speaking import hush
     from pathfuse.runs.folder import RunFolder
-    from pathfuse.training.explain import Asked, explain_run
+
+    hush()
 
     out, wanted, part = line.take("out"), line.take("case_ids"), line.take("part") or "test"
     if part not in ("train", "val", "test", "all"):

@@ -1,9 +1,8 @@
-"""`pathfuse fit`, `validate`, `test` and `predict`. Lightning is imported here and nowhere before."""
+"""`pathfuse fit`, `validate`, `test` and `predict`. All but the last import Lightning, here and nowhere before."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -14,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from pathfuse.cli.chosen import choose_run
+from pathfuse.cli.ensemble import Work, on_members
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError
@@ -61,11 +61,11 @@ def predict(words: list[str]) -> int:
 
 def print_config(recipe: Recipe, how: str) -> int:
     """Prints the resolved recipe; `skip_default` leaves out what is not said."""
-    from pathfuse.training.plan import Plan
+    from pathfuse.training.plan import TrainingPlan
 
     if how not in ("", "skip_default"):
         raise RecipeError(f"--print_config={how} is unknown; write --print_config or --print_config=skip_default.")
-    config = Plan.parse(recipe).config(skip_default=bool(how))
+    config = TrainingPlan.parse(recipe).config(skip_default=bool(how))
     print(yaml.safe_dump(config, sort_keys=False), end="")
     return 0
 
@@ -119,28 +119,41 @@ def _write_page(results: RunFolder, *, all_subsets: bool) -> None:
     print(f"report: {page}")
 
 
+def _work(name: str, *, all_subsets: bool) -> Work:
+    """What a command does with a trained model; predicting does without Lightning."""
+    if name == "predict":
+        from pathfuse.inference.predict import predict_cases
+        from pathfuse.inference.speaking import hush
+
+        hush()
+        return predict_cases
+    prepare_lightning()
+    from pathfuse.training.evaluate import test_cases, validate_cases
+
+    return validate_cases if name == "validate" else partial(test_cases, all_subsets=all_subsets)
+
+
+def _speaks(name: str) -> bool:
+    """Whether this process, perhaps of several, is the one that speaks and writes; predicting takes one."""
+    if name == "predict":
+        return True
+    from pathfuse.training.speaking import is_first_rank
+
+    return is_first_rank()
+
+
 def _on_run(name: str, words: list[str]) -> int:
     """Validates, tests or predicts with a run, or with a recipe and `--ckpt_path`."""
     line = Words.split(words)
     if line.has("help"):
         print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
         return 0
-    prepare_lightning()
-    from pathfuse.cli.ensemble import on_members
+    every = name == "test" and line.take("all-subsets") is not None
+    work = _work(name, all_subsets=every)
+    from pathfuse.inference.speaking import print_note
     from pathfuse.runs.folder import RunFolder
     from pathfuse.study.ensemble import members_of, unfinished_in
-    from pathfuse.training import evaluate
-    from pathfuse.training.plan import Plan
-    from pathfuse.training.speaking import is_first_rank, print_note
 
-    every = name == "test" and line.take("all-subsets") is not None
-    test_cases = partial(evaluate.test_cases, all_subsets=every)
-    works: dict[str, Callable[[Plan, Path, RunFolder, Console], None]] = {
-        "validate": evaluate.validate_cases,
-        "test": test_cases,
-        "predict": evaluate.predict_cases,
-    }
-    work = works[name]
     out, time = line.take("out"), f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     if len(line.positional) == 1 and (members := members_of(Path(line.positional[0]))):
         runs = Path(line.positional[0]).resolve()
@@ -154,8 +167,8 @@ def _on_run(name: str, words: list[str]) -> int:
             if left_out := unfinished_in(runs):
                 print(f"WARNING: runs that are not finished are no members: {len(left_out)}, first {left_out[0]}")
         return 0
-    chosen = choose_run(line)
-    if name != "validate" and is_first_rank():
+    chosen = choose_run(line, trains=name != "predict")
+    if name != "validate" and _speaks(name):
         for note in chosen.notes():
             print_note(note, Console())
         if warning := chosen.warning():
@@ -163,6 +176,6 @@ def _on_run(name: str, words: list[str]) -> int:
     folder = Path(out) if out else chosen.folder / f"{name}_{time}"
     with nullcontext(RunFolder(folder)) if name == "validate" else RunFolder.claim(folder) as results:
         work(chosen.plan, chosen.checkpoint, results, Console())
-        if name == "test" and is_first_rank():
+        if name == "test" and _speaks(name):
             _write_page(results, all_subsets=every)
     return 0

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from pathfuse.cohort import Cohort, Positions
@@ -19,7 +18,7 @@ from pathfuse.data.images.decode import Pixels
 from pathfuse.data.loading.balanced import BalancedSampler
 from pathfuse.data.loading.loader import case_loader
 from pathfuse.data.loading.options import Loading
-from pathfuse.data.loading.sampler import EpochSampler
+from pathfuse.data.loading.sampler import EpochSampler, Shared
 from pathfuse.data.vectors import Vectors, WithVectors, vectors_of
 from pathfuse.errors import CaseTableError, PathfuseError, RecipeError
 
@@ -27,7 +26,7 @@ Part = Literal["train", "val", "test", "predict"]
 Batches = Dataset[Batch] | Dataset[Batch | PathfuseError]
 
 
-class CaseData(LightningDataModule, ABC):
+class CaseData(ABC):
     """What a batch is. A subclass takes the `Cohort` first, under that name, and its own options after it.
 
     Parts, folds, label maps, leakage checks, samplers and reports follow from the cohort; a subclass says which
@@ -43,6 +42,7 @@ class CaseData(LightningDataModule, ABC):
     Attributes:
         cohort: the cases.
         loading: how they are loaded; the recipe's `loading` is put here.
+        shared: which share of them this process loads; training on several devices puts its own here.
         made_for: the spec of the model that the batches go to; None while the model is still to be built for them.
         reads_stores: whether `cohort.stores` are read; a store that is named and not read is refused.
         drops_lone_case: leave a training case out that would be a batch by itself, for batch normalisation.
@@ -52,11 +52,11 @@ class CaseData(LightningDataModule, ABC):
     reads_stores: ClassVar[bool] = False
 
     def __init__(self, cohort: Cohort) -> None:
-        super().__init__()
         if cohort.stores is not None and not self.reads_stores:
             raise RecipeError(f"cohort.stores names features, and {type(self).__name__} reads none. Remove it.")
         self.cohort = cohort
         self.loading = Loading()
+        self.shared = Shared()
         self.made_for: DataSpec | None = None
 
     @abstractmethod
@@ -71,6 +71,9 @@ class CaseData(LightningDataModule, ABC):
             index: positions in the cohort.
             part: what they are for; only training cases may be changed at random.
         """
+
+    def prepare_data(self) -> None:  # noqa: B027 - nothing has to be prepared
+        """Writes what is prepared once, such as a cache. On several processes, one of each machine does it first."""
 
     def spec(self) -> DataSpec:
         """The sizes components are built from, the classes, and the labelled training cases of each class."""
@@ -128,8 +131,7 @@ class CaseData(LightningDataModule, ABC):
 
     def sampler(self, data: Batches, index: Positions, part: Part) -> EpochSampler:
         """The order of the cases: that of the table, a new one each epoch, or every class equally often."""
-        ranks, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-        epoch = None if self.trainer is None else self._epoch
+        ranks, rank, epoch = self.shared.ranks, self.shared.rank, self.shared.epoch
         seed, batches = self.loading.seed, self.loading.batches_per_epoch
         length = batches * self.loading.batch_size * ranks if batches and part == "train" else None
         if part == "train" and self.loading.sampler == "balanced":
@@ -176,6 +178,3 @@ class CaseData(LightningDataModule, ABC):
             drop_last=self.drops_lone_case and part == "train" and len(sampler) > size and len(sampler) % size == 1,
             persistent=part in ("train", "val"),
         )
-
-    def _epoch(self) -> int:
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]

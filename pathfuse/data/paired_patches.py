@@ -116,10 +116,6 @@ class PairedPatches(CaseData):
         """Fills the cache; on several ranks, one of each machine does."""
         self._prepare()
 
-    def setup(self, stage: str) -> None:
-        """Opens the cache."""
-        self._prepare()
-
     def picture(self, case_id: str) -> dict[str, Pixels]:
         """The prepared images of a case, as the model sees them, at most 512 px wide."""
         table = self.cohort.table

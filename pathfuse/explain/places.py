@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pathfuse.core import Bags, Batch, SlideInfo
@@ -80,6 +79,8 @@ def _split(
     owner: NDArray[np.int64],
     places: NDArray[np.int64] | None,
 ) -> tuple[SlideScores, ...]:
+    from scipy.stats import rankdata  # type: ignore[import-untyped]
+
     percentile = 100 * (rankdata(score) - 0.5) / len(score)  # equal scores share the mean of their ranks
     own = [(slide, owner == number) for number, slide in enumerate(slides)]
     return tuple(

@@ -44,8 +44,8 @@ def trained_backbone(name: str, modality: str) -> Trained:
         RunError: if there is no such run, it is not trained, or has no backbone that reads colour patches.
         RecipeError, PluginError: if its recipe names components that are not installed or not trusted.
     """
-    # Lightning and all that comes with it; extraction with any other encoder does without.
-    from pathfuse.training.evaluate import run_plan, trained_task
+    # The data layer and jsonargparse; extraction with any other encoder does without.
+    from pathfuse.inference.predict import run_plan, trained_task
 
     folder, checkpoint = _place(name)
     run = RunFolder.open(folder)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -42,6 +41,8 @@ class Rows:
 
         Ranks of two models lie on one scale, which their probabilities need not.
         """
+        from scipy.stats import rankdata  # type: ignore[import-untyped]  # half a second, which a prediction does without
+
         return replace(self, prob=rankdata(self.prob, axis=0))
 
     @staticmethod

@@ -70,8 +70,8 @@ def explain_finished(run: RunFolder, step: ExplainStep, console: Console) -> Non
         console: where figures go.
     """
     # Torch is imported by the first run, not by whoever reads a study.
-    from pathfuse.training.evaluate import run_plan
-    from pathfuse.training.explain import Asked, explain_run
+    from pathfuse.inference.explain import Asked, explain_run
+    from pathfuse.inference.predict import run_plan
 
     out = run.path / FOLDER
     if out.is_dir():

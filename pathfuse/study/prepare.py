@@ -24,7 +24,7 @@ from pathfuse.study.file import DrawnSplits, Options, Study, Variant
 from pathfuse.study.jobs import Place, Prepared, cohort_places, fold_places
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole_text
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 
 SPLITS = "splits.csv"
 LAST = "last."
@@ -272,7 +272,7 @@ def _read_variant(
     devices = () if any(key.endswith("trainer.devices") for key, _ in said) else (("trainer.devices", "1"),)
     own = (*devices, *said)
     recipe = compose(files, own_layers, own)
-    plan = Plan.parse(compose(files, own_layers, (*own, *cohort)) if cohort else recipe)
+    plan = TrainingPlan.parse(compose(files, own_layers, (*own, *cohort)) if cohort else recipe)
     config = plan.config()
     blocks = {
         name: [config.get(key) or config["stages"][name][key] for key in ("cohort", "data", "loading")]
@@ -284,7 +284,7 @@ def _read_variant(
     return Prepared(resolved, recipe.layers, own, recipe, fingerprint), data, recipe.notes
 
 
-def _read(plan: Plan, stage: str, block: Sequence[Config], cohorts: dict[str, CaseData]) -> CaseData:
+def _read(plan: TrainingPlan, stage: str, block: Sequence[Config], cohorts: dict[str, CaseData]) -> CaseData:
     """The data of a stage, read once for all variants that have the same."""
     key = json.dumps(block, sort_keys=True, default=str)
     if key not in cohorts:

@@ -49,7 +49,6 @@ class Given:
         data = cast(CaseData, self.example.build(self.cohort if cohort is None else cohort))
         data.loading = Loading(batch_size=3, num_workers=workers)
         data.prepare_data()
-        data.setup("fit")
         return data
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from rich.console import Console
 
 from pathfuse.evaluate.calibrate.file import FEWEST, Calibrators
+from pathfuse.inference.speaking import print_note
+from pathfuse.inference.task import Task
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
-from pathfuse.training.plan import Plan
-from pathfuse.training.speaking import print_note
-from pathfuse.training.task import Task
+from pathfuse.training.lightning_data import LightningData
+from pathfuse.training.plan import TrainingPlan
 
 
-def calibrate(plan: Plan, task: Task, run: RunFolder, console: Console) -> Calibrators | None:
+def calibrate(plan: TrainingPlan, task: Task, run: RunFolder, console: Console) -> Calibrators | None:
     """Fits temperature, abstention and prediction sets on the validation part and writes `calibration.json`.
 
     Args:
@@ -35,11 +36,10 @@ def calibrate(plan: Plan, task: Task, run: RunFolder, console: Console) -> Calib
             console,
         )
         return None
-    data.prepare_data()
-    data.setup("validate")
-    trainer = plan.stages[plan.last].make_trainer([], str(run.path))
+    stage = plan.stages[plan.last]
+    trainer = stage.make_trainer([], str(run.path))
     # As a test, so that every subset of stains is predicted; the cases are those of validation.
-    trainer.test(task, dataloaders=data.val_dataloader(), verbose=False)
+    trainer.test(stage.in_lightning(task), datamodule=LightningData(data, tests="val"), verbose=False)
     if not trainer.is_global_zero:
         return None
     subsets = _as_trained(task, {row.case_id: row.split for row in data.split_table()})

@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
+from pathfuse.inference.versions import split_identity
 from pathfuse.runs.files import CURVES, PROGRESS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.seal import digest_of
-from pathfuse.training.versions import split_identity
 
 PROGRESS_S = 1.0
 SPLIT = "pathfuse_split"

@@ -1,4 +1,4 @@
-"""Loading, validating, testing and predicting with the last stage of a plan."""
+"""Validating and testing with the last stage of a plan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pathfuse.core import weights_follow
-from pathfuse.data.contract import CaseData
-from pathfuse.errors import RunError
 from pathfuse.evaluate.availability import write_availability
 from pathfuse.evaluate.calibrate.calibrator import Calibrator
 from pathfuse.evaluate.calibrate.diagrams import Measured, write_reliability, write_risk_coverage
@@ -18,47 +15,33 @@ from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.evaluate.calibrate.metrics import equivocal_metrics, promise_metrics, trust_metrics
 from pathfuse.evaluate.metrics.resampling import balanced_accuracy_interval
 from pathfuse.evaluate.table import left_out_note, summary
-from pathfuse.recipes import compose
+from pathfuse.inference.asked.new_cases import check_cases
+from pathfuse.inference.predict import trained_task, write_tables
+from pathfuse.inference.predictions import Predictions
+from pathfuse.inference.task import Task
+from pathfuse.inference.versions import seal_results
 from pathfuse.registry import recording
-from pathfuse.runs.files import METRICS, MODALITIES, PREDICTIONS
+from pathfuse.runs.files import METRICS, MODALITIES
 from pathfuse.runs.folder import RunFolder
-from pathfuse.training.new_cases import check_cases
-from pathfuse.training.plan import Plan, load_weights
-from pathfuse.training.predictions import Predictions, write_columns, write_predictions
-from pathfuse.training.task import Task
-from pathfuse.training.versions import seal_results
+from pathfuse.training.lightning_data import LightningData
+from pathfuse.training.plan import TrainingPlan
 
 Metrics = dict[str, dict[str, float]]
 
 
-def run_plan(run: RunFolder) -> Plan:
-    """The parsed recipe of a run, with the sizes that it was built for."""
-    plan = Plan.parse(compose([run.config_file], [], []))
-    plan.specs.update(run.specs())
-    return plan
-
-
-def trained_task(plan: Plan, checkpoint: Path) -> Task:
-    """The last stage's task with the weights of a checkpoint."""
-    # The checkpoint holds every weight, those of earlier stages too, so nothing pretrained is fetched.
-    with weights_follow():
-        task = plan.task_of(plan.last)
-    load_weights(task, checkpoint)
-    return task
-
-
-def validate_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
+def validate_cases(plan: TrainingPlan, checkpoint: Path, out: RunFolder, console: Console) -> None:
     """Prints loss and metrics of the validation part; writes nothing."""
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
-    trainer = plan.stages[plan.last].make_trainer([], str(out.path))
-    trainer.validate(task, datamodule=data, verbose=False)
+    stage = plan.stages[plan.last]
+    trainer = stage.make_trainer([], str(out.path))
+    trainer.validate(stage.in_lightning(task), datamodule=LightningData(data), verbose=False)
     for name, value in sorted(trainer.callback_metrics.items()):
         console.print(f"{name}  {float(value):.4f}", highlight=False)
 
 
 @recording()  # which readers and stores the data need is known when they are opened
 def test_cases(
-    plan: Plan,
+    plan: TrainingPlan,
     checkpoint: Path,
     out: RunFolder,
     console: Console,
@@ -78,15 +61,16 @@ def test_cases(
     """
     data, task = plan.data_of(plan.last), task or trained_task(plan, checkpoint)
     check_cases(data, task.spec)
-    trainer = plan.stages[plan.last].make_trainer([], str(out.path))
-    trainer.test(task, datamodule=data, verbose=False)
+    stage = plan.stages[plan.last]
+    trainer = stage.make_trainer([], str(out.path))
+    trainer.test(stage.in_lightning(task), datamodule=LightningData(data), verbose=False)
     if not trainer.is_global_zero:
         return
     calibration = Calibrators.of_checkpoint(checkpoint, task.spec.classes)
     metrics = subset_metrics(task, calibration)
     out.write_json(METRICS, _as_json(metrics))
     _write_diagrams(out, task, calibration)
-    _write_predictions(out, task, data, calibration)
+    write_tables(out, task, data, calibration)
     seal_results(out, checkpoint, data, plan.config())
     if metrics:
         cases = {subset: rows.scored({}) for subset, rows in task.collected.items() if len(rows.labelled())}
@@ -112,23 +96,6 @@ def print_tables(
     console.print(summary({name: metrics[name] for name in wanted}, further=further, added=out.json(MODALITIES)))
     if note := left_out_note(metrics, wanted):
         console.print(note, highlight=False, soft_wrap=True)
-
-
-@recording()  # which readers and stores the data need is known when they are opened
-def predict_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
-    """Predicts every case of the data and writes `predictions.csv` to `out`."""
-    data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
-    check_cases(data, task.spec)
-    trainer = plan.stages[plan.last].make_trainer([], str(out.path))
-    trainer.predict(task, datamodule=data, return_predictions=False)
-    if not task.collected:
-        needs = ", ".join(task.given or task.model.reads)
-        raise RunError(f"no case has a stain that this model reads ({needs}). Check cohort.cases.")
-    if trainer.is_global_zero:
-        _write_predictions(out, task, data, Calibrators.of_checkpoint(checkpoint, task.spec.classes))
-        seal_results(out, checkpoint, data, plan.config())
-        count = sum(len(rows) for rows in task.collected.values())
-        console.print(f"{count} cases predicted: {out.path / PREDICTIONS}", highlight=False, soft_wrap=True)
 
 
 def subset_metrics(task: Task, calibration: Calibrators | None = None) -> Metrics:
@@ -168,13 +135,6 @@ def _as_json(metrics: Metrics) -> dict[str, dict[str, float | None]]:
         subset: {key: None if math.isnan(value) else value for key, value in own.items()}
         for subset, own in metrics.items()
     }
-
-
-def _write_predictions(out: RunFolder, task: Task, data: CaseData, calibration: Calibrators | None) -> None:
-    parts = {row.case_id: row.split for row in data.split_table()}
-    write_predictions(out, task.collected, task.spec.classes, parts, calibration)
-    predicted = {case for rows in task.collected.values() for case in rows.case_ids}
-    write_columns(out, data.cohort, predicted)
 
 
 def _write_diagrams(out: RunFolder, task: Task, calibration: Calibrators | None) -> None:

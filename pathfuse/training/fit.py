@@ -15,6 +15,11 @@ from rich.console import Console
 from pathfuse.cohort.folds.near_notes import near_notes
 from pathfuse.cohort.split_rows import SplitRow
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.inference.plan import load_weights
+from pathfuse.inference.predict import trained_task
+from pathfuse.inference.speaking import print_note
+from pathfuse.inference.task import Task
+from pathfuse.inference.versions import recipe_hash, write_versions
 from pathfuse.recipes import Recipe
 from pathfuse.registry import recording
 from pathfuse.runs.extend import extend, extended_stages, flat
@@ -24,18 +29,17 @@ from pathfuse.runs.trainer import only_trainer
 from pathfuse.system.machine import machine_faults
 from pathfuse.training.calibrate import calibrate
 from pathfuse.training.callbacks import Curves, EpochLines, NamesSplit, ProgressFile
-from pathfuse.training.evaluate import test_cases, trained_task
+from pathfuse.training.evaluate import test_cases
+from pathfuse.training.lightning_data import LightningData
 from pathfuse.training.loggers.build import check_loggers, log_recipe, log_test, run_loggers
-from pathfuse.training.plan import Plan, load_weights
+from pathfuse.training.plan import TrainingPlan
 from pathfuse.training.processes.launched import RUN_VARIABLE, announce, forget, launch, made_by_first, named
 from pathfuse.training.processes.stopping import HeedsSignals, heeding_signals, is_lost, resumable, stopped, was_stopped
 from pathfuse.training.reported.for_report import report_run
-from pathfuse.training.speaking import is_first_rank, print_note
+from pathfuse.training.speaking import is_first_rank
 from pathfuse.training.steady.finite import StopsAtNonFinite
 from pathfuse.training.steady.refused import REFUSALS, refusal
 from pathfuse.training.steady.selection import LOSS, Criterion, checkpoints
-from pathfuse.training.task import Task
-from pathfuse.training.versions import recipe_hash, write_versions
 
 
 class _Kept(NamedTuple):
@@ -88,7 +92,7 @@ def _fit(
     """As `fit`, in a folder that is held."""
     if not is_first_rank():
         console = Console(quiet=True)
-    plan = Plan.parse(recipe)
+    plan = TrainingPlan.parse(recipe)
     for stage in plan.stages.values():
         stage.refuse_reaching_out()
     for note in recipe.notes:
@@ -107,7 +111,7 @@ def _fit(
     return run
 
 
-def _train_and_test(plan: Plan, run: RunFolder, console: Console, *, all_subsets: bool) -> None:
+def _train_and_test(plan: TrainingPlan, run: RunFolder, console: Console, *, all_subsets: bool) -> None:
     cohort = plan.data_of(plan.last).cohort
     # The demo patients are drawn, and no two of them are one.
     near = near_notes(list(cohort), cohort.cache_folder) if cohort.cases is not None and is_first_rank() else []
@@ -150,19 +154,19 @@ def stages_to_train(run: RunFolder, stages: Sequence[str]) -> set[str]:
     return found
 
 
-def check_everything_fits(plan: Plan) -> None:
+def check_everything_fits(plan: TrainingPlan) -> None:
     """Reads the data and builds every stage once, so that a mistake in the last stage shows before the first trains."""
     for name in plan.stages:
         plan.data_of(name)
         task = plan.task_of(name)
         try:
-            task.configure_optimizers()
+            plan.stages[name].in_lightning(task).configure_optimizers()
         except (TypeError, ValueError) as error:
             raise RecipeError(f"stage {name}: optimizer or lr_scheduler cannot be built: {error}") from error
         plan.stages[name].make_trainer([], os.curdir)
 
 
-def open_run(plan: Plan, out: Path | None, resume: Path | None, *, extends: bool = True) -> RunFolder:
+def open_run(plan: TrainingPlan, out: Path | None, resume: Path | None, *, extends: bool = True) -> RunFolder:
     """The folder to train in: a new one, or the one to resume if recipe and data are still the same."""
     if RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))  # Lightning started this process
@@ -199,7 +203,7 @@ def new_folder(recipe: str) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> _Kept:
+def train_stage(plan: TrainingPlan, name: str, run: RunFolder, console: Console) -> _Kept:
     """Trains one stage to its end, from its last finished epoch if there is one."""
     data = plan.data_of(name)
     task = plan.fill(name, run)
@@ -220,13 +224,14 @@ def train_stage(plan: Plan, name: str, run: RunFolder, console: Console) -> _Kep
         validates=bool(held_out),
         loggers=loggers,
     )
+    module = plan.stages[name].in_lightning(task)
     unfinished = run.unfinished(name)
     if unfinished is not None:
         # Says in one line what Lightning, which reads the file again, says in a traceback.
         load_weights(task, unfinished)
     try:
         with machine_faults(f"Then go on: pathfuse fit --resume {run.path}"):
-            trainer.fit(task, datamodule=data, ckpt_path=unfinished, weights_only=True)
+            trainer.fit(module, datamodule=LightningData(data), ckpt_path=unfinished, weights_only=True)
     except (SystemExit, KeyboardInterrupt) as error:
         # Lightning answers Ctrl-C by shutting down and leaving the process; the last finished epoch is on disk.
         raise stopped(run.path, f" in stage {name}") from error

@@ -14,7 +14,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from pathfuse.core import Backbone
-from pathfuse.errors import RecipeError
 
 Group = dict[str, Any]
 SCALE = "lr_scale"
@@ -27,26 +26,25 @@ class Optimised(LightningModule):
         layer_decay: factor of the learning rate from one group of backbone layers to the one before it; None trains
             all layers alike.
         warmup_epochs: epochs in which the learning rate rises from zero.
-
-    Raises:
-        RecipeError: if one of them is out of range.
+        optimizer_factory: makes the optimiser of parameters, or of groups of them.
+        scheduler_factory: makes the schedule of an optimiser; None has none.
     """
 
-    def __init__(self, layer_decay: float | None, warmup_epochs: int) -> None:
+    def __init__(
+        self,
+        layer_decay: float | None,
+        warmup_epochs: int,
+        optimizer_factory: OptimizerCallable,
+        scheduler_factory: LRSchedulerCallable | None,
+    ) -> None:
         super().__init__()
-        if layer_decay is not None and not 0 < layer_decay <= 1:
-            raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
-        if warmup_epochs < 0:
-            raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
         self.layer_decay = layer_decay
         self.warmup_epochs = warmup_epochs
-        self.optimizer_factory: OptimizerCallable | None = None
-        self.scheduler_factory: LRSchedulerCallable | None = None
+        self.optimizer_factory = optimizer_factory
+        self.scheduler_factory = scheduler_factory
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimiser over every parameter that is not frozen."""
-        if self.optimizer_factory is None:
-            raise RuntimeError("no optimiser was given to the task")
         if self.layer_decay is None:
             optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
         else:

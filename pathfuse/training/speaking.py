@@ -1,11 +1,11 @@
-"""Words during training: notes, by one process of several, and Lightning without its hints."""
+"""Words during training: who speaks of several processes, and Lightning without its hints."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 
-from rich.console import Console
+from pathfuse.inference.speaking import hush
 
 # What Lightning says to people who write their own loops; a recipe decides these things on purpose.
 QUIET = (
@@ -15,13 +15,13 @@ QUIET = (
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*treespec.*",
-    r"This DataLoader will create \d+ worker processes.*",  # on a machine of one core
     r"Found \d+ module\(s\) in eval mode at the start of training.*",
 )
 
 
 def prepare_lightning() -> None:
     """Imports Lightning with its tips and hints switched off."""
+    hush()
     for pattern in QUIET:
         warnings.filterwarnings("ignore", pattern)
     import lightning.pytorch  # noqa: F401 - it sets the levels of its loggers when it is imported
@@ -36,8 +36,3 @@ def is_first_rank() -> bool:
 
     # Lightning keeps the number there, from the environment before a trainer exists and from its strategy afterwards.
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def print_note(text: str, console: Console) -> None:
-    """A line to read before trusting a number, never broken in two."""
-    console.print(f"note: {text}", highlight=False, soft_wrap=True)

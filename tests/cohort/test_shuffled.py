@@ -62,7 +62,6 @@ def test_batches_hold_what_the_table_says(who):
         own = kind(who, **options)
         data = kind(replace(who, shuffled=["ihc"]), **options)
         for one in (own, data):
-            one.setup("fit")
             one.loading = Loading(batch_size=len(one.cohort), num_workers=0)
         plain, mixed = (next(iter(one.predict_dataloader())) for one in (own, data))
         assert plain.case_ids == mixed.case_ids and torch.equal(plain.target, mixed.target)

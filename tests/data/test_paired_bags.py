@@ -18,6 +18,7 @@ from pathfuse.data.bags.packed import Sampling
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.errors import CaseTableError, RecipeError, StoreError
+from pathfuse.training.lightning_data import LightningData
 from tests.store import foreign
 
 DIM = {"he": 6, "ihc": 4}
@@ -336,7 +337,7 @@ def test_under_a_trainer_every_epoch_draws_anew_and_a_second_run_draws_the_same(
     for workers in (0, 1):
         module = Seen()
         data = bags(table, patches_per_bag=3, batch_size=1, num_workers=workers)
-        trainer(max_epochs=3).fit(module, datamodule=data)
+        trainer(max_epochs=3).fit(module, datamodule=LightningData(data))
         runs.append(module.epochs)
     assert runs[0].keys() == runs[1].keys() and len(runs[0]) == 6
     assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
@@ -350,7 +351,7 @@ def test_features_of_another_encoder_than_the_models_are_refused(table):
     data = bags(table)
     data.made_for = spec
     with pytest.raises(StoreError, match="he features have width 6, but the model was made for 1024"):
-        trainer(max_epochs=1).fit(Seen(), datamodule=data)
+        trainer(max_epochs=1).fit(Seen(), datamodule=LightningData(data))
 
 
 @quiet
@@ -359,13 +360,8 @@ def test_a_stain_that_no_case_has_gets_the_width_of_the_model(table):
     data = bags(table, modalities=["he", "her2"], missing="allow")
     data.made_for = DataSpec(stains, ("0", "1"), (1, 1))
 
-    class Predicts(Seen):
-        def predict_step(self, batch):
-            assert batch.x["her2"].values.shape == (0, 9) and not batch.present["her2"].any()
-            return batch.x["he"].values.sum()
-
-    found = trainer().predict(Predicts(), datamodule=data)
-    assert len(found) == 1
+    (batch,) = data.predict_dataloader()
+    assert batch.x["her2"].values.shape == (0, 9) and not batch.present["her2"].any()
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -15,6 +15,7 @@ from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.demo import DemoCohort, PatchPictures
 from pathfuse.errors import CaseTableError, ImageError, RecipeError
+from pathfuse.training.lightning_data import LightningData
 from tests.data.pairs import bci_names, make_flat, make_pairs, save_image, write_table
 
 
@@ -334,7 +335,7 @@ def train(patches: PairedPatches, epochs: int, folder, resume=None) -> Recorder:
         num_sanity_val_steps=0,
         enable_checkpointing=False,
     )
-    trainer.fit(module, datamodule=patches, ckpt_path=resume)
+    trainer.fit(module, datamodule=LightningData(patches), ckpt_path=resume)
     trainer.save_checkpoint(folder / f"{epochs}.ckpt")
     return module
 

@@ -44,7 +44,6 @@ def read(root: Path, cache: Path, **options: object) -> PairedPatches:
 
 
 def flat(made: PairedPatches) -> Batch:
-    made.setup("fit")
     return Batch.cat(list(made.predict_dataloader()))
 
 
@@ -82,7 +81,6 @@ def test_workers_change_nothing_and_training_repeats(root: Path, tmp_path: Path)
     for workers in (0, 1):
         made = read(root, tmp_path)
         made.loading = Loading(batch_size=4, num_workers=workers)
-        made.setup("fit")
         batches.append(Batch.cat(list(made.train_dataloader())))
     assert batches[0].case_ids == batches[1].case_ids
     np.testing.assert_array_equal(batches[0].image("ihc").numpy(), batches[1].image("ihc").numpy())

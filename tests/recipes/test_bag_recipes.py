@@ -16,7 +16,8 @@ from pathfuse.data.loading.options import Loading
 from pathfuse.data.paired_bags import PairedBags
 from pathfuse.errors import PathfuseError
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.training.plan import Plan
+from pathfuse.training.lightning_data import LightningData
+from pathfuse.training.plan import TrainingPlan
 from pathfuse_wsmcl.selection import extremes
 from tests.recipes.bag_tables import LABELS, WIDTH, write_bag_table
 
@@ -36,7 +37,7 @@ def options(recipe, table, *more):
 
 
 def plan_of(recipe, table, *more):
-    return Plan.parse(compose([find_recipe(recipe)], [], options(recipe, table, *more)))
+    return TrainingPlan.parse(compose([find_recipe(recipe)], [], options(recipe, table, *more)))
 
 
 def model_and_cases(recipe, table, *more):
@@ -214,7 +215,7 @@ def test_under_the_mixed_precision_of_the_trainer_scores_stay_exact_unless_relea
     seen = SelectedPatches()
     task = plan.task_of(plan.last)
     trainer = plan.stages[plan.last].make_trainer([seen], str(tmp_path))
-    trainer.fit(task, datamodule=plan.data_of(plan.last))
+    trainer.fit(plan.stages[plan.last].in_lightning(task), datamodule=LightningData(plan.data_of(plan.last)))
     assert seen.losses and np.isfinite(seen.losses).all()
     assert all(parameter.dtype == torch.float32 and parameter.isfinite().all() for parameter in task.parameters())
     if recipe == "wsmcl":

@@ -9,7 +9,7 @@ import yaml
 
 from pathfuse.cli import main
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 from tests.recipes.bag_tables import LABELS, write_bag_table
 from tests.store import foreign
 
@@ -64,7 +64,7 @@ def test_every_stain_is_pooled_and_then_joined_by_any_fusion(pool, fusion, tmp_p
         ("cohort.cases", str(table)), ("loading.num_workers", "0"), ("data.modalities", "[he, ihc]"),
         ("model.encoder.dim", "8"), ("model.fusion", pool), ("model.fusion.fusion", fusion),
     ]  # fmt: skip
-    plan = Plan.parse(compose([find_recipe("attention_mil")], [], options))
+    plan = TrainingPlan.parse(compose([find_recipe("attention_mil")], [], options))
     data = plan.data_of(plan.last)
     model = plan.task_of(plan.last).model.eval()
     batch = next(iter(data.test_dataloader()))

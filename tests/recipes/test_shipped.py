@@ -14,7 +14,7 @@ from pathfuse.cli import main
 from pathfuse.core import Batch, weighted_total
 from pathfuse.recipes import compose, find_recipe, recipe_files
 from pathfuse.registry import components
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 from tests.conftest import PROJECT_ROOT
 
 RECIPES = sorted((PROJECT_ROOT / "recipes").glob("*.yaml"))
@@ -80,14 +80,14 @@ def test_every_stage_of_a_recipe_takes_a_step(path: Path) -> None:
     if words & {one.name for one in components() if one.target.startswith("pathfuse_torchmil.")}:
         pytest.importorskip("torchmil", reason="needs pathfuse[torchmil]")
     recipe = compose([path], ["demo"], demo_options(path))
-    plan = Plan.parse(recipe)
+    plan = TrainingPlan.parse(recipe)
     for name in plan.stages:
         data = plan.data_of(name)
         task = plan.task_of(name).train()
-        data.setup("fit")
+        data.prepare_data()
         batch: Batch = next(iter(data.train_dataloader()))
         before = {key: value.detach().clone() for key, value in task.named_parameters() if value.requires_grad}
-        made = task.configure_optimizers()
+        made = plan.stages[name].in_lightning(task).configure_optimizers()
         optimizer = made[0][0] if isinstance(made, tuple) else made["optimizer"] if isinstance(made, dict) else made
         outcome = task.objective.losses(task.model, batch)
         total = weighted_total(outcome.terms, task.loss_weights)

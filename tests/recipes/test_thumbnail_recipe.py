@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from pathfuse.core import Batch, DataSpec, ModalitySpec
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 
 SPEC = DataSpec(
     tuple(ModalitySpec(stain, "image", 3, size_px=64) for stain in ("he", "ihc")), ("0", "low", "high"), (2, 2, 2)
@@ -17,7 +17,7 @@ SPEC = DataSpec(
 
 @pytest.fixture(scope="module")
 def model():
-    plan = Plan.parse(compose([find_recipe("lowres_convnext")], ["demo"], []))
+    plan = TrainingPlan.parse(compose([find_recipe("lowres_convnext")], ["demo"], []))
     plan.specs[plan.last] = SPEC
     return plan.task_of(plan.last).model.eval()
 

@@ -10,11 +10,11 @@ import pytest
 
 from pathfuse.core import Fusion
 from pathfuse.errors import PluginError
+from pathfuse.inference.messages import KINDS
 from pathfuse.registry import FUSIONS, components, forget_installed
 from pathfuse.registry.broken import trouble
 from pathfuse.registry.table import import_named_in
 from pathfuse.registry.unregistered import why_no_component
-from pathfuse.training.messages import KINDS
 
 FILES = {
     "__init__.py": "",

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pathfuse.cli import main
-from pathfuse.training.trust.confined import FOLDER, reaches_out
+from pathfuse.training.confined import FOLDER, reaches_out
 from tests.security.conftest import Refuse, put
 
 LOGGERS, CALLBACKS = "lightning.pytorch.loggers", "lightning.pytorch.callbacks"

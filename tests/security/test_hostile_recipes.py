@@ -95,8 +95,8 @@ PATHS = (
 DETOURS = (
     "pathfuse.recipes.find.os.system",
     "pathfuse.cli.sys.modules",
-    "pathfuse.training.stage.LightningCLI",
-    "pathfuse.training.plan.torch.load",
+    "pathfuse.training.stage.Trainer",
+    "pathfuse.inference.plan.torch.load",
     "pathfuse_timm.backbone.timm.create_model",
     "torch.nn.modules.module.torch.load",
     "torch.optim.optimizer.torch.load",

@@ -225,7 +225,7 @@ def test_a_checkpoint_cannot_have_other_files_removed(run: Path, tmp_path: Path)
     config = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump(put(config, "trainer/max_epochs", 3)))
     versions = json.loads((run / "versions.json").read_text())
-    from pathfuse.training.versions import recipe_hash
+    from pathfuse.inference.versions import recipe_hash
 
     versions["recipe_sha256"] = recipe_hash(put(config, "trainer/max_epochs", 3))
     (run / "versions.json").write_text(json.dumps(versions))

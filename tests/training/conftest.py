@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pathfuse.cli import main
-from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 Run = Callable[..., Path]
 
@@ -24,18 +22,3 @@ def fit(small: Path, tmp_path: Path) -> Run:
         return out
 
     return call
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with features, labels and `run`, which was trained for an epoch on relative sources, logged as CSV."""
-    folder = tmp_path_factory.mktemp("trained")
-    bag_recipe(folder)
-    stores(folder)
-    table(folder / "labels.csv", "case_id,label", [f"{name},{'ab'[k % 2]}" for k, name in enumerate(NAMES)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("PATHFUSE_RUN", raising=False)
-        line = "fit --recipe bags.yaml --cases labels.csv --stores '{he: he}' --out run --trainer.logger csv"
-        assert main(shlex.split(line)) == 0
-    return folder

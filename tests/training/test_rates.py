@@ -7,7 +7,8 @@ from torch import nn
 from pathfuse.core import Backbone
 from pathfuse.errors import RecipeError
 from pathfuse.recipes import compose
-from pathfuse.training.plan import Plan
+from pathfuse.training.lightning_data import LightningData
+from pathfuse.training.plan import TrainingPlan
 from pathfuse.training.rates import SCALE, apply_scales, decayed_groups, multiplied
 
 
@@ -83,7 +84,7 @@ trainer: {max_epochs: 3}
 def test_the_rate_rises_step_by_step_under_the_schedule(cases, tmp_path, monkeypatch):
     path = tmp_path / "r.yaml"
     path.write_text(RECIPE.replace("CASES", str(cases)))
-    plan = Plan.parse(compose([path], [], []))
+    plan = TrainingPlan.parse(compose([path], [], []))
     data = plan.data_of("train")
     task = plan.task_of("train")
     seen = []
@@ -94,7 +95,8 @@ def test_the_rate_rises_step_by_step_under_the_schedule(cases, tmp_path, monkeyp
         return step(self, closure)
 
     monkeypatch.setattr(torch.optim.SGD, "step", noting)
-    plan.stages["train"].make_trainer([], str(tmp_path)).fit(task, datamodule=data)
+    stage = plan.stages["train"]
+    stage.make_trainer([], str(tmp_path)).fit(stage.in_lightning(task), datamodule=LightningData(data))
     heads = [rates[0] for rates in seen]  # two batches per epoch
     assert heads == pytest.approx([0.25, 0.5, 0.5 * 0.75, 0.5 * 1.0, 0.25, 0.25])
     assert all(rates == pytest.approx([rates[0] * 0.5**depth for depth in range(len(rates))]) for rates in seen)
@@ -107,6 +109,6 @@ def test_a_wrong_rate_is_one_line(line, cases, tmp_path):
     text = RECIPE.replace("CASES", str(cases))
     path = tmp_path / "r.yaml"
     path.write_text("\n".join(f"  {line}" if key in row else row for row in text.splitlines()))
-    plan = Plan.parse(compose([path], [], []))
+    plan = TrainingPlan.parse(compose([path], [], []))
     with pytest.raises(RecipeError, match=key):
         plan.task_of("train")

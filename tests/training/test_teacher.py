@@ -13,7 +13,7 @@ from pathfuse.cli import main
 from pathfuse.core import Outcome
 from pathfuse.recipes import compose
 from pathfuse.training import fit as fit_module
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 from pathfuse_teach.distillation import DistillationObjective
 
 RECIPE = """
@@ -65,7 +65,7 @@ def run_of(recipe: Path, out: Path, *words: str) -> Path:
 
 
 def test_the_teacher_learns_from_labels_and_the_student_from_all_pairs(taught: Path) -> None:
-    plan = Plan.parse(compose([taught], [], []))
+    plan = TrainingPlan.parse(compose([taught], [], []))
     assert len(plan.data_of("teach").cohort.training) == 4
     assert len(plan.data_of("learn").cohort.training) == 8
     assert plan.data_of("learn").spec().class_counts == (1, 1, 1, 1)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
 from pathfuse.cohort.folds.check import check_folds, label_of
 from pathfuse.cohort.folds.file import FoldRow
@@ -125,6 +124,8 @@ def with_validation(
 
 def held_out(labels: Groups, groups: Groups, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
     """The rest and the held-out rows of every fold; groups stay whole, labels are spread evenly."""
+    from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     counts = np.unique(labels, return_counts=True)[1]
     # scikit-learn refuses where every class is smaller than the number of folds: there is nothing to spread.

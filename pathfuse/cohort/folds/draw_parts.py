@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
-
 from pathfuse.cohort.table import PARTS, Case
 from pathfuse.errors import CaseTableError
 
@@ -66,6 +64,8 @@ def _carve(cases: list[Case], part: str, fraction: float, seed: int, notes: list
 def _pick(patients: list[str], stratum: dict[str, str], fraction: float, seed: int) -> set[str]:
     if not patients:
         return set()
+    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]  # a second, where none is drawn
+
     strata = [stratum[patient] for patient in patients]
     classes = len(set(strata))
     # Every class has two patients or more here, so there is room for one on either side.

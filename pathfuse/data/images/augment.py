@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from pathfuse.errors import RecipeError
 
@@ -88,19 +87,18 @@ def _negative(images: Tensor) -> Tensor:
     return 1 - images
 
 
-_NEGATIVE = v2.Lambda(_negative)
+def _torchvision_steps(options: Augment, size_px: int) -> list[Callable[[Tensor], Tensor]]:
+    from torchvision.transforms import v2  # type: ignore[import-untyped]  # with torch's compiler; predictions draw nothing
 
-
-def _torchvision_steps(options: Augment, size_px: int) -> list[v2.Transform]:
-    steps: list[v2.Transform] = []
+    steps: list[Callable[[Tensor], Tensor]] = []
     if options.flips:
         steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
     if options.quarter_turns:
-        steps.append(v2.Lambda(quarter_turn))
+        steps.append(quarter_turn)
     if options.rotation:
         # As a negative: interpolation fades to 0 at the edge, which is a dark line on white but white on the negative.
         turn = v2.RandomRotation(options.rotation, interpolation=v2.InterpolationMode.BILINEAR, fill=0.0)
-        steps += [_NEGATIVE, turn, _NEGATIVE]
+        steps += [_negative, turn, _negative]
     if options.crop < 1:
         steps.append(v2.RandomResizedCrop(size_px, scale=(options.crop, 1.0), antialias=True))
     if options.intensity or options.contrast:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor
-from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from pathfuse.data.images.augment import Augment, Augmenter, quarter_turn
 from pathfuse.errors import RecipeError
@@ -55,6 +54,8 @@ class ThumbnailAugmenter(Augmenter):
         super().__init__(replace(options, rotation=0.0, quarter_turns=False), size_px, seed)
         first: list[Callable[[Tensor], Tensor]] = [quarter_turn] if options.quarter_turns else []
         if options.rotation or options.zoom:
+            from torchvision.transforms import v2  # type: ignore[import-untyped]
+
             scale = (1 - options.zoom, 1 + options.zoom)
             bilinear = v2.InterpolationMode.BILINEAR
             first.append(_OnGlass(v2.RandomAffine(options.rotation, scale=scale, interpolation=bilinear)))
@@ -64,7 +65,7 @@ class ThumbnailAugmenter(Augmenter):
 class _OnGlass:
     """A change of place on a ground of the slide's own glass instead of black."""
 
-    def __init__(self, place: v2.Transform) -> None:
+    def __init__(self, place: Callable[[Tensor], Tensor]) -> None:
         self.place = place
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset, DistributedSampler
 
 Item = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The share of one process in every epoch.
+
+    Attributes:
+        ranks: number of processes that share the cases.
+        rank: which of them this is.
+        epoch: asked whenever an iterator starts; None uses what `set_epoch` said.
+    """
+
+    ranks: int = 1
+    rank: int = 0
+    epoch: Callable[[], int] | None = None
 
 
 class EpochSampler(DistributedSampler[Item]):

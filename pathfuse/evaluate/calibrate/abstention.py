@@ -8,7 +8,7 @@ from math import inf, nan
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.calibrate.temperature import only_validation
 from pathfuse.runs.rows import Index, Values
@@ -144,5 +144,5 @@ def _upper_limit(curve: RiskCoverage, cases: int, certainty: float) -> Values:
     errors = np.round(curve.risk[tried] * kept)
     limit = np.full(len(curve.risk), inf)
     level = 1 - (1 - certainty) / TRIED
-    limit[tried] = np.where(errors < kept, beta.ppf(level, errors + 1, np.maximum(kept - errors, 1)), 1.0)
+    limit[tried] = np.where(errors < kept, betaincinv(errors + 1, np.maximum(kept - errors, 1), level), 1.0)
     return limit

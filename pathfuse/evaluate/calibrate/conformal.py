@@ -14,7 +14,7 @@ from math import ceil, inf, nan
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.temperature import only_validation
@@ -151,8 +151,8 @@ def measured_coverage(sets: Sets, target: Index, patients: Sequence[str]) -> Cov
     whole = np.ones(int(owner.max()) + 1, dtype=bool)
     np.logical_and.at(whole, owner, inside)
     hits, n = int(whole.sum()), len(whole)
-    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
+    low = float(betaincinv(hits, n - hits + 1, 0.025)) if hits else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 0.975)) if hits < n else 1.0
     per_class = [inside[target == c] for c in range(sets.shape[1])]
     shares = tuple(float(own.mean()) if len(own) else nan for own in per_class)
     return Coverage(hits / n, Interval(low, high), float(sets.sum(1).mean()), shares)

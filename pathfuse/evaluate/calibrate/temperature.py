@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from math import exp, log
 
 import numpy as np
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from pathfuse.errors import RunError
@@ -51,6 +50,8 @@ class Temperature:
         def loss(log_temperature: float) -> float:
             scaled = logs * exp(-log_temperature)
             return float((logsumexp(scaled, axis=1) - scaled[rows, target]).mean())
+
+        from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]  # only where a temperature is fitted
 
         found = minimize_scalar(loss, bounds=(log(0.05), log(20)), method="bounded", options={"xatol": 1e-6})
         return cls(exp(float(found.x)))

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from pathfuse.evaluate.metrics.resampled import Scorer, WeightedMetric
 from pathfuse.runs.rows import Rows
@@ -21,8 +20,8 @@ from pathfuse.runs.rows import Rows
 
 def confusion_matrix(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
     """(C, C) counts, rows true and columns predicted."""
-    counts: Tensor = multiclass_confusion_matrix(predicted, target, classes)
-    return counts.double()
+    cells = torch.bincount(target * classes + predicted, minlength=classes**2)
+    return cells.reshape(classes, classes).double()
 
 
 class CountedMetric(WeightedMetric):

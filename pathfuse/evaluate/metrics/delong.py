@@ -12,7 +12,7 @@ from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata  # type: ignore[import-untyped]
+from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.metrics.resampling import Interval
 from pathfuse.runs.rows import Index, Values
@@ -34,7 +34,7 @@ class Areas:
 
     def interval(self, model: int, level: float = 0.95) -> Interval:
         """The interval of one area, cut off at 0 and 1."""
-        half = norm.ppf((1 + level) / 2) * sqrt(max(self.covariance[model, model], 0))
+        half = ndtri((1 + level) / 2) * sqrt(max(self.covariance[model, model], 0))
         area = float(self.value[model])
         return Interval(max(area - half, 0.0), min(area + half, 1.0))
 
@@ -90,11 +90,13 @@ def delong_test(areas: Areas, first: int = 0, second: int = 1) -> AreaTest:
     if error < 1e-9:
         return AreaTest(difference, 0.0, nan, 1.0 if abs(difference) < 1e-9 else nan)
     z = difference / error
-    return AreaTest(difference, error, z, float(2 * norm.sf(abs(z))))
+    return AreaTest(difference, error, z, float(2 * ndtr(-abs(z))))
 
 
 def _components(score: Values, positive: Positive) -> Values:
     """(N,) per positive, the share of negatives it beats; per negative, the share of positives that beat it."""
+    from scipy.stats import rankdata  # type: ignore[import-untyped]  # half a second, which a prediction does without
+
     overall = rankdata(score)
     result = np.empty(len(score))
     result[positive] = (overall[positive] - rankdata(score[positive])) / (~positive).sum()

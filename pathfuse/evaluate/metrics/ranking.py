@@ -13,7 +13,6 @@ from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pathfuse.evaluate.metrics.resampled import Scorer, WeightedMetric, ratio
@@ -131,11 +130,15 @@ def correctness_auroc(confidence: Values, right: Mask) -> float:
 
 def auroc(prob: Values, target: Index) -> list[float]:
     """Per class, the area under the ROC curve; ties count one half. NaN where the class or the rest is absent."""
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]  # a second, where nothing is measured
+
     return _per_class(roc_auc_score, prob, target)
 
 
 def average_precision(prob: Values, target: Index) -> list[float]:
     """Per class, the area under the precision-recall curve as steps, not interpolated; NaN as in `auroc`."""
+    from sklearn.metrics import average_precision_score
+
     return _per_class(average_precision_score, prob, target)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
 from torch import Tensor
 
 Map = NDArray[np.floating]
@@ -29,6 +28,8 @@ def likeness(one: Tensor, other: Tensor) -> float | None:
     first, second = (scores.detach().double().cpu().numpy().ravel() for scores in (one, other))
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
     found = float(spearmanr(first, second).statistic)
     return found if np.isfinite(found) else None
 

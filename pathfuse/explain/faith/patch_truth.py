@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from pathfuse.demo.bags import TRUTH
 from pathfuse.errors import CaseTableError
@@ -55,6 +54,8 @@ def patch_auc(slides: Sequence[SlideScores], truth: PatchTruth, seed: int) -> tu
             if signal is not None:
                 planted.append(signal)
                 weight.append(own)
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
     if not planted or all(planted) or not any(planted):
         return None
     chance = np.random.default_rng([seed, zlib.crc32(slides[0].case_id.encode())]).random(len(planted))

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from torch.nn import functional
 
 Map = NDArray[np.floating]
@@ -66,6 +65,8 @@ def auc_of(values: Map, truth: Mask) -> float | None:
     """The area under the ROC curve of a map (h, w) against a mask (H, W); None if the mask is all one value."""
     if truth.all() or not truth.any():
         return None
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
     return float(roc_auc_score(truth.ravel(), resized(values, truth.shape).ravel()))
 
 

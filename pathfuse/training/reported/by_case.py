@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pathfuse.core import Batch, Objective
 from pathfuse.explain.overlay import Picture, colours, enlarged, write_png
+from pathfuse.inference.plan import Plan
+from pathfuse.inference.task import Task
 from pathfuse.runs.files import BY_CASE, PANELS
 from pathfuse.runs.folder import RunFolder
-from pathfuse.training.plan import Plan
-from pathfuse.training.task import Task
 
 COLUMNS = ("case_id", "patient_id", "target")
 
@@ -59,7 +59,6 @@ def _write_stage(plan: Plan, stage: str, task: Task, run: RunFolder) -> None:
 def _test_batches(plan: Plan, stage: str) -> Iterator[Batch]:
     data = plan.data_of(stage)
     data.prepare_data()
-    data.setup("test")
     model = plan.task_of(stage).eval().model
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     for batch in data.test_dataloader():

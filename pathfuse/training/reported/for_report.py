@@ -13,14 +13,14 @@ from pathfuse.core.subsets import Shown
 from pathfuse.core.weights import Weighted, WeightsNote
 from pathfuse.data.images.decode import Pixels
 from pathfuse.evaluate.metrics.strata import BORDERS
+from pathfuse.inference.plan import Plan
+from pathfuse.inference.speaking import print_note
 from pathfuse.nn.weights import NOT_KNOWN
 from pathfuse.registry import card_of, components
 from pathfuse.runs.files import COHORT, EXAMPLES, WEIGHTS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.system.files import replacing
-from pathfuse.training.plan import Plan
 from pathfuse.training.reported.by_case import write_by_case
-from pathfuse.training.speaking import print_note
 
 EACH = 4  # cases of a kind
 SURE = BORDERS[0]  # confidence from which a case may stand for what the model is sure of

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from pathfuse.core import Batch
-from pathfuse.training.task import Task
+from pathfuse.training.lightning_task import LightningTask
 
 
 class RecomputedStatistics(Callback):
@@ -55,7 +55,7 @@ class RecomputedStatistics(Callback):
             self._recompute(trainer, pl_module)
 
     def _recompute(self, trainer: Trainer, task: LightningModule) -> None:
-        assert isinstance(task, Task)
+        assert isinstance(task, LightningTask)
         if not self._trained:
             return
         if self._loader is None:
@@ -65,7 +65,7 @@ class RecomputedStatistics(Callback):
         with isolate_rng(), _only_statistics(task, self._trained), torch.no_grad():
             for batch in islice(self._loader, self.batches):
                 whole = batch.to(task.device)
-                task.objective.step(task.model, task.shown_in_training(whole), whole)
+                task.objective.step(task.model, task.task.shown_in_training(whole), whole)
                 for total, layer in zip(sums, self._trained, strict=True):
                     total += torch.stack(_of(layer)).double().cpu()
                 count += 1
@@ -85,7 +85,7 @@ def _of(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _only_statistics(task: Task, layers: Sequence[_BatchNorm]) -> Iterator[None]:
+def _only_statistics(task: LightningTask, layers: Sequence[_BatchNorm]) -> Iterator[None]:
     """Within the block these layers keep the statistics of the last batch; all else is in eval mode."""
     modes = {module: module.training for module in task.modules()}
     before: list[tuple[_BatchNorm, float | None, Any]] = [

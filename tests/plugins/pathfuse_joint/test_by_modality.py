@@ -9,10 +9,10 @@ from torch.testing import assert_close
 
 from pathfuse.core import DataSpec, ModalitySpec, Model
 from pathfuse.errors import RecipeError
+from pathfuse.inference.trust import trusted_imports
 from pathfuse.registry import import_named_in
 from pathfuse.testing import BAGS_AND_VECTOR, STAINS_AND_VECTOR, ReferenceBackbone, synthetic_batch
-from pathfuse.training.stage import StageCLI
-from pathfuse.training.trust.classes import trusted_imports
+from pathfuse.training.stage import TrainingStage
 from pathfuse_captum.gradcam import GradCAM
 from pathfuse_heads.softmax import SoftmaxHead
 from pathfuse_images.encoder import PerStainImageEncoder
@@ -41,11 +41,11 @@ SPEC = DataSpec(
 )
 
 
-def parsed(words: list[str], model: str = MODEL) -> StageCLI:
+def parsed(words: list[str], model: str = MODEL) -> TrainingStage:
     import_named_in(model + " PairedBags " + " ".join(words))
     config = {"data": {"class_path": "PairedBags"}, "model": yaml.safe_load(model)}
     with trusted_imports():
-        return StageCLI("fit", config, words)
+        return TrainingStage("fit", config, words)
 
 
 def task_of(words: list[str]):

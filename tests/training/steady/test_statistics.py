@@ -12,7 +12,7 @@ from pathfuse.cli import main
 from pathfuse.errors import RecipeError
 from pathfuse.recipes import compose
 from pathfuse.training import fit as fit_module
-from pathfuse.training.plan import Plan
+from pathfuse.training.plan import TrainingPlan
 from pathfuse.training.steady.options import Steady
 from tests.training.conftest import Run
 
@@ -31,14 +31,13 @@ def test_they_are_the_mean_over_training_batches_and_training_is_the_same(fit: R
     assert moved and all(name.endswith(("running_mean", "running_var")) for name in moved)
     assert not any("correlate" in name or "input.model" in name for name in moved)
 
-    plan = Plan.parse(compose([small], [], [("predict.data.augment", "null")]))
+    plan = TrainingPlan.parse(compose([small], [], [("predict.data.augment", "null")]))
     plain = state(fit("plain", RECOMPUTED, *SHORT, "--predict.data.augment=null"))
     task, data = plan.task_of("predict"), plan.data_of("predict")
     task.load_state_dict(plain)
     first = next(layer for layer in task.model.encoder.backbone.modules() if isinstance(layer, torch.nn.BatchNorm2d))
     entered: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda _, args: entered.append(args[0].detach()))
-    data.setup("fit")
     task.eval()
     for batch in data.train_dataloader():
         task.model(batch.keep("he"))

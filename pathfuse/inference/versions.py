@@ -13,12 +13,12 @@ import yaml
 
 from pathfuse.core.subsets import combinations_shown
 from pathfuse.data.contract import CaseData
+from pathfuse.inference.task import Task
 from pathfuse.recipes.plain_yaml import Config
 from pathfuse.registry import software_of
 from pathfuse.runs.files import METRICS, PREDICTIONS, VERSIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.sources import MADE_IN
-from pathfuse.training.task import Task
 
 
 def write_versions(run: RunFolder, config: Config, data: CaseData, task: Task) -> None:

@@ -9,9 +9,9 @@ from jsonargparse import ArgumentParser
 
 from pathfuse.core import DataSpec, Explainer
 from pathfuse.errors import RecipeError, did_you_mean
+from pathfuse.inference.parser import StageParser
+from pathfuse.inference.trust import trusted_imports
 from pathfuse.registry import EXPLAINERS
-from pathfuse.training.stage import StageParser
-from pathfuse.training.trust.classes import trusted_imports
 
 
 def make_explainer(name: str, options: Mapping[str, str]) -> Explainer:

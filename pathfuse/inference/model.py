@@ -16,19 +16,18 @@ from pathfuse.core import Batch, Model
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
 from pathfuse.evaluate.calibrate.file import Calibrators
+from pathfuse.inference.asked.frames import is_frame
+from pathfuse.inference.asked.inputs import source_options
+from pathfuse.inference.asked.new_cases import check_cases
+from pathfuse.inference.plan import Plan
+from pathfuse.inference.predict import predict, trained_task
+from pathfuse.inference.speaking import hush
+from pathfuse.inference.table import PredictionTable, table_of
+from pathfuse.inference.task import Task
 from pathfuse.recipes import compose
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.plugins import of_installed
 from pathfuse.runs.sources import as_the_model_reads
-from pathfuse.training.evaluate import trained_task
-from pathfuse.training.explain import Asked, explain_run
-from pathfuse.training.inference.frames import is_frame
-from pathfuse.training.inference.inputs import source_options
-from pathfuse.training.inference.table import PredictionTable, table_of
-from pathfuse.training.new_cases import check_cases
-from pathfuse.training.plan import Plan
-from pathfuse.training.speaking import prepare_lightning
-from pathfuse.training.task import Task
 
 
 class TrainedModel(Model):
@@ -80,9 +79,7 @@ class TrainedModel(Model):
         with tempfile.TemporaryDirectory(prefix="pathfuse-") as folder:
             plan, data, notes = self._prepared(what, stores, mpp, options, Path(folder))
             task = self._task[0]
-            trainer = plan.stages[plan.last].make_trainer([], folder)
-            trainer.predict(task, datamodule=data, return_predictions=False)
-            self.eval()
+            predict(task, data, plan.stages[plan.last].computing)
             if not task.collected:
                 raise RunError(f"no case has a stain that this model reads ({', '.join(self.reads)}).")
             order = [row.case_id for row in data.split_table()]
@@ -113,7 +110,7 @@ class TrainedModel(Model):
                 batches: Any = [what]
             else:
                 _, data, _ = self._prepared(what, stores, mpp, options, Path(folder))
-                data.setup("predict")
+                data.prepare_data()
                 batches = data.predict_dataloader()
             given = self._task[0].given or list(self.reads)
             device = next((weight.device for weight in self.parameters()), torch.device("cpu"))
@@ -149,6 +146,8 @@ class TrainedModel(Model):
         Raises:
             PathfuseError: as in `predict`.
         """
+        from pathfuse.inference.explain import Asked, explain_run  # with matplotlib
+
         with tempfile.TemporaryDirectory(prefix="pathfuse-") as folder, RunFolder.claim(Path(out)):
             plan, _, _ = self._prepared(what, stores, mpp, options, Path(folder))
             names = [explainer] if isinstance(explainer, str) else explainer
@@ -163,7 +162,7 @@ class TrainedModel(Model):
         options: Mapping[str, object],
         folder: Path,
     ) -> tuple[Plan, CaseData, list[str]]:
-        prepare_lightning()
+        hush()
         notes: list[str] = []
         spec = self._task[0].spec
         source = source_options(what, spec=spec, reads=self.reads, stores=stores, mpp=mpp, folder=folder, notes=notes)
@@ -185,11 +184,11 @@ class TrainedModel(Model):
 
     def _of_batch(self, batch: Batch) -> PredictionTable:
         task = self._task[0]
-        task.collected = {}
+        task.forget()
         device = next((weight.device for weight in self.parameters()), torch.device("cpu"))
         with torch.inference_mode():
             self.eval()
-            task.predict_step(batch.to(device), 0)
+            task.predict_given(batch.to(device))
         return table_of(task.collected, self.classes, self._calibration(), batch.case_ids)
 
 

@@ -16,9 +16,9 @@ from pathfuse.cohort import Cohort
 from pathfuse.cohort.sources.columns import Columns, roles_of
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.errors import ImageError, PluginError, RunError
+from pathfuse.inference.asked.arrays import images_of
+from pathfuse.inference.asked.new_cases import check_cases
 from pathfuse.store import open_slide
-from pathfuse.training.inference.arrays import images_of
-from pathfuse.training.new_cases import check_cases
 from tests.cohort.natural import NAMES
 from tests.conftest import CLASSES, write_cases
 

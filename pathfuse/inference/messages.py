@@ -10,9 +10,9 @@ from jsonargparse import ArgumentParser
 from pathfuse.core import Backbone, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Objective
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import did_you_mean
+from pathfuse.inference.trust import not_allowed
 from pathfuse.registry import card_of, components
 from pathfuse.registry.unregistered import why_no_component
-from pathfuse.training.trust.classes import VARIABLE
 
 KINDS: dict[str, type] = {
     "backbone": Backbone, "input": ImageInput, "encoder": Encoder, "fusion": Fusion, "head": Head,
@@ -52,7 +52,7 @@ def explain(message: str, parser: ArgumentParser) -> str:
     if found := _EXPLAINED.search(message):
         return place + found[1]
     if found := _REFUSED.search(message):
-        return place + (why_no_component(found[1], KINDS) or _not_allowed(found[1]))
+        return place + (why_no_component(found[1], KINDS) or not_allowed(found[1]))
     if found := _UNKNOWN.search(message):
         return f"--{found[1]} is no option.{_guess_option(found[1], parser)} `pathfuse fit --help` lists all of them."
     if found := _GROUP.search(message):
@@ -69,14 +69,6 @@ def explain(message: str, parser: ArgumentParser) -> str:
     lines = [_PREFIX.sub("", line).strip(" -") for line in message.splitlines() if not _NOISE.search(line)]
     return place + (
         " ".join(line for line in lines if line) or "expected a class by name, or class_path and init_args."
-    )
-
-
-def _not_allowed(name: str) -> str:
-    return (
-        f"{name} may not be named in a recipe. Allowed are pathfuse, installed plug-ins, torch.optim, torch.nn, "
-        "torchmetrics, and Lightning's callbacks, loggers, strategies and profilers; "
-        f"{VARIABLE}=MODULE in the environment allows more."
     )
 
 

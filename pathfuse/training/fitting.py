@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pathfuse.inference.model import TrainedModel, as_word, load
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.training.inference.model import TrainedModel, as_word, load
 from pathfuse.training.speaking import prepare_lightning
 
 

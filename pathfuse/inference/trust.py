@@ -8,7 +8,7 @@ names separated by commas) widens it; a recipe cannot.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, isclass, signature
 
@@ -72,6 +72,32 @@ def check_classes(config: object) -> None:
             check_classes(part)
 
 
+def refuse_named(config: object) -> None:
+    """Refuses a class by its name alone, in a part of a recipe that is not parsed.
+
+    Args:
+        config: a part of a recipe, as plain data.
+
+    Raises:
+        TrustError: naming the first class that a recipe may not name.
+    """
+    if isinstance(config, Mapping):
+        path = config.get("class_path")
+        if isinstance(path, str) and "." in path and not _within(path, _allowed()):
+            raise TrustError(not_allowed(path))
+    for part in config.values() if isinstance(config, Mapping) else config if isinstance(config, list) else ():
+        refuse_named(part)
+
+
+def not_allowed(name: str) -> str:
+    """A line about a class that a recipe may not name."""
+    return (
+        f"{name} may not be named in a recipe. Allowed are pathfuse, installed plug-ins, torch.optim, torch.nn, "
+        "torchmetrics, and Lightning's callbacks, loggers, strategies and profilers; "
+        f"{VARIABLE}=MODULE in the environment allows more."
+    )
+
+
 def plugin_packages() -> set[str]:
     """The packages that hold registered components: whoever installed a plug-in trusts all of it."""
     return {component.target.partition(":")[0].partition(".")[0] for component in components()}
@@ -79,7 +105,15 @@ def plugin_packages() -> set[str]:
 
 def trusted_by_user(path: str) -> bool:
     """Whether `PATHFUSE_TRUST` names a class or a module above it."""
-    return any(path == name or path.startswith(f"{name}.") for name in _extra())
+    return _within(path, _extra())
+
+
+def _within(path: str, modules: list[str]) -> bool:
+    return any(path == name or path.startswith(f"{name}.") for name in modules)
+
+
+def _allowed() -> list[str]:
+    return [*TRUSTED, *plugin_packages(), *_extra()]
 
 
 def _extra() -> list[str]:
@@ -99,7 +133,7 @@ def trusted_imports() -> Iterator[None]:
         config_read_mode_fsspec_enabled=False,
         instantiate_subclass_spec_in_any=False,
         import_path_denylist=["*"],
-        import_path_allowlist=[*TRUSTED, *plugin_packages(), *_extra()],
+        import_path_allowlist=_allowed(),
     )
     try:
         yield

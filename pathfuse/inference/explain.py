@@ -29,15 +29,15 @@ from pathfuse.explain import (
 )
 from pathfuse.explain.asked import LABEL, PREDICTED
 from pathfuse.explain.stains import HARDLY
+from pathfuse.inference.asked.new_cases import check_cases
+from pathfuse.inference.explainers import make_explainer, make_explainers
+from pathfuse.inference.in_bags import predict_in_bags
+from pathfuse.inference.plan import Plan
+from pathfuse.inference.predict import trained_task
+from pathfuse.inference.task import Task
 from pathfuse.registry import EXPLAINERS
 from pathfuse.runs.files import PREDICTIONS
 from pathfuse.runs.folder import RunFolder
-from pathfuse.training.evaluate import trained_task
-from pathfuse.training.explainers import make_explainer, make_explainers
-from pathfuse.training.in_bags import predict_in_bags
-from pathfuse.training.new_cases import check_cases
-from pathfuse.training.plan import Plan
-from pathfuse.training.task import Task
 
 SHAPLEY = "StainShapley"
 MASKINGS = (Masking(), Masking("hard"), Masking("top"))
@@ -98,7 +98,7 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
     if asked.slides and not any(spec[modality].in_bags for modality in reads):
         raise RecipeError("--slides is for runs that read bags of patches; this one reads images, which are shown.")
     cases = _cases(data, asked)
-    data.setup("predict")
+    data.prepare_data()
     shown = _Shown(data.predict_dataloader(), cases, task.given or list(reads))
     wanted = _wanted(asked, task, data, plan.stages[plan.last].seed)
     model = task.model.eval()

@@ -15,8 +15,8 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
 
+from pathfuse.inference.trust import VARIABLE, trusted_by_user
 from pathfuse.recipes.plain_yaml import Config
-from pathfuse.training.trust.classes import VARIABLE, trusted_by_user
 
 FOLDER = "further"
 """Below the run folder, where files of such callbacks and loggers go."""

@@ -1,15 +1,14 @@
-"""The one LightningModule: builds the model from the slots of a recipe, sums the loss, collects predictions."""
+"""The task of a stage: the model built from the slots of a recipe, its loss, and predictions of cases."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 
 from pathfuse.core import (
     Batch,
@@ -29,13 +28,28 @@ from pathfuse.core import (
 from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics.measures import Measures
-from pathfuse.training.in_bags import predict_in_bags
-from pathfuse.training.predictions import Predictions, any_labelled, gathered, rows_of
-from pathfuse.training.rates import Optimised
+from pathfuse.inference.in_bags import predict_in_bags
+from pathfuse.inference.predictions import Predictions, rows_of
 
 
-class Task(Optimised):
+class Step(NamedTuple):
+    """What a step of training or validation computes.
+
+    Attributes:
+        total: the weighted sum of the loss terms.
+        logged: the terms, the total and the figures of the step.
+        prediction: of the cases.
+    """
+
+    total: Tensor
+    logged: dict[str, Tensor]
+    prediction: Prediction
+
+
+class Task(nn.Module):
     """The fixed task of every recipe; what differs between recipes are its slots.
+
+    It knows no Lightning: `pathfuse.training` wraps it in a LightningModule where it is trained.
 
     Args:
         encoder: turns the stains of a case into tokens.
@@ -86,7 +100,11 @@ class Task(Optimised):
         set_coverage: float = 0.9,
         abstain_by: Literal["softmax", "learned", "combined"] = "softmax",
     ) -> None:
-        super().__init__(layer_decay, warmup_epochs)
+        super().__init__()
+        if layer_decay is not None and not 0 < layer_decay <= 1:
+            raise RecipeError(f"model.layer_decay is {layer_decay}; give a factor above 0, at most 1, or null.")
+        if warmup_epochs < 0:
+            raise RecipeError(f"model.warmup_epochs is {warmup_epochs}; give 0 or more.")
         if eval_bag_size is not None and eval_bag_size < 1:
             raise RecipeError(f"model.eval_bag_size is {eval_bag_size}; give 1 or more, or null for one bag.")
         if not 0 <= target_risk < 1:
@@ -97,6 +115,8 @@ class Task(Optimised):
         self.loss_weights = loss_weights
         self.objective = objective or SupervisedObjective()
         self.given = given
+        self.layer_decay = layer_decay
+        self.warmup_epochs = warmup_epochs
         self.modality_dropout = modality_dropout or {}
         self.select_on = select_on
         self.metrics = metrics or []
@@ -139,88 +159,65 @@ class Task(Optimised):
             raise RuntimeError("the model of a task is always built with its spec")
         return self.model.spec
 
-    def on_fit_start(self) -> None:
-        """Lets the objective see the validation part, once; all processes keep what the first one found."""
-        self.objective.prepare(self._validation_batches())
-        if self.trainer.world_size > 1:
-            for known in self.objective.buffers(recurse=False):
-                known.copy_(self.trainer.strategy.broadcast(known))
+    def forget(self) -> None:
+        """Forgets what was predicted before: a task may predict one part after the other."""
+        self.collected = {}
 
-    def on_train_epoch_start(self) -> None:
-        """Draws of an epoch depend on the seed and the epoch alone, so a resumed run repeats them."""
-        reseed(self.seed + 1 + self.current_epoch + 100_003 * self.global_rank)
+    def step(self, shown: Batch, whole: Batch) -> Step:
+        """Loss terms and predictions of a batch.
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The weighted sum of the loss terms of a batch."""
-        return self._step(self.shown_in_training(batch), batch, "train")[0]
+        Args:
+            shown: what the model is shown.
+            whole: the batch as it is.
+        """
+        outcome = self.objective.step(self.model, shown, whole)
+        total = weighted_total(outcome.terms, self.loss_weights)
+        return Step(total, {"loss": total.detach(), **outcome.terms, **outcome.metrics}, outcome.prediction)
+
+    def as_given(self, batch: Batch) -> Batch:
+        """A batch with the stains that the model is given."""
+        return batch if self.given is None else batch.keep(*self.given)
 
     def shown_in_training(self, batch: Batch) -> Batch:
         """What the model is shown of a training batch: the stains it is given, less what is hidden at random."""
-        shown = self._as_given(batch)
+        shown = self.as_given(batch)
         return drop_at_random(shown, self.modality_dropout) if self.modality_dropout else shown
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the loss of a batch and keeps its predictions for the metrics of the epoch."""
-        shown = self._as_given(batch)
-        _, prediction = self._step(shown, batch, "val")
-        if self.eval_bag_size:
-            prediction = self._predicted(shown)
-        if prediction.logits is not None:
-            self._collect("val", shown, prediction)
-            if self.select_on:
-                self._predict_from(shown, self.select_on.split("+"), f"val/{self.select_on}")
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of all validation cases together, never the mean over batches.
-
-        Raises:
-            RecipeError: if no case has the stains to select on, or the metric to select by is not defined.
-        """
-        found = gathered(self.collected)
-        self.collected = {}
-        for key, rows in found.items():
-            metrics = self.measures.in_validation(rows.probabilities, rows.target, rows.confidence)
-            # Later it would cost the epochs that are trained, and Lightning passes over an epoch of NaN by itself.
-            if key == self.selected_by.removesuffix(f"/{self.select_by}") and self._begins():
-                self.measures.refuse_undefined(metrics)
-            self.log_dict({f"{key}/{name}": value for name, value in metrics.items()}, sync_dist=True)
-        if self.select_on and "val" in found and not any_labelled(found.get(f"val/{self.select_on}")):
-            raise RecipeError(
-                f"model.select_on is {self.select_on}, but no labelled case of the validation part has all of these "
-                "stains. Choose other stains, or null."
-            )
-
-    def on_test_epoch_start(self) -> None:
-        """Forgets what was predicted before: a task may be tested on one part after the other."""
-        self.collected = {}
-
-    on_predict_epoch_start = on_test_epoch_start
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def predict_subsets(self, batch: Batch) -> None:
         """Predicts every case from every combination of the stains it has."""
         for subset in availability_subsets(self.model.reads):
-            self._predict_from(batch, subset, subset_name(subset))
+            self.predict_from(batch, subset, subset_name(subset))
 
-    def on_test_epoch_end(self) -> None:
-        """Brings the predictions of all ranks together."""
-        self.collected = gathered(self.collected)
-
-    on_predict_epoch_end = on_test_epoch_end
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+    def predict_given(self, batch: Batch) -> Prediction:
         """Predicts every case from the stains it has, among those the model was trained to be given."""
-        shown = self._as_given(batch)
-        prediction = self._predicted(shown)
+        shown = self.as_given(batch)
+        prediction = self.predicted(shown)
         names = [subset_name([m for m in self.model.reads if bool(shown.present[m][row])]) for row in range(len(batch))]
         for name in dict.fromkeys(names):
             rows = torch.tensor([row for row, own in enumerate(names) if own == name])
             if name:
-                self._collect(name, shown.select(rows), rows_of(prediction, rows))
+                self.collect(name, shown.select(rows), rows_of(prediction, rows))
         return prediction
 
-    def _validation_batches(self) -> Iterator[Batch]:
-        for batch in self.trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
-            yield batch.to(self.device)
+    def predict_from(self, batch: Batch, subset: Sequence[str], key: str) -> None:
+        """Predicts the cases that have all of some stains from these alone, and keeps the predictions under a key."""
+        has_all = torch.stack([batch.present[modality] for modality in subset]).all(0)
+        rows = has_all.nonzero().flatten()
+        if len(rows):
+            shown = batch.keep(*subset).select(rows)
+            self.collect(key, shown, self.predicted(shown))
+
+    def predicted(self, batch: Batch) -> Prediction:
+        """What the model says, in the bags that the recipe wants."""
+        if self.eval_bag_size:
+            return predict_in_bags(self.model, batch, self.eval_bag_size)
+        prediction: Prediction = self.model(batch)
+        return prediction
+
+    def collect(self, key: str, batch: Batch, prediction: Prediction) -> None:
+        """Keeps predictions under a key."""
+        rows = Predictions.of(batch, prediction)
+        self.collected[key] = self.collected[key] + rows if key in self.collected else rows
 
     def _refuse_unread(self) -> None:
         """Refuses a modality in an option that the model does not read."""
@@ -232,42 +229,6 @@ class Task(Optimised):
                     raise RecipeError(
                         f"model.{key} names {modality!r}, but this model reads {', '.join(self.model.reads)}."
                     )
-
-    def _begins(self) -> bool:
-        return self.current_epoch == 0 and self.trainer.state.fn == TrainerFn.FITTING
-
-    def _as_given(self, batch: Batch) -> Batch:
-        return batch if self.given is None else batch.keep(*self.given)
-
-    def _predict_from(self, batch: Batch, subset: Sequence[str], key: str) -> None:
-        has_all = torch.stack([batch.present[modality] for modality in subset]).all(0)
-        rows = has_all.nonzero().flatten()
-        if len(rows):
-            shown = batch.keep(*subset).select(rows)
-            self._collect(key, shown, self._predicted(shown))
-
-    def _predicted(self, batch: Batch) -> Prediction:
-        if self.eval_bag_size:
-            return predict_in_bags(self.model, batch, self.eval_bag_size)
-        prediction: Prediction = self.model(batch)
-        return prediction
-
-    def _step(self, shown: Batch, whole: Batch, part: str) -> tuple[Tensor, Prediction]:
-        outcome = self.objective.step(self.model, shown, whole)
-        total = weighted_total(outcome.terms, self.loss_weights)
-        logged = {"loss": total.detach(), **outcome.terms, **outcome.metrics}
-        self.log_dict(
-            {f"{part}/{name}": value for name, value in logged.items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(shown),
-            sync_dist=True,
-        )
-        return total, outcome.prediction
-
-    def _collect(self, key: str, batch: Batch, prediction: Prediction) -> None:
-        rows = Predictions.of(batch, prediction)
-        self.collected[key] = self.collected[key] + rows if key in self.collected else rows
 
 
 def reseed(seed: int) -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pathfuse.evaluate.calibrate.calibrator import SEPARATOR
 from pathfuse.evaluate.calibrate.file import Calibrators
+from pathfuse.inference.predictions import Predictions
 from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import atomic_text
-from pathfuse.training.predictions import Predictions
 
 _SHOWN = 20  # rows that are printed
 

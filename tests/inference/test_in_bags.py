@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from pathfuse.cli import main
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model
-from pathfuse.training.in_bags import in_bags, predict_in_bags
+from pathfuse.inference.in_bags import in_bags, predict_in_bags
 from pathfuse_heads.softmax import SoftmaxHead
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder

@@ -11,9 +11,9 @@ from pathfuse.cohort.sources.case_table import write_cases
 from pathfuse.cohort.table import Case, CaseFile
 from pathfuse.core import DataSpec
 from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.inference.asked.arrays import is_array, write_arrays
+from pathfuse.inference.asked.frames import is_frame, write_frame
 from pathfuse.system.spacing import MAX_MPP, MIN_MPP
-from pathfuse.training.inference.arrays import is_array, write_arrays
-from pathfuse.training.inference.frames import is_frame, write_frame
 
 Options = list[tuple[str, str]]
 

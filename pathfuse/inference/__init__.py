@@ -1,0 +1,1 @@
+"""Trained models without what trains them: predictions, features and maps of cases."""

@@ -1,1 +1,0 @@
-"""A trained model in Python: predictions, features and maps of new cases, and training in one call."""

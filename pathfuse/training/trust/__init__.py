@@ -1,1 +1,0 @@
-"""Trust in recipes: which classes they may name, and where what they name may write."""
