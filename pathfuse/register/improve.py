@@ -5,24 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from pathfuse.register.blocks import smoothed, weights
-from pathfuse.register.compare import ENOUGH, STEP_PX, compared
+from pathfuse.register.compare import EDGE_PX, ENOUGH, STEP_PX, compared
 from pathfuse.register.field import Field
 from pathfuse.register.transform import Matrix, Transform
 from pathfuse.register.views import View
 
 POLISH_PX = 48
+REACH_STEPS = 1.2  # how far a patch speaks for its neighbours
 LEAST_BELIEF = 2.0  # patches' worth of belief, below which they say nothing about the whole
 FEW_CLEAR = 0.05  # mean belief in patches below which a finer look would add noise
 
 
-def shifted(fixed: View, moving: View, transform: Transform) -> Transform | None:
-    """The transform with every patch moved to where it matches best, smoothly; None where patches say too little."""
-    blocks = compared(fixed, moving, transform)
+def shifted(
+    fixed: View, moving: View, transform: Transform, *, edge: int = EDGE_PX, step: int = STEP_PX
+) -> Transform | None:
+    """The transform with every patch moved to where it matches best, smoothly; None where patches say too little.
+
+    Args:
+        fixed: seen from the fixed slide.
+        moving: at about the same spacing.
+        transform: from the fixed to the moving slide.
+        edge: of a patch in pixels.
+        step: between neighbours in pixels; what is smooth is so over 1.2 of it.
+    """
+    blocks = compared(fixed, moving, transform, edge=edge, step=step)
     belief = weights(blocks)
     if belief.sum() < LEAST_BELIEF or belief.mean() < FEW_CLEAR:
         return None
     shape = fixed.tissue.shape
-    more = smoothed(blocks, belief, shape, step=STEP_PX, sigma=1.2) * np.array(fixed.pitch)
+    more = smoothed(blocks, belief, shape, step=step, sigma=REACH_STEPS) * np.array(fixed.pitch)
     before = 0.0 if transform.field is None else transform.field.on(shape, fixed.pitch)
     return Transform(transform.matrix, Field((before + more).astype(np.float32), fixed.pitch))
 
