@@ -22,15 +22,17 @@ class Look(NamedTuple):
         um: spacing in micrometres.
         edge_px: of a patch.
         step_px: between neighbours.
+        torn: whether the field may jump where patches do.
     """
 
     um: float
     edge_px: int
     step_px: int
+    torn: bool = False
 
 
 WIDE = tuple(Look(um, EDGE_PX, STEP_PX) for um in (8.0, 4.0, 2.0))
-CLOSE = (Look(4.0, CLOSE_PX, 12), Look(2.0, CLOSE_PX, 8), Look(2.0, CLOSE_PX, 8))
+CLOSE = (Look(4.0, CLOSE_PX, 12), *(Look(2.0, CLOSE_PX, 8, torn=True),) * 2)
 
 
 class SerialSections(Registration):
@@ -117,4 +119,4 @@ class SerialSections(Registration):
             return None  # before it is read: the finer, the longer
         ours, theirs = fixed.view(look.um), moving.view(look.um)
         step = close_step(ours, look.step_px) if look.edge_px == CLOSE_PX else look.step_px
-        return None if step is None else shifted(ours, theirs, found, edge=look.edge_px, step=step)
+        return None if step is None else shifted(ours, theirs, found, edge=look.edge_px, step=step, torn=look.torn)
