@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pathfuse.register.blocks import smoothed, stepped, weights
-from pathfuse.register.compare import EDGE_PX, ENOUGH, STEP_PX, compared
+from pathfuse.register.compare import CLOSE_PX, EDGE_PX, ENOUGH, STEP_PX, compared
 from pathfuse.register.field import Field
 from pathfuse.register.transform import Matrix, Transform
 from pathfuse.register.views import View
@@ -15,6 +15,7 @@ REACH_STEPS = 1.2  # how far a patch speaks for its neighbours
 MEDIAN_STEPS = 2  # the same where a median is taken
 LEAST_BELIEF = 2.0  # patches' worth of belief, below which they say nothing about the whole
 FEW_CLEAR = 0.05  # mean belief in patches below which a finer look would add noise
+FEW_CLOSE = 0.10  # the same of small patches: those of strangers reach 0.05 by chance, those of the next section 0.16
 
 
 def shifted(
@@ -32,7 +33,7 @@ def shifted(
     """
     blocks = compared(fixed, moving, transform, edge=edge, step=step)
     belief = weights(blocks)
-    if belief.sum() < LEAST_BELIEF or belief.mean() < FEW_CLEAR:
+    if belief.sum() < LEAST_BELIEF or belief.mean() < (FEW_CLOSE if edge <= CLOSE_PX else FEW_CLEAR):
         return None
     shape = fixed.tissue.shape
     if torn:

@@ -12,7 +12,7 @@ from pathfuse.register.blocks import weights
 from pathfuse.register.compare import CLOSE_PX, close_step, compared, judged_um
 from pathfuse.register.contract import Section
 from pathfuse.register.field import Field, grid_points
-from pathfuse.register.improve import FEW_CLEAR
+from pathfuse.register.improve import FEW_CLOSE
 from pathfuse.register.quality import Placed, placed_better
 from pathfuse.register.transform import Transform
 
@@ -73,7 +73,7 @@ def _worst_nearby(
     step = close_step(ours, CLOSE_STEP_PX) or CLOSE_PX
     blocks = compared(ours, theirs, there, edge=CLOSE_PX, step=step)
     belief = weights(blocks)
-    if not len(belief) or belief.mean() < FEW_CLEAR:
+    if not len(belief) or belief.mean() < FEW_CLOSE:
         return worst
     column, row = ((blocks.centres + 0.5) * ours.pitch / pitch).astype(int).T
     off = np.where(belief >= BELIEVED, np.hypot(*(blocks.shifts * ours.pitch).T), 0)

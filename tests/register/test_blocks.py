@@ -4,7 +4,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from pathfuse.register.blocks import Blocks, match, smoothed, stepped, weights
 from pathfuse.register.compare import CLOSE_PX, EDGE_PX, REACH_PX, STEP_PX
-from pathfuse.register.improve import FEW_CLEAR
+from pathfuse.register.improve import FEW_CLOSE
 
 
 def pattern(seed: int = 0) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_strangers_are_hardly_believed() -> None:
     same = match(pattern(1), pattern(1), np.ones((260, 300), bool), edge=EDGE_PX, step=STEP_PX, reach=REACH_PX)
     close = match(pattern(1), pattern(2), np.ones((260, 300), bool), edge=CLOSE_PX, step=8, reach=REACH_PX)
     assert weights(blocks).mean() < 0.02
-    assert weights(close).mean() < FEW_CLEAR, "a close look at strangers has to stop"
+    assert weights(close).mean() < FEW_CLOSE, "a close look at strangers has to stop"
     assert weights(same).mean() > 0.9
 
 
