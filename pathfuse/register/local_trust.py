@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter  # type: ignore[import-untyped]
@@ -98,7 +96,8 @@ def jump(there: Transform, shape: tuple[int, int], pitch: tuple[float, float]) -
 
 def _window(reach_um: float, pitch: tuple[float, float]) -> tuple[int, int]:
     """Rows and columns of a window that reaches that far to every side."""
-    return 2 * math.ceil(reach_um / pitch[1]) + 1, 2 * math.ceil(reach_um / pitch[0]) + 1
+    rows, columns = (max(1, round(reach_um / one)) for one in pitch[::-1])
+    return 2 * rows + 1, 2 * columns + 1
 
 
 def spread(

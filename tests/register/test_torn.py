@@ -29,7 +29,7 @@ def affine(ours: np.ndarray, theirs: np.ndarray) -> Matrix:
 def torn(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Errors of the map at places of the truth, and the local errors there, both (N,) micrometres."""
     folder = tmp_path_factory.mktemp("torn")
-    pictures = SerialPictures(slide_px=640, restained=True, torn=1.0, lost=0.0)
+    pictures = SerialPictures(slide_px=640, restained=True, torn=1.0, lost=0.0, warp_um=10.0)
     pair = SerialPair(DemoCohort(patients=1, seed=29), pictures, 0)
     paths = [folder / f"{stain}.png" for stain in ("he", "ihc")]
     for path in paths:
