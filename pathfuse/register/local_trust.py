@@ -89,9 +89,10 @@ def jump(there: Transform, shape: tuple[int, int], pitch: tuple[float, float]) -
     strain = np.sqrt(sum((slope * slope).sum(axis=2) for slope in slopes))  # (H', W')
     sides = _window(ACROSS_UM / 2, step)
     by = [maximum_filter(plane, sides) - minimum_filter(plane, sides) for plane in np.moveaxis(values, 2, 0)]
-    # As far as the next value of the result, so that no place between is passed over.
-    jump = maximum_filter(np.where(strain >= TORN, np.hypot(*by), 0), _window(max(pitch) / 2, step))
-    return Field(jump[..., None].astype(np.float32), step).on(shape, pitch)[..., 0]
+    # As far as the next value of the result to either side, so that no place between is passed over.
+    wide = _window(max(pitch) / 2 + max(step), step)
+    jumps = maximum_filter(np.where(strain >= TORN, np.hypot(*by), 0), wide)
+    return Field(jumps[..., None].astype(np.float32), step).on(shape, pitch)[..., 0]
 
 
 def _window(reach_um: float, pitch: tuple[float, float]) -> tuple[int, int]:
