@@ -58,9 +58,7 @@ def test_features_and_geojson_say_what_the_table_says(out: Path) -> None:
     table = rows(out / "patches" / "brown.csv")
     (path,) = out.glob("*/features_StainAmounts/brown.h5")
     slide = open_features(path)
-    np.testing.assert_allclose(
-        slide.features.read().numpy(), [as_features(row) for row in table], rtol=1e-5, atol=1e-7
-    )
+    np.testing.assert_allclose(slide.features.read().numpy(), [as_features(row) for row in table], rtol=1e-5, atol=1e-7)
     assert slide.features.read().max() <= 2  # none is much larger than the others, as the sum to 300 would be
     assert slide.level0_coords().tolist() == [[int(row["x"]), int(row["y"])] for row in table]  # type: ignore[union-attr]
     document = json.loads((out / "geojson" / "brown.geojson").read_text())

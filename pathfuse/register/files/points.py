@@ -63,8 +63,7 @@ def read_landmarks(text: str) -> tuple[Points, Points]:
 
 def beyond(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
     """(N,) which points lie beyond a slide of `size` (width, height) level-0 pixels."""
-    outside: NDArray[np.bool_] = ((points < 0) | (points > size)).any(axis=1)
-    return outside
+    return np.asarray(((points < 0) | (points > size)).any(axis=1), np.bool_)
 
 
 def write_mapped(path: Path, source: Path, points: Points) -> None:
