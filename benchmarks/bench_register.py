@@ -8,7 +8,6 @@ places, without a map.
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import tempfile
@@ -17,18 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from PIL import Image
 
-from benchmarks.bench_tiles import SUBSAMPLING
 from benchmarks.harness import compare, machine, options
+from benchmarks.jpeg_pyramid import jpeg, write_jpeg_pyramid
 from pathfuse.demo import DemoCohort, SerialPictures
 from pathfuse.demo.serial.sections import SerialPair
 from pathfuse.pairs.cut import cut_moved
 from pathfuse.register.files.record import read_record, record_folders
 
 MPP, DRAWN_PX, DRAWN_MPP, TILE = 0.25, 3000, 2.0, 512
-DOWNSAMPLES = (1, 4, 16)
 GLASS = 225  # grey level that every sample of an empty tile is above
 PATCH_PX, PATCH_MPP, PATCHES = 1024, 0.46, 12
 CHILD = """
@@ -94,31 +91,9 @@ def write_pyramid(path: Path, drawn: np.ndarray, edge: int) -> None:
     def tile(inside: tuple[float, ...], shape: tuple[int, ...]) -> bytes:
         whole = Image.new("RGB", (TILE, TILE), "white")
         whole.paste(picture.resize((shape[0], shape[1]), Image.Resampling.BILINEAR, box=inside))
-        buffer = io.BytesIO()
-        whole.save(buffer, "JPEG", quality=80, subsampling=0)
-        return buffer.getvalue()
+        return jpeg(whole, halved=False)
 
-    with tifffile.TiffWriter(path, bigtiff=True) as file:
-        for downsample in DOWNSAMPLES:
-            size = edge // downsample
-            file.write(
-                tiles(size),
-                shape=(size, size, 3),
-                dtype=np.uint8,
-                tile=(TILE, TILE),
-                compression="zlib",
-                photometric="rgb",
-                extratags=[(SUBSAMPLING, "H", 2, (1, 1), True)],
-                subfiletype=int(downsample > 1),
-                resolution=(1e4 / (MPP * downsample),) * 2,
-                resolutionunit=3,
-                metadata=None,
-            )
-    # The tiles are JPEG already; tifffile would ask for imagecodecs to say so in the first place.
-    with tifffile.TiffFile(path, mode="r+b") as file:
-        for page in file.pages:
-            page.tags["Compression"].overwrite(7)
-            page.tags["PhotometricInterpretation"].overwrite(6)
+    write_jpeg_pyramid(path, edge, MPP, tiles, tile=TILE, halved=False)
 
 
 def register(root: Path, paths: list[Path]) -> None:

@@ -7,7 +7,6 @@ none finds another's decoded tiles. Plain OpenSlide is a read_region loop with P
 
 from __future__ import annotations
 
-import io
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,28 +14,27 @@ from pathlib import Path
 
 import numpy as np
 import openslide
-import tifffile
 import torch
 from monai.data.wsi_reader import WSIReader
 from PIL import Image
 
 from benchmarks.harness import compare, options
+from benchmarks.jpeg_pyramid import DOWNSAMPLES, jpeg, write_jpeg_pyramid
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.opening import open_slide
 
 PX, MPP = 256, 0.5
 PLAIN, MONAI = "OpenSlide loop", "MONAI WSIReader"
 TILE = 256
-SUBSAMPLING = 530  # the tag YCbCrSubSampling
 KINDS = 4  # different tiles that a generated slide is made of
 
 
 def jpeg_pyramid(
-    path: Path, size: int, mpp: float, *, margin: float = 0.1, downsamples: tuple[int, ...] = (1, 4, 16)
+    path: Path, size: int, mpp: float, *, margin: float = 0.1, downsamples: tuple[int, ...] = DOWNSAMPLES
 ) -> Path:
     """A square slide of JPEG tiles with tissue everywhere but in a margin; takes no memory however large it is."""
     rng = np.random.default_rng(0)
-    glass, tissue = _jpeg(_glass()), [_jpeg(_tissue(seed)) for seed in range(KINDS)]
+    glass, tissue = jpeg(_glass(), halved=True), [jpeg(_tissue(seed), halved=True) for seed in range(KINDS)]
 
     def tiles(edge: int) -> Iterator[bytes]:
         low, high = round(margin * edge), round((1 - margin) * edge)
@@ -51,30 +49,9 @@ def jpeg_pyramid(
                 else:
                     mixed, (rows, columns) = _glass(), (slice(*span) for span in spans)
                     mixed[rows, columns] = _tissue(0)[rows, columns]
-                    yield _jpeg(mixed)
+                    yield jpeg(mixed, halved=True)
 
-    with tifffile.TiffWriter(path, bigtiff=True) as file:
-        for downsample in downsamples:
-            edge = size // downsample
-            file.write(
-                tiles(edge),
-                shape=(edge, edge, 3),
-                dtype=np.uint8,
-                tile=(TILE, TILE),
-                compression="zlib",
-                photometric="rgb",
-                extratags=[(SUBSAMPLING, "H", 2, (2, 2), True)],
-                subfiletype=int(downsample > 1),
-                resolution=(1e4 / (mpp * downsample),) * 2,
-                resolutionunit=3,
-                metadata=None,
-            )
-    # The tiles are JPEG already; tifffile would ask for imagecodecs to say so in the first place.
-    with tifffile.TiffFile(path, mode="r+b") as file:
-        for page in file.pages:
-            page.tags["Compression"].overwrite(7)
-            page.tags["PhotometricInterpretation"].overwrite(6)
-    return path
+    return write_jpeg_pyramid(path, size, mpp, tiles, tile=TILE, halved=True, downsamples=downsamples)
 
 
 def _glass() -> np.ndarray:
@@ -86,12 +63,6 @@ def _tissue(seed: int) -> np.ndarray:
     planes = [Image.fromarray(plane).resize((TILE, TILE)) for plane in small.transpose(2, 0, 1)]
     noise = np.stack([np.asarray(plane) for plane in planes], axis=-1)
     return (np.array([190, 120, 170]) + noise).clip(0, 255).astype(np.uint8)
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=80, subsampling=2)
-    return file.getvalue()
 
 
 def variants(path: Path, coords: np.ndarray, size: int) -> dict[str, Callable[[], np.ndarray]]:

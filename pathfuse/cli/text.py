@@ -158,12 +158,12 @@ RUN                 a run folder, or a folder of the runs of all folds with one 
     ),
     "pairs": Command(
         "pathfuse.cli.sections.pairs:pairs",
-        "pathfuse pairs DIR --out PAIRS [--size-px 1024] [--mpp 0.46] [--max-error-um 30] [--min-similarity 0.6]",
+        "pathfuse pairs DIR --out PAIRS [--patch-px 1024] [--mpp 0.46] [--max-error-um 30] [--min-similarity 0.6]",
         "cut trusted patch pairs from registered slides",
     ),
     "quantify": Command(
         "pathfuse.cli.sections.quantify:quantify",
-        "pathfuse quantify SLIDES... --out DIR [--modality ihc] [--size-px 256] [--mpp 0.5] [--vectors standard|own]",
+        "pathfuse quantify SLIDES... --out DIR [--modality ihc] [--patch-px 256] [--mpp 0.5] [--vectors standard|own]",
         "measure DAB and haematoxylin, per patch and slide",
     ),
     "store": Command(

@@ -154,7 +154,7 @@ class PairedPatches(CaseData):
         known = {file.mpp for file in files}
         mpp = known.pop() if len(known) == 1 else None
         if self._placed is not None:
-            return self.cut.mpp * self.cut.size_px / self.size_px
+            return self.cut.mpp * self.cut.patch_px / self.size_px
         return None if mpp is None else mpp * min(image_size(files[0].path)) / self.size_px
 
     def fingerprint(self) -> str:
@@ -166,7 +166,7 @@ class PairedPatches(CaseData):
         if self._images is None and self._placed is not None:
             ready = self._preparations()
             placed = self._placed.patches.items()
-            self._images = {m: RegisteredImages(own, self.cut.size_px, ready[m]) for m, own in placed if own}
+            self._images = {m: RegisteredImages(own, self.cut.patch_px, ready[m]) for m, own in placed if own}
         if self._images is None:
             ready = self._preparations()
             workers = max(self.loading.num_workers, available_cores())

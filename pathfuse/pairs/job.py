@@ -104,8 +104,8 @@ def pairs_of(record: Record, cut: PairCut, left: list[tuple[str, str, str, str]]
         size = cut.grid.size_level0(ours)
         for place in places(record, fixed, moving, cut):
             if not place.why_not:
-                moved = moved_patch(record, theirs, (place.x, place.y), size, cut.size_px)
-                yield CutPair(record, place, ours.read(place.x, place.y, size, cut.size_px), moved)
+                moved = moved_patch(record, theirs, (place.x, place.y), size, cut.patch_px)
+                yield CutPair(record, place, ours.read(place.x, place.y, size, cut.patch_px), moved)
             elif left is not None:
                 left.append((record.pair.name, str(place.x), str(place.y), place.why_not))
 

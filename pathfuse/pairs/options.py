@@ -13,7 +13,7 @@ class PairCut:
     """How pairs are cut from registered slides, and which are trusted.
 
     Attributes:
-        size_px: edge of a patch in pixels; the usual ones are those of BCI.
+        patch_px: edge of a patch in pixels; the usual ones are those of BCI.
         mpp: micrometres per pixel of a patch.
         overlap_px: pixels that neighbouring patches share.
         min_tissue: share of a patch that has to be tissue, on both slides.
@@ -22,7 +22,7 @@ class PairCut:
         review: use registrations that are to be looked at, as well as accepted ones.
     """
 
-    size_px: int = 1024
+    patch_px: int = 1024
     mpp: float = 0.46
     overlap_px: int = 0
     min_tissue: float = 0.5
@@ -31,9 +31,9 @@ class PairCut:
     review: bool = False
 
     def __post_init__(self) -> None:
-        if self.size_px < 8 or not self.mpp > 0 or not 0 <= self.overlap_px < self.size_px:
+        if self.patch_px < 8 or not self.mpp > 0 or not 0 <= self.overlap_px < self.patch_px:
             raise RecipeError(
-                f"size_px {self.size_px}, mpp {self.mpp:g}, overlap_px {self.overlap_px}: give at least 8 pixels, a "
+                f"patch_px {self.patch_px}, mpp {self.mpp:g}, overlap_px {self.overlap_px}: give at least 8 pixels, a "
                 "spacing above 0, and an overlap below the size."
             )
         if not (0 < self.min_tissue <= 1 and self.max_error_um > 0 and 0 <= self.min_similarity <= 1):
@@ -45,7 +45,7 @@ class PairCut:
     @property
     def grid(self) -> PatchGrid:
         """The grid on the fixed slide."""
-        return PatchGrid(self.size_px, self.mpp, self.overlap_px, self.min_tissue)
+        return PatchGrid(self.patch_px, self.mpp, self.overlap_px, self.min_tissue)
 
     def uses(self, verdict: str) -> bool:
         """Whether registrations with a verdict are cut."""

@@ -59,7 +59,7 @@ def places(record: Record, fixed: Section, moving: Section, cut: PairCut) -> lis
         corner, edge = (x * fixed.slide.mpp, y * fixed.slide.mpp), size * fixed.slide.mpp
         error, similarity = _trust(record, *corner, edge)
         why = _why_not(float(other[row, column]), error, similarity, cut)
-        if not why and lies_beyond(moving.slide, record.transform, corner, cut.size_px, edge / cut.size_px):
+        if not why and lies_beyond(moving.slide, record.transform, corner, cut.patch_px, edge / cut.patch_px):
             why = NO_PARTNER
         found.append(Place(x, y, error, similarity, why))
     return found

@@ -19,7 +19,7 @@ from pathfuse.slides.deconvolution import H_DAB, StainVectors, estimated
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.slide import Slide
-from pathfuse.slides.stain_amounts import LIMITS_OD, NAMES, Amounts, amounts, check_limits, pooled
+from pathfuse.slides.stain_amounts import FEATURES, LIMITS_OD, NAMES, Amounts, amounts, check_limits, pooled
 from pathfuse.slides.tissue import OVERVIEW_MPP, tissue_mask, tissue_rule
 from pathfuse.store.formats.trident_write import write_trident
 from pathfuse.system.csv_writing import CsvRecordWriter
@@ -139,16 +139,16 @@ def _write_slide(job: QuantifyJob, found: Measured) -> None:
     rows = [{"x": x, "y": y, **_cells(one)} for (x, y), one in zip(found.coords.tolist(), found.patches, strict=True)]
     _write_csv(job.out / "patches" / f"{name}.csv", ("x", "y", *NAMES), rows)
     write_measurements(job.out / "geojson" / f"{name}.geojson", name, found.coords, found.size_level0, found.patches)
-    features = torch.tensor([[*one.row().values()] for one in found.patches], dtype=torch.float32)
+    features = torch.tensor([one.features() for one in found.patches], dtype=torch.float32)
     write_trident(
         Layout(job.out, job.grid, ENCODER).features(name),
-        features.reshape(len(found.patches), len(NAMES)),
+        features.reshape(len(found.patches), len(FEATURES)),
         torch.from_numpy(found.coords),
         encoder=ENCODER,
         patch_size=job.grid.size_px,
         patch_size_level0=found.size_level0,
         mpp=found.mpp,
-        attributes={"modality": job.modality, "names": ",".join(NAMES), "source": found.source.path.name},
+        attributes={"modality": job.modality, "names": ",".join(FEATURES), "source": found.source.path.name},
     )
 
 

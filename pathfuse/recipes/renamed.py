@@ -31,6 +31,7 @@ RENAMED = {
     "data.demo.labelled": "cohort.demo.labelled_patients",
     **{f"data.demo.{name}": f"cohort.demo.{name}" for name in _WHO},
     **{f"data.demo.{name}": f"data.pictures.{name}" for name in _PICTURES},
+    "data.cut.size_px": "data.cut.patch_px",
     "data.demo": "cohort.demo (patients) and data.pictures (what is drawn of them)",
 }
 

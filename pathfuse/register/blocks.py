@@ -176,15 +176,51 @@ def smoothed(blocks: Blocks, weight: Floats, shape: tuple[int, int], *, step: in
         step: distance of neighbours in pixels.
         sigma: how far a patch reaches, in steps.
     """
-    rows, columns = (max(1, -(-edge // step)) + 2 for edge in shape)
-    total, sums = np.zeros((rows, columns)), np.zeros((rows, columns, 2))
-    offset = blocks.centres[0] % step
-    at = np.rint((blocks.centres - offset) / step).astype(int)
-    np.add.at(total, (at[:, 1], at[:, 0]), weight)
-    np.add.at(sums, (at[:, 1], at[:, 0]), weight[:, None] * blocks.shifts)
+    total, shifts = _on_grid(blocks, weight, shape, step)
     believed = gaussian_filter(total, sigma, mode="constant")
+    sums = total[..., None] * shifts
     coarse = np.stack([gaussian_filter(sums[..., axis], sigma, mode="constant") for axis in (0, 1)], axis=-1)
-    coarse = coarse / (believed + _DOUBT)[..., None]
+    return _between_patches(coarse / (believed + _DOUBT)[..., None], blocks, shape, step)
+
+
+def stepped(blocks: Blocks, weight: Floats, shape: tuple[int, int], *, step: int, reach: int) -> Shifts:
+    """A field of shifts in pixels, (H, W, 2), that jumps where its patches do, as over a tear: medians of neighbours.
+
+    Args:
+        blocks: what patches say.
+        weight: how much to believe them, (N,).
+        shape: (H, W).
+        step: distance of neighbours in pixels.
+        reach: how far a patch reaches, in steps.
+    """
+    total, shifts = _on_grid(blocks, weight, shape, step)
+    rows, columns = total.shape
+    total, shifts = np.pad(total, reach), np.pad(shifts, ((reach, reach), (reach, reach), (0, 0)))
+    around = [(row, column) for row in range(2 * reach + 1) for column in range(2 * reach + 1)]
+    near = [np.exp(-((row - reach) ** 2 + (column - reach) ** 2) / (2 * (reach / 1.5) ** 2)) for row, column in around]
+    parts = [(slice(row, row + rows), slice(column, column + columns)) for row, column in around]
+    belief = np.stack([total[part] * share for part, share in zip(parts, near, strict=True)], axis=-1)
+    belief = belief.reshape(rows * columns, -1)
+    values = np.stack([shifts[part] for part in parts], axis=-1).reshape(rows * columns, 2, -1)
+    middle = np.stack([_weighted_median(values[:, axis], belief) for axis in (0, 1)], axis=1)  # (cells, 2)
+    sure = belief.sum(axis=1, keepdims=True)
+    coarse = (middle * sure / (sure + _DOUBT)).reshape(rows, columns, 2)
+    return _between_patches(coarse, blocks, shape, step)
+
+
+def _on_grid(blocks: Blocks, weight: Floats, shape: tuple[int, int], step: int) -> tuple[Floats, Floats]:
+    """Belief (H', W') and shifts (H', W', 2) of patches, one to a cell."""
+    rows, columns = (max(1, -(-edge // step)) + 2 for edge in shape)
+    total, shifts = np.zeros((rows, columns)), np.zeros((rows, columns, 2))
+    at = np.rint((blocks.centres - blocks.centres[0] % step) / step).astype(int)
+    total[at[:, 1], at[:, 0]] = weight
+    shifts[at[:, 1], at[:, 0]] = blocks.shifts
+    return total, shifts
+
+
+def _between_patches(coarse: Floats, blocks: Blocks, shape: tuple[int, int], step: int) -> Shifts:
+    """Values of cells (H', W', 2) at every pixel, (H, W, 2)."""
+    offset = blocks.centres[0] % step
     ticks = [(np.arange(edge) - start) / step for edge, start in zip(shape, offset[::-1], strict=True)]
     grid = np.meshgrid(*ticks, indexing="ij")
     return np.stack(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
+import numpy as np
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
 from pathfuse.register.blocks import Blocks, match
@@ -17,6 +19,8 @@ COARSE_PX = 192  # longer edge of the view that everything begins with
 COMMON_UM = 8.0  # structures that serial sections share, such as nests and glands, show from this spacing on
 AROUND_PX = 6.0  # local contrast is measured within
 EDGE_PX, STEP_PX, REACH_PX = 64, 24, 8
+CLOSE_PX = 32  # patches of a close look: half as large, so that fewer lie across a tear
+MOST_CLOSE = 6000  # patches of a close look; on large tissue they lie further apart
 ENOUGH = 2000  # patches to speak for the whole of a large slide
 
 
@@ -43,6 +47,12 @@ def textures(fixed: View, moving: View, transform: Transform) -> tuple[Plane, Pl
 def _own_texture(view: View) -> Plane:
     plane: Plane = gaussian_filter(texture(view.density, view.tissue, AROUND_PX), 1) * view.tissue
     return plane
+
+
+def close_step(fixed: View, step: int) -> int | None:
+    """How far patches of a close look lie apart, in pixels; None where they would leave gaps between them."""
+    apart = max(step, math.isqrt(int(np.count_nonzero(fixed.tissue)) // MOST_CLOSE))
+    return apart if apart <= CLOSE_PX else None
 
 
 def compared(

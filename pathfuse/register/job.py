@@ -14,12 +14,11 @@ from typing import Any, Literal, cast
 from pathfuse.errors import PathfuseError, RegistrationError, RunError
 from pathfuse.register.contract import Registration, Section
 from pathfuse.register.files.pictures import write_pictures
-from pathfuse.register.files.points import read_landmarks
 from pathfuse.register.files.record import FILE as TRANSFORM
 from pathfuse.register.files.record import Record, SlideFacts, read_record, write_record
 from pathfuse.register.files.status import FILE as STATUS
 from pathfuse.register.files.status import PairStatus, record
-from pathfuse.register.landmarks import target_errors
+from pathfuse.register.landmarks import landmarks_of, target_errors
 from pathfuse.register.local_trust import local_trust
 from pathfuse.register.pair import SlidePair
 from pathfuse.register.quality import measure
@@ -190,6 +189,8 @@ def _registered(job: RegisterJob, pair: SlidePair) -> Record:
     ):
         _check_spacings(pair, ours.mpp, theirs.mpp)
         fixed, moving = Section(ours, pair.fixed.stain), Section(theirs, pair.moving.stain)
+        # Before the work: what is wrong with them costs no registration.
+        points = landmarks_of(job.landmarks.replace("{case}", pair.case_id), ours, theirs) if job.landmarks else None
         with recording():
             method = job.build()
             software = software_of()
@@ -199,10 +200,7 @@ def _registered(job: RegisterJob, pair: SlidePair) -> Record:
         if back is not None and quality.verdict != "refused":
             there = mean_of_both_ways(fixed, there, back)
         trust = local_trust(fixed, moving, there, back)
-        landmarks: dict[str, float] = {}
-        if job.landmarks:
-            points = read_landmarks(job.landmarks.replace("{case}", pair.case_id))
-            landmarks = target_errors(there, *points, (ours.mpp, theirs.mpp), theirs.size)
+        landmarks = target_errors(there, *points, (ours.mpp, theirs.mpp), theirs.size) if points else {}
         facts = SlideFacts.of(pair.fixed, ours), SlideFacts.of(pair.moving, theirs)
         found = Record(
             pair,

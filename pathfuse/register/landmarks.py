@@ -1,11 +1,36 @@
-"""Target errors: how far landmarks are from where a transform puts them."""
+"""Landmarks of a pair of slides, and target errors: how far they are from where a transform puts them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pathfuse.register.files.points import Points
+from pathfuse.errors import RegistrationError
+from pathfuse.register.files.points import Points, beyond, read_landmarks
 from pathfuse.register.transform import Transform
+from pathfuse.slides.slide import Slide
+
+
+def landmarks_of(text: str, fixed: Slide, moving: Slide) -> tuple[Points, Points]:
+    """Landmarks of both slides, (N, 2) each, in level-0 pixels.
+
+    Args:
+        text: as `read_landmarks` takes it.
+        fixed: open.
+        moving: open.
+
+    Raises:
+        RegistrationError: if they cannot be read, or one lies beyond its slide: they are those of another.
+    """
+    found = read_landmarks(text)
+    for slide, points in zip((fixed, moving), found, strict=True):
+        outside = np.flatnonzero(beyond(points, slide.size))
+        if len(outside):
+            (x, y), (width, height) = points[outside[0]], slide.size
+            raise RegistrationError(
+                f"{text}: landmark {outside[0] + 1} ({x:g}, {y:g}) lies beyond {slide.path.name}, which is {width} x "
+                f"{height} px. Name the landmarks of this slide, in level-0 pixels."
+            )
+    return found
 
 
 def target_errors(

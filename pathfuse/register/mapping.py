@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pathfuse.register.files.points import read_points, write_mapped
-from pathfuse.register.files.record import find_record, read_record
+from pathfuse.errors import RegistrationError
+from pathfuse.register.files.points import beyond, read_points, write_mapped
+from pathfuse.register.files.record import Record, find_record, read_record
 
 Points = NDArray[np.float64]  # (N, 2)
 
@@ -23,22 +24,39 @@ def map_points(folder: Path | str, points: Points, *, inverse: bool = False, pai
         pair: name of the pair, where the folder holds several.
 
     Raises:
-        RegistrationError: if there is no such registration.
+        RegistrationError: if there is no such registration, or all points lie beyond the slide; where some do, they
+            go on as the nearest tissue does.
     """
-    record = read_record(find_record(Path(folder), pair))
+    return _mapped(read_record(find_record(Path(folder), pair)), points, inverse)
+
+
+def _mapped(record: Record, points: Points, inverse: bool) -> Points:
     ours, theirs = record.fixed.mpp, record.moving.mpp
     points = np.asarray(points, np.float64).reshape(-1, 2)
+    source = record.moving if inverse else record.fixed
+    if len(points) and beyond(points, (source.width, source.height)).all():
+        raise RegistrationError(
+            f"all {len(points)} points lie beyond {Path(source.path).name}, which is {source.width} x {source.height} "
+            f"px. Give level-0 pixels of the {'moving' if inverse else 'fixed'} slide."
+        )
     if inverse:
         return record.transform.backward(points * theirs) / ours
     return record.transform.forward(points * ours) / theirs
 
 
-def map_table(folder: Path, table: Path, out: Path, *, inverse: bool = False, pair: str | None = None) -> int:
-    """Carries the points of a CSV (columns x, y) and writes it anew; returns how many there are.
+def map_table(
+    folder: Path, table: Path, out: Path, *, inverse: bool = False, pair: str | None = None
+) -> tuple[int, int]:
+    """Carries the points of a CSV (columns x, y) and writes it anew.
+
+    Returns:
+        How many points there are, and how many of them lie beyond their slide.
 
     Raises:
         RegistrationError: if there is no such registration, or the table cannot be read.
     """
-    points = map_points(folder, read_points(table), inverse=inverse, pair=pair)
-    write_mapped(out, table, points)
-    return len(points)
+    record = read_record(find_record(folder, pair))
+    points = read_points(table)
+    write_mapped(out, table, _mapped(record, points, inverse))
+    source = record.moving if inverse else record.fixed
+    return len(points), int(np.count_nonzero(beyond(points, (source.width, source.height))))

@@ -50,8 +50,15 @@ class Amounts:
         """By name."""
         return asdict(self)
 
+    def features(self) -> list[float]:
+        """As `FEATURES` names them: of like size, so that none drowns the others in a network that reads them raw."""
+        return [self.row()[name] for name in NAMES[:-1]] + [self.pixel_h_sum / MOST_H_SUM]
+
 
 NAMES = tuple(field.name for field in fields(Amounts))
+MOST_H_SUM = 300.0
+FEATURES = (*NAMES[:-1], "pixel_h_share")
+"""The numbers of a patch in feature files: those of `NAMES`, the last as a share of its largest value."""
 
 
 def check_limits(limits_od: Sequence[float]) -> None:

@@ -18,7 +18,7 @@ from pathfuse.demo import DemoCohort, SerialPictures, write_serial
 from pathfuse.errors import RecipeError, RegistrationError
 from pathfuse.pairs.options import PairCut
 
-CUT = PairCut(size_px=96, mpp=1.0, max_error_um=15.0)
+CUT = PairCut(patch_px=96, mpp=1.0, max_error_um=15.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def flat(made: PairedPatches) -> Batch:
 
 
 def test_pixels_and_cases_are_those_that_pairs_writes(root: Path, tmp_path: Path) -> None:
-    line = ["pairs", str(root / "reg"), "--out", str(tmp_path / "p"), "--size-px", "96", "--mpp", "1"]
+    line = ["pairs", str(root / "reg"), "--out", str(tmp_path / "p"), "--patch-px", "96", "--mpp", "1"]
     assert main([*line, "--max-error-um", "15"]) == 0
     written = PairedPatches(
         Cohort(cases=str(tmp_path / "p"), cache=str(tmp_path / "cache")), size_px=48, normalise=(), augment=None
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_one_line(root: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="needs the case table of its slides"):
         PairedPatches(Cohort(), registration=str(root / "reg"))
     with pytest.raises(RegistrationError, match="no pair is left"):
-        read(root, tmp_path, cut=PairCut(size_px=96, mpp=1.0, min_similarity=1.0, max_error_um=0.01))
+        read(root, tmp_path, cut=PairCut(patch_px=96, mpp=1.0, min_similarity=1.0, max_error_um=0.01))
     with pytest.raises(RecipeError, match="min_similarity 2"):
         PairCut(min_similarity=2)
     shutil.copytree(root / "serial", tmp_path / "moved")

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(folder: Path, out: Path, *more: str) -> list[dict[str, str]]:
-    line = ["pairs", str(folder / "reg"), "--out", str(out), "--size-px", "96", "--mpp", "1", *more]
+    line = ["pairs", str(folder / "reg"), "--out", str(out), "--patch-px", "96", "--mpp", "1", *more]
     assert main(line) == 0
     with (out / "cases.csv").open() as file:
         return list(csv.DictReader(file))
@@ -104,6 +104,7 @@ def test_wrong_lines_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.C
         (["pairs", str(folder), "--out", str(tmp_path / "a")], "no registration"),
         (["pairs", str(folder / "reg"), "--out", str(tmp_path / "full")], "exists already"),
         (["pairs", str(folder / "reg"), "--out", str(tmp_path / "b"), "--min-similarity", "2"], "min_similarity 2"),
+        (["pairs", str(folder / "reg"), "--out", str(tmp_path / "b"), "--size-px", "96"], "is now --patch-px"),
         (["pairs", str(folder / "reg"), "--out", str(tmp_path / "c")], "no pair is left"),  # 0.46 um are not there
     ):
         assert main(line) == 2

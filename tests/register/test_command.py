@@ -157,6 +157,37 @@ def test_a_transform_made_elsewhere_is_measured_and_its_sizes_are_checked(serial
     assert "[641, 640]" in one_line(tmp_path / "p")
 
 
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("a,b\n1,2\n", "column fixed_x is missing"),
+        ("fixed_x,fixed_y,moving_x,moving_y\n5,5,5,5\n900,5,9,5\n", "landmark 2 (900, 5) lies beyond P0000-01.png"),
+    ],
+)
+def test_landmarks_of_other_slides_are_one_line_before_any_work(
+    table: str, says: str, serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is registered for landmarks that are wrong")
+
+    monkeypatch.setattr("pathfuse.register.method.stages.SerialSections.register", never)
+    (tmp_path / "landmarks.csv").write_text(table)
+    words = ["register", *slides(serial), "--slide-mpp", "1", "--out", str(tmp_path / "o")]
+    assert main([*words, "--landmarks", str(tmp_path / "landmarks.csv")]) == 1
+    assert says in one_line(tmp_path / "o")
+
+
+def test_points_beyond_the_slide_are_said(registered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "points.csv"
+    words = ["register", "map", str(registered), str(table), "--pair", "P0000-01-ihc", "--out", str(tmp_path / "o.csv")]
+    table.write_text("x,y\n10,10\n9000,10\n")
+    assert main(words) == 0
+    assert "1 of them lie beyond their slide" in capsys.readouterr().out
+    table.write_text("x,y\n-5,10\n9000,10\n")
+    assert main(words) == 2
+    assert "all 2 points lie beyond P0000-01.png, which is 640 x 640 px" in capsys.readouterr().err
+
+
 def test_slides_that_changed_after_registration_are_noticed(registered: Path, serial: Path, tmp_path: Path) -> None:
     record = read_record(registered / "P0001-01-ihc")
     other = tmp_path / "other.png"

@@ -16,7 +16,7 @@ SMALL += ["--predict.model.encoder.backbone.name=test_resnet", "--loading.batch_
 
 def test_registered_slides_become_pairs_a_model_and_predictions(registered: Path, tmp_path: Path) -> None:
     pairs, run, out = (str(tmp_path / name) for name in ("pairs", "run", "predicted"))
-    assert main(["pairs", str(registered), "--size-px", "96", "--mpp", "1", "--out", pairs]) == 0
+    assert main(["pairs", str(registered), "--patch-px", "96", "--mpp", "1", "--out", pairs]) == 0
     with (tmp_path / "pairs" / "cases.csv").open() as file:
         cut = list(csv.DictReader(file))
     assert {row["patient_id"] for row in cut} == {"P0000", "P0001", "P0002"}

@@ -41,7 +41,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "pathfuse register cases.csv --fixed he --moving ihc --out registered",
         "pathfuse register map registered points.csv --out mapped.csv",
     ),
-    "pairs": ("pathfuse pairs registered --out pairs", "pathfuse pairs registered --out pairs --size-px 256 --mpp 0.5"),
+    "pairs": ("pathfuse pairs registered --out pairs", "pathfuse pairs registered --out pairs --patch-px 256 --mpp 1"),
     "quantify": ("pathfuse quantify slides --out amounts", "pathfuse quantify cases.csv --out amounts --modality ihc"),
     "store": (
         "pathfuse store inspect features",

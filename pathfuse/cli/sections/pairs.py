@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pathfuse.cli.sections.patch_size import patch_px
 from pathfuse.cli.text import COMMANDS
 from pathfuse.cli.values import number, one_of, whole
 from pathfuse.cli.words import Words
@@ -13,7 +14,7 @@ HELP = """
 DIR                what `pathfuse register` wrote
 --out DIR          HE/ and IHC/ with pairs of equal names, as BCI lays them out, and cases.csv: patient, slide, place,
                    local error, similarity and measured stain of every pair
---size-px N        edge of a patch in pixels (1024)
+--patch-px N       edge of a patch in pixels (1024)
 --mpp V            micrometres per pixel (0.46)
 --overlap-px N     pixels that neighbouring patches share (0)
 --min-tissue V     share of a patch that has to be tissue, on both slides (0.5)
@@ -35,7 +36,7 @@ def pairs(words: list[str]) -> int:
     places, line.positional = line.positional, []
     if not out or len(places) != 1:
         raise RecipeError("name the folder of registrations and --out, the folder of the pairs.")
-    size = whole("size-px", line.take("size-px") or "1024", 8)
+    size = patch_px(line, 1024)
     mpp = number("mpp", line.take("mpp") or "0.46", lambda value: value > 0, "a number above 0")
     overlap = whole("overlap-px", line.take("overlap-px") or "0")
     tissue, error, similarity = (
@@ -48,7 +49,7 @@ def pairs(words: list[str]) -> int:
     from pathfuse.pairs.options import PairCut
 
     cut = PairCut(
-        size_px=size,
+        patch_px=size,
         mpp=mpp,
         overlap_px=overlap,
         min_tissue=tissue,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from pathfuse.cli.sections.patch_size import patch_px
 from pathfuse.cli.text import COMMANDS
-from pathfuse.cli.values import number, one_of, whole
+from pathfuse.cli.values import number, one_of
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
@@ -14,7 +15,7 @@ HELP = """
 SLIDES             files, folders, patterns, or a case table (its slides of --modality)
 --out DIR          slides.csv, and per slide a CSV of its patches, a GeoJSON for QuPath and a feature file
 --modality NAME    stain of the slides (ihc)
---size-px N        edge of a patch in pixels (256)
+--patch-px N       edge of a patch in pixels (256)
 --mpp V            micrometres per pixel of the patches (0.5)
 --min-tissue V     share of a patch that has to be tissue (0.5)
 --slide-mpp V      micrometres per level-0 pixel of all slides, instead of what their files or the table say
@@ -37,7 +38,7 @@ def quantify(words: list[str]) -> int:
     if not out or not places:
         raise RecipeError("name slides and --out, the folder of the results.")
     modality = line.take("modality") or "ihc"
-    size = whole("size-px", line.take("size-px") or "256", 8)
+    size = patch_px(line, 256)
     mpp = number("mpp", line.take("mpp") or "0.5", lambda value: value > 0, "a number above 0")
     tissue = number("min-tissue", line.take("min-tissue") or "0.5", lambda value: 0 <= value <= 1, "a share")
     spacing = line.take("slide-mpp")

@@ -112,6 +112,7 @@ def _map(words: list[str]) -> int:
         raise RecipeError("write: pathfuse register map DIR POINTS.csv --out MAPPED.csv [--inverse] [--pair NAME].")
     from pathfuse.register.mapping import map_table
 
-    count = map_table(Path(places[0]), Path(places[1]), Path(out), inverse=inverse, pair=pair)
-    print(f"{count} points written to {out}")
+    count, beyond = map_table(Path(places[0]), Path(places[1]), Path(out), inverse=inverse, pair=pair)
+    doubt = f"; {beyond} of them lie beyond their slide, and go on as the nearest tissue does" if beyond else ""
+    print(f"{count} points written to {out}{doubt}")
     return 0

@@ -92,7 +92,7 @@ def registered_table(table: CaseTable, modalities: Sequence[str], folder: Path, 
             f"{folder}: no pair is left ({'; '.join(unused[:3]) or 'no case'}). See `pathfuse pairs`."
         )
     digest = hashlib.sha256(b"".join(read_whole(path / FILE) for path, _ in records)).hexdigest()
-    notes = [f"{len(cases)} patches are read from registered slides, {cut.size_px} px at {cut.mpp:g} um."]
+    notes = [f"{len(cases)} patches are read from registered slides, {cut.patch_px} px at {cut.mpp:g} um."]
     if unused:
         notes.append(f"{len(unused)} cases give no pair: {', '.join(unused[:5])}.")
     kept = replace(table, cases=tuple(cases), modalities=tuple(modalities), notes=(*table.notes, *notes), flow=())

@@ -61,6 +61,11 @@ def read_landmarks(text: str) -> tuple[Points, Points]:
     return fixed, moving
 
 
+def beyond(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N,) which points lie beyond a slide of `size` (width, height) level-0 pixels."""
+    return np.asarray(((points < 0) | (points > size)).any(axis=1), np.bool_)
+
+
 def write_mapped(path: Path, source: Path, points: Points) -> None:
     """Writes a table of points again with other x and y; its further columns stay.
 

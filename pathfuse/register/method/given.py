@@ -11,8 +11,8 @@ import numpy as np
 
 from pathfuse.errors import RecipeError, RegistrationError
 from pathfuse.register.contract import Registration, Section
-from pathfuse.register.files.points import read_landmarks
 from pathfuse.register.files.record import check_matrix
+from pathfuse.register.landmarks import landmarks_of
 from pathfuse.register.transform import Matrix, Transform
 from pathfuse.system.reading import read_whole_text
 
@@ -51,7 +51,8 @@ class GivenTransform(Registration):
         if self.file == IDENTITY:
             return Transform(np.eye(3))
         path = Path(self.file.replace("{fixed}", names["fixed"]).replace("{moving}", names["moving"]))
-        matrix = _of_landmarks(path) if path.suffix.lower() == ".csv" else _of_numbers(path, fixed, moving)
+        read = _of_landmarks if path.suffix.lower() == ".csv" else _of_numbers
+        matrix = read(path, fixed, moving)
         check_matrix(path, matrix)
         ours, theirs = np.diag([fixed.slide.mpp] * 2 + [1.0]), np.diag([moving.slide.mpp] * 2 + [1.0])
         found = Transform(theirs @ matrix @ np.linalg.inv(ours))
@@ -68,8 +69,8 @@ class GivenTransform(Registration):
         """None: the way back is the same file, and says nothing new."""
 
 
-def _of_landmarks(path: Path) -> Matrix:
-    fixed, moving = read_landmarks(str(path))
+def _of_landmarks(path: Path, ours: Section, theirs: Section) -> Matrix:
+    fixed, moving = landmarks_of(str(path), ours.slide, theirs.slide)
     if len(fixed) < 3:
         raise RegistrationError(f"{path} has {len(fixed)} landmarks, and an affine needs three. Add some.")
     best, _, rank, _ = np.linalg.lstsq(np.hstack([fixed, np.ones((len(fixed), 1))]), moving, rcond=None)

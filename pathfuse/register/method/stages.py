@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from pathfuse.errors import RecipeError, RegistrationError
-from pathfuse.register.compare import agreement, coarse_um, judged_um
+from pathfuse.register.compare import CLOSE_PX, EDGE_PX, STEP_PX, agreement, close_step, coarse_um, judged_um
 from pathfuse.register.contract import Registration, Section
 from pathfuse.register.field import Field
 from pathfuse.register.improve import polished, shifted
@@ -12,7 +14,25 @@ from pathfuse.register.method.start import starts
 from pathfuse.register.transform import Matrix, Transform
 from pathfuse.register.views import View
 
-FINE_UM = (8.0, 4.0, 2.0)
+
+class Look(NamedTuple):
+    """One look at patches.
+
+    Attributes:
+        um: spacing in micrometres.
+        edge_px: of a patch.
+        step_px: between neighbours.
+        torn: whether the field may jump where patches do.
+    """
+
+    um: float
+    edge_px: int
+    step_px: int
+    torn: bool = False
+
+
+WIDE = tuple(Look(um, EDGE_PX, STEP_PX) for um in (8.0, 4.0, 2.0))
+CLOSE = (Look(4.0, CLOSE_PX, 12), *(Look(2.0, CLOSE_PX, 8, torn=True),) * 2)
 
 
 class SerialSections(Registration):
@@ -59,8 +79,11 @@ class SerialSections(Registration):
         found = Transform(whole)
         if not self.bend:
             return found
-        found = self._bent(fixed, moving, found)
-        return self._by_patches(fixed, moving, found)
+        return self.bent(fixed, moving, found)
+
+    def bent(self, fixed: Section, moving: Section, found: Transform) -> Transform:
+        """A placement of the whole bent against the tissue: by a B-spline, then patch by patch."""
+        return self._by_patches(fixed, moving, self._bent(fixed, moving, found))
 
     def _whole(self, fixed: View, moving: View) -> Matrix:
         """One affine for all of the tissue."""
@@ -72,7 +95,7 @@ class SerialSections(Registration):
         return affine if after > before else rigid
 
     def _bent(self, fixed: Section, moving: Section, found: Transform) -> Transform:
-        spacing = min(FINE_UM[0], coarse_um(fixed, moving) / 2)
+        spacing = min(WIDE[0].um, coarse_um(fixed, moving) / 2)
         ours, theirs = fixed.view(spacing), moving.view(spacing)
         displacement = bent(ours, theirs, found.matrix, grid_um=self.grid_um)
         changed = Transform(found.matrix, Field(displacement, ours.pitch))
@@ -80,14 +103,20 @@ class SerialSections(Registration):
         return changed if agreement(ours, theirs, changed) > agreement(ours, theirs, found) else found
 
     def _by_patches(self, fixed: Section, moving: Section, found: Transform) -> Transform:
-        for spacing in (um for um in FINE_UM if um >= self.finest_um):
-            if spacing < 0.7 * max(fixed.slide.mpp, moving.slide.mpp):
-                break
-            if fixed.spacing(spacing) > 1.5 * spacing:
-                break  # before it is read: the finer, the longer
-            ours, theirs = fixed.view(spacing), moving.view(spacing)
-            moved = shifted(ours, theirs, found)
-            if moved is None:
-                break
-            found = moved
+        """Every patch to where it matches best: large patches first, then small ones, each as far as they agree."""
+        for looks in (WIDE, CLOSE):
+            for look in looks:
+                moved = self._look(fixed, moving, found, look)
+                if moved is None:
+                    break
+                found = moved
         return found
+
+    def _look(self, fixed: Section, moving: Section, found: Transform, look: Look) -> Transform | None:
+        if look.um < max(self.finest_um, 0.7 * max(fixed.slide.mpp, moving.slide.mpp)):
+            return None
+        if fixed.spacing(look.um) > 1.5 * look.um:
+            return None  # before it is read: the finer, the longer
+        ours, theirs = fixed.view(look.um), moving.view(look.um)
+        step = close_step(ours, look.step_px) if look.edge_px == CLOSE_PX else look.step_px
+        return None if step is None else shifted(ours, theirs, found, edge=look.edge_px, step=step, torn=look.torn)
