@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +15,10 @@ from pathfuse.core import Batch
 from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import file_name, finite, said_of
 from pathfuse.explain.faith.drop import drop_in_accuracy
-from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map
+from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map, resized
 from pathfuse.explain.overlay import overlay, titled, write_png
+
+DROP_BY_CHANCE = "drop_in_accuracy_of_a_random_map"
 
 
 @dataclass
@@ -25,12 +28,14 @@ class ImageFigures:
     Attributes:
         full: logits of whole images, a batch each.
         masked: per masking, logits of masked ones.
+        by_chance: the same for masks from random maps.
         target: classes of the cases.
         truth: per stain, areas under the ROC curve of the map and of a random one.
     """
 
     full: list[Tensor] = field(default_factory=list)
     masked: dict[str, list[Tensor]] = field(default_factory=dict)
+    by_chance: dict[str, list[Tensor]] = field(default_factory=dict)
     target: list[Tensor] = field(default_factory=list)
     truth: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
@@ -39,8 +44,10 @@ class ImageFigures:
         found: dict[str, Any] = {}
         if self.full:
             full, target = torch.cat(self.full).double(), torch.cat(self.target)
-            drops = {n: drop_in_accuracy(full, torch.cat(own).double(), target) for n, own in self.masked.items()}
-            found["drop_in_accuracy"] = {name: finite(asdict(drop)) for name, drop in drops.items()}
+            for key, masked in (("drop_in_accuracy", self.masked), (DROP_BY_CHANCE, self.by_chance)):
+                drops = {n: drop_in_accuracy(full, torch.cat(own).double(), target) for n, own in masked.items()}
+                if drops:
+                    found[key] = {name: finite(asdict(drop)) for name, drop in drops.items()}
         if self.truth:
             scores = {modality: mean_score(scores) for modality, scores in self.truth.items()}
             found["truth"] = {modality: finite(asdict(score)) for modality, score in scores.items()}
@@ -55,6 +62,15 @@ def clipped(maps: Tensor) -> Tensor:
         top = torch.quantile(above[: 2**24], 0.99) if len(above) else one.new_ones(())
         shown.append((one / top).clamp(0, 1))
     return torch.stack(shown)
+
+
+def maps_by_chance(batch: Batch, maps: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """A random map (B, H, W) in [0, 1] beside every map, as coarse as that of Grad-CAM; the same for the same case."""
+    found = {}
+    for modality, own in maps.items():
+        drawn = [resized(random_map(f"{case}/{modality}", seed), tuple(own.shape[1:])) for case in batch.case_ids]
+        found[modality] = torch.as_tensor(np.stack(drawn)).to(own)
+    return found
 
 
 def draw_images(

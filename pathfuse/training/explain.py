@@ -28,6 +28,7 @@ from pathfuse.explain import (
     truth_beside,
 )
 from pathfuse.explain.asked import LABEL, PREDICTED
+from pathfuse.explain.images import DROP_BY_CHANCE
 from pathfuse.explain.stains import HARDLY
 from pathfuse.registry import EXPLAINERS
 from pathfuse.runs.files import PREDICTIONS
@@ -193,6 +194,8 @@ def figures(summary: dict[str, Any]) -> Table:
         for name, drop in own.get("drop_in_accuracy", {}).items():
             table.add_row(explainer, f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
             table.add_row(explainer, f"average drop, {name} mask (%)", _text(drop["average_drop"]))
+            if chance := own.get(DROP_BY_CHANCE, {}).get(name):
+                table.add_row(explainer, f"Drop in Accuracy of a random map, {name} mask", _text(chance["relative"]))
         for stain, score in own.get("truth", {}).items():
             table.add_row(explainer, f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
             table.add_row(explainer, f"AUC of a random map, {stain}", _text(score["random_auc"]))
