@@ -25,7 +25,7 @@ def test_every_patch_is_a_square_at_its_place_with_its_scores(
     corners: list[tuple[int, int]], names: list[str], edge: float, origin: int, most: int, data: st.DataObject
 ) -> None:
     slide, places = SlideInfo("s", 0.5, edge, (origin, 2 * origin)), np.array(corners)
-    numbers = st.floats(-1e30, 1e30, width=32)
+    numbers = st.floats(-(2.0**99), 2.0**99, width=32)
     measured = {
         name: SlideScores(
             "a", "he", slide, data.draw(arrays(np.float32, len(corners), elements=numbers)),
