@@ -98,7 +98,7 @@ def trained(cohort, tmp_path_factory):
         (["--explainer", "LeaveOut", "--explainer.groups", "0"], "groups is 0"),
         (
             ["--explainer", "IntegratedGradients", "--explainer.baseline", "sky"],
-            "one of glass, mean, absent, got 'sky'",
+            "one of glass, mean, absent, got",
         ),
         (["--layer", "x"], "--layer is no option of Attention. `pathfuse plugins show Attention` lists what it has."),
         (["--alone"], "--alone is of the cases that --case_ids names"),
