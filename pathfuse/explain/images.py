@@ -16,7 +16,7 @@ from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import file_name, finite, said_of
 from pathfuse.explain.faith.drop import drop_in_accuracy
 from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map, resized
-from pathfuse.explain.overlay import overlay, titled, write_png
+from pathfuse.explain.overlay import overlay, write_png
 
 DROP_BY_CHANCE = "drop_in_accuracy_of_a_random_map"
 
@@ -101,7 +101,7 @@ def draw_images(
             picture = overlay(batch.image(modality)[row], maps[modality][row])
             title = f"case {entry['case_id']}, {stain_name(modality)}, {name}\n{said_of(entry)}"
             (out / name).mkdir(parents=True, exist_ok=True)
-            write_png(out / file, titled(picture, title))
+            write_png(out / file, picture, title=title)
             entry["pictures"].setdefault(name, {})[modality] = file
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pathfuse.charts.pictures import picture_grid
 from pathfuse.charts.style import svg
-from pathfuse.explain.overlay import parts_of
+from pathfuse.explain.overlay import read_parts
 from pathfuse.runs.files import EXPLANATION, PANELS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.drawing.naming import called, named
@@ -96,12 +96,11 @@ class _Explained(NamedTuple):
 
 def _parts(one: _Explained | None) -> tuple[Pixels | None, Pixels | None]:
     """The image, where it is shown, and the map."""
-    picture = None if one is None else _whole(one.path)
-    if one is None or picture is None:
+    if one is None or not one.path.is_file():
         return None, None
     if not one.beside_image:
-        return None, _small(picture, HEAT_MAP_PX)
-    image, shown = parts_of(picture)
+        return None, _small(_whole(one.path), HEAT_MAP_PX)
+    image, shown = read_parts(one.path)
     return _small(image), _small(shown)
 
 
