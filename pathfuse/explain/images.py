@@ -14,7 +14,7 @@ from torch import Tensor
 from pathfuse.core import Batch
 from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import file_name, finite, said_of
-from pathfuse.explain.faith.drop import drop_in_accuracy
+from pathfuse.explain.faith.drop import drop_in_accuracy, relative_interval
 from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map, resized
 from pathfuse.explain.overlay import overlay, write_png
 
@@ -30,6 +30,7 @@ class ImageFigures:
         masked: per masking, logits of masked ones.
         by_chance: the same for masks from random maps.
         target: classes of the cases.
+        patients: of the cases.
         truth: per stain, areas under the ROC curve of the map and of a random one.
     """
 
@@ -37,6 +38,7 @@ class ImageFigures:
     masked: dict[str, list[Tensor]] = field(default_factory=dict)
     by_chance: dict[str, list[Tensor]] = field(default_factory=dict)
     target: list[Tensor] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)
     truth: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
@@ -45,13 +47,19 @@ class ImageFigures:
         if self.full:
             full, target = torch.cat(self.full).double(), torch.cat(self.target)
             for key, masked in (("drop_in_accuracy", self.masked), (DROP_BY_CHANCE, self.by_chance)):
-                drops = {n: drop_in_accuracy(full, torch.cat(own).double(), target) for n, own in masked.items()}
-                if drops:
-                    found[key] = {name: finite(asdict(drop)) for name, drop in drops.items()}
+                if masked:
+                    found[key] = {
+                        name: self._drop(full, torch.cat(own).double(), target) for name, own in masked.items()
+                    }
         if self.truth:
             scores = {modality: mean_score(scores) for modality, scores in self.truth.items()}
             found["truth"] = {modality: finite(asdict(score)) for modality, score in scores.items()}
         return found
+
+    def _drop(self, full: Tensor, masked: Tensor, target: Tensor) -> dict[str, Any]:
+        interval = relative_interval(full, masked, target, self.patients)
+        own = asdict(drop_in_accuracy(full, masked, target))
+        return finite({**own, "relative_low": interval.low, "relative_high": interval.high})
 
 
 def clipped(maps: Tensor) -> Tensor:

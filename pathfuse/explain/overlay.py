@@ -88,7 +88,7 @@ def read_parts(path: Path) -> tuple[Picture, Picture]:
     """The image and the map over it, from the file of a picture of `overlay`, with a title or without."""
     with Image.open(path) as file:
         whole = np.asarray(file.convert("RGB"))
-        high, wide = (int(word) for word in file.info[UNTITLED].split())
+        high, wide = (int(word) for word in file.info.get(UNTITLED, f"{whole.shape[0]} {whole.shape[1]}").split())
     picture = whole[-high:, :wide]  # a title is above, and the names of the scale are on the right
     width = (wide - 2 * GAP_PX - SCALE_PX) // 2
     return picture[:, :width], picture[:, width + GAP_PX : 2 * width + GAP_PX]

@@ -129,6 +129,9 @@ class _Job:
             found = self.images.setdefault(name, ImageFigures(masked={one.name: [] for one in self.wanted.maskings}))
             found.full.append(full[seen].cpu())
             found.target.append(batch.target[seen].cpu())
+            found.patients += [
+                patient for patient, there in zip(batch.patient_ids, seen.tolist(), strict=True) if there
+            ]
             for masking in self.wanted.maskings:
                 found.masked[masking.name].append(_logits(self.model, masked(batch, maps, masking))[seen].cpu())
                 if self.wanted.faithfulness is not None:

@@ -194,7 +194,8 @@ def figures(summary: dict[str, Any]) -> Table:
     table = Table("explainer", "figure", "value", title="where the model looked", title_justify="left", box=None)
     for explainer, own in summary["explainers"].items():
         for name, drop in own.get("drop_in_accuracy", {}).items():
-            table.add_row(explainer, f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
+            interval = f"{_text(drop['relative'])} ({_text(drop['relative_low'])} to {_text(drop['relative_high'])})"
+            table.add_row(explainer, f"Drop in Accuracy, {name} mask (relative, %)", interval)
             table.add_row(explainer, f"average drop, {name} mask (%)", _text(drop["average_drop"]))
             if chance := own.get(DROP_BY_CHANCE, {}).get(name):
                 table.add_row(explainer, f"Drop in Accuracy of a random map, {name} mask", _text(chance["relative"]))
