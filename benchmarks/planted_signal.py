@@ -9,8 +9,9 @@ Student's at 95 %. Figures are areas under the ROC curve against the places that
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,23 +23,28 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from pathfuse.cli import main as main_of_pathfuse
+from pathfuse.runs.folder import RunFolder
+
 OF_IMAGES = ("GradCAM", "GuidedGradCAM", "InputXGradient", "IntegratedGradients", "Occlusion")
 OF_BAGS = ("Attention", "LeaveOut", "InputXGradient", "IntegratedGradients")
 RECIPES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "corranet": ((), OF_IMAGES),
     "attention_mil": (("--layer", "both_stains"), (*OF_BAGS, "AttentionGradient")),
     "wsmcl": ((), OF_BAGS),
-    "transmil": ((), (*OF_BAGS, "AttentionRollout")),
+    "transmil": ((), (*OF_BAGS, "AttentionGradient", "AttentionRollout")),
 }
 Found = dict[tuple[str, str, str], list[float]]
 """Recipe, explainer and stain to a figure per seed."""
 
 
 def run(words: Sequence[str]) -> None:
-    """Runs pathfuse in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "pathfuse", *words], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"pathfuse {' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+    """Runs a line of pathfuse in this process, since a new one imports torch for several seconds."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = main_of_pathfuse(list(words))
+    if status:
+        raise SystemExit(f"pathfuse {' '.join(words)} failed; it said: {said.getvalue().strip()[-300:]}")
 
 
 def explained(recipe: str, seed: int, folder: Path, further: Sequence[str]) -> dict[str, Any]:
@@ -47,7 +53,9 @@ def explained(recipe: str, seed: int, folder: Path, further: Sequence[str]) -> d
     out = folder / f"{recipe}-{seed}"
     run(["fit", "--recipe", recipe, *layers, f"--seed={seed}", f"--loading.seed={seed}", f"--out={out}", *further])
     names = [word for name in explainers for word in ("--explainer", name)]
-    run(["explain", str(out), *names, "--out", str(out / "maps")])
+    # Figures are over all test cases; pictures, which take most of the time, are of one.
+    first = RunFolder(out).predictions.lines[0]["case_id"]
+    run(["explain", str(out), *names, "--case_ids", first, "--out", str(out / "maps")])
     summary: dict[str, Any] = json.loads((out / "maps" / "explain.json").read_text(encoding="utf-8"))
     return summary
 

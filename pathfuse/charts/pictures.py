@@ -17,7 +17,10 @@ GAP_IN = 0.06
 
 @styled()
 def picture_grid(
-    rows: Sequence[str], columns: Sequence[str], pictures: Sequence[Sequence[NDArray[np.uint8] | None]]
+    rows: Sequence[str],
+    columns: Sequence[str],
+    pictures: Sequence[Sequence[NDArray[np.uint8] | None]],
+    said: Sequence[Sequence[str]] = (),
 ) -> Figure:
     """A grid of pictures.
 
@@ -25,6 +28,7 @@ def picture_grid(
         rows: names of the rows.
         columns: names of the columns.
         pictures: per row and column (H, W, 3); None leaves the place empty.
+        said: per row and column a word in the corner of the picture; none needs none.
     """
     left, top, step = 0.55, 0.3, EDGE_IN + GAP_IN
     width, height = left + step * max(len(columns), 1), top + step * max(len(rows), 1)
@@ -45,6 +49,9 @@ def picture_grid(
             axes.set_xticks([])
             axes.set_yticks([])
             axes.grid(visible=False)
+            if said and said[row][column]:
+                corner = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+                axes.text(0.02, 0.03, label(said[row][column], 22), transform=axes.transAxes, fontsize=7, bbox=corner)
             for spine in axes.spines.values():
                 spine.set_visible(True)
                 spine.set_color(INK)

@@ -20,6 +20,7 @@ HELP = """
 --target NAME      the class that is explained: predicted, label, or the name of a class (predicted)
 --layer NAME       where GradCAM and GuidedGradCAM read their map: a module of the model (as the encoder says)
 --case_ids IDS     cases that get pictures and files, separated by commas (all of them)
+--alone            explain the cases of --case_ids alone, which is fast; the figures are of them, too
 --part NAME        test, val, train or all: the cases that are explained (test)
 --cases PATH       other cases, all of which are explained; with --stores where features lie elsewhere
 --slides DIR       of bags: the folder of the slides, over which the maps are laid; or per stain, '{he: DIR, ihc: DIR}'
@@ -43,7 +44,9 @@ def explain(words: list[str]) -> int:
     if part not in ("train", "val", "test", "all"):
         raise RecipeError(f"--part {part} is unknown; write train, val, test or all.")
     names, said, target = line.take_all("explainer"), line.take("slides"), line.take("target") or "predicted"
-    believed = line.take("faithfulness") is not None
+    believed, alone = (line.take(word) is not None for word in ("faithfulness", "alone"))
+    if alone and wanted is None:
+        raise RecipeError("--alone is of the cases that --case_ids names. Name them.")
     options = _options(line)
     own = bool(line.positional) and not any("cohort" in key or key in ("cases", "stores") for key, _ in line.options)
     chosen = choose_run(line)
@@ -54,6 +57,7 @@ def explain(words: list[str]) -> int:
         target,
         part,
         None if wanted is None else wanted.split(","),
+        alone,
         None if said is None else _slides(said, chosen.plan.specs[chosen.plan.last].names),
         believed,
         chosen.folder if own else None,

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from pathfuse.cli.values import mapping
 from pathfuse.errors import RecipeError
 
-FLAGS = ("help", "print_config", "overwrite", "dry-run", "json", "inverse", "all-subsets", "faithfulness", "hash")
+FLAGS = (
+    "help",
+    "print_config",
+    "overwrite",
+    "dry-run",
+    "json",
+    "inverse",
+    "all-subsets",
+    "faithfulness",
+    "alone",
+    "hash",
+)
 SHORT = {"-r": "--recipe", "-h": "--help", "-c": "--recipe", "--config": "--recipe"}
 COHORT = {"cases": "cohort.cases", "stores": "cohort.stores", "folds": "cohort.folds"}
 

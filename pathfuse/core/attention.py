@@ -18,11 +18,15 @@ class AttentionStep:
         read: (n,) how much of every row the output is made of: all of the class token's, or all patches' alike.
         to_places: takes a row over all tokens (N, n) to the patches: (N, h, w) of images, (T,) of a bag. Class tokens
             and padding are dropped.
+        values: (N, heads, n, d) what is mixed, of an attention that is never made as a whole; None otherwise.
+        mixed: (N, n', heads d) the layer's output, of the last n' tokens: the mixture itself. None without `values`.
     """
 
     factors: tuple[Tensor, ...]
     read: Tensor
     to_places: Callable[[Tensor], Tensor]
+    values: Tensor | None = None
+    mixed: Tensor | None = None
 
     def paid(self, row: Tensor) -> Tensor:
         """A row over tokens (N, n) times the attention, which is averaged over heads: (N, n')."""
@@ -30,3 +34,29 @@ class AttentionStep:
         for factor in self.factors:
             passed = passed @ factor  # (N, heads, 1, n')
         return passed.mean(1)[:, 0]
+
+    @property
+    def asked(self) -> Tensor:
+        """What a slope of the score is taken along, so that `favours` can say what speaks for the class."""
+        return self.factors[0] if self.mixed is None else self.mixed
+
+    def favours(self, slope: Tensor) -> Tensor:
+        """What the output reads (N, n) of attention times the slope of the score along it, where that is positive.
+
+        Of an attention that is never made as a whole, the slope along an entry is that along its row of the mixture
+        times the value that the entry weighs; only rows that are read are made.
+
+        Args:
+            slope: of the score along `asked`.
+        """
+        rows = self.read.nonzero()[:, 0]
+        if self.values is None or self.mixed is None:
+            weight, slopes = self.factors[0][:, :, rows], slope[:, :, rows]  # (N, heads, r, n)
+        else:
+            before = len(self.read) - slope.shape[1]  # padding in front has no output
+            own = slope[:, rows - before].unflatten(2, (self.values.shape[1], -1)).transpose(1, 2)  # (N, heads, r, d)
+            weight, slopes = self.factors[0][:, :, rows], own @ self.values.mT
+            for factor in self.factors[1:]:
+                weight = weight @ factor
+        positive = (weight * slopes).clamp(min=0).mean(1)  # (N, r, n)
+        return (self.read[rows] @ positive).detach()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -158,7 +158,16 @@ class CaseData(ABC):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Every case in table order, whatever its part."""
-        return self._loader(np.arange(len(self.cohort)), "predict")
+        return self.cases_dataloader(row.case_id for row in self.split_table())
+
+    def cases_dataloader(self, case_ids: Iterable[str]) -> DataLoader[Batch]:
+        """Some cases in table order, whatever their part; no other is read.
+
+        Raises:
+            CaseTableError: if there is no such case.
+        """
+        found = sorted(self.cohort.table.position(case_id) for case_id in case_ids)
+        return self._loader(np.array(found, dtype=np.int64), "predict")
 
     @cached_property
     def _vectors(self) -> list[Vectors]:

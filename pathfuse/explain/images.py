@@ -7,15 +7,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pathfuse.core import Batch
 from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import file_name, finite, said_of
-from pathfuse.explain.faith.drop import drop_in_accuracy
-from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map
-from pathfuse.explain.overlay import overlay, titled, write_png
+from pathfuse.explain.faith.drop import drop_in_accuracy, relative_interval
+from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map, resized
+from pathfuse.explain.overlay import overlay, write_png
+
+DROP_BY_CHANCE = "drop_in_accuracy_of_a_random_map"
 
 
 @dataclass
@@ -25,13 +28,17 @@ class ImageFigures:
     Attributes:
         full: logits of whole images, a batch each.
         masked: per masking, logits of masked ones.
+        by_chance: the same for masks from random maps.
         target: classes of the cases.
+        patients: of the cases.
         truth: per stain, areas under the ROC curve of the map and of a random one.
     """
 
     full: list[Tensor] = field(default_factory=list)
     masked: dict[str, list[Tensor]] = field(default_factory=dict)
+    by_chance: dict[str, list[Tensor]] = field(default_factory=dict)
     target: list[Tensor] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)
     truth: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
@@ -39,12 +46,20 @@ class ImageFigures:
         found: dict[str, Any] = {}
         if self.full:
             full, target = torch.cat(self.full).double(), torch.cat(self.target)
-            drops = {n: drop_in_accuracy(full, torch.cat(own).double(), target) for n, own in self.masked.items()}
-            found["drop_in_accuracy"] = {name: finite(asdict(drop)) for name, drop in drops.items()}
+            for key, masked in (("drop_in_accuracy", self.masked), (DROP_BY_CHANCE, self.by_chance)):
+                if masked:
+                    found[key] = {
+                        name: self._drop(full, torch.cat(own).double(), target) for name, own in masked.items()
+                    }
         if self.truth:
             scores = {modality: mean_score(scores) for modality, scores in self.truth.items()}
             found["truth"] = {modality: finite(asdict(score)) for modality, score in scores.items()}
         return found
+
+    def _drop(self, full: Tensor, masked: Tensor, target: Tensor) -> dict[str, Any]:
+        interval = relative_interval(full, masked, target, self.patients)
+        own = asdict(drop_in_accuracy(full, masked, target))
+        return finite({**own, "relative_low": interval.low, "relative_high": interval.high})
 
 
 def clipped(maps: Tensor) -> Tensor:
@@ -55,6 +70,15 @@ def clipped(maps: Tensor) -> Tensor:
         top = torch.quantile(above[: 2**24], 0.99) if len(above) else one.new_ones(())
         shown.append((one / top).clamp(0, 1))
     return torch.stack(shown)
+
+
+def maps_by_chance(batch: Batch, maps: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """A random map (B, H, W) in [0, 1] beside every map, as coarse as that of Grad-CAM; the same for the same case."""
+    found = {}
+    for modality, own in maps.items():
+        drawn = [resized(random_map(f"{case}/{modality}", seed), tuple(own.shape[1:])) for case in batch.case_ids]
+        found[modality] = torch.as_tensor(np.stack(drawn)).to(own)
+    return found
 
 
 def draw_images(
@@ -85,7 +109,7 @@ def draw_images(
             picture = overlay(batch.image(modality)[row], maps[modality][row])
             title = f"case {entry['case_id']}, {stain_name(modality)}, {name}\n{said_of(entry)}"
             (out / name).mkdir(parents=True, exist_ok=True)
-            write_png(out / file, titled(picture, title))
+            write_png(out / file, picture, title=title)
             entry["pictures"].setdefault(name, {})[modality] = file
 
 

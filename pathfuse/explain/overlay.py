@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from pathfuse.errors import RunError
@@ -22,6 +23,7 @@ GAP_PX = 6
 SCALE_PX = 12
 FONT_PX, LINE_PX = 13, 17
 LOW, HIGH = "least", "most"
+UNTITLED = "height and width without the title"
 MIN_EDGE_PX = 256
 """Smaller images are enlarged by a whole factor, so that a patch of 64 px can be looked at."""
 
@@ -82,9 +84,13 @@ def _wrapped(text: str, font: Any, width: int) -> list[str]:  # noqa: ANN401 - e
     return lines
 
 
-def parts_of(picture: Picture) -> tuple[Picture, Picture]:
-    """The image and the map over it, as they stand in a picture of `overlay`."""
-    width = (picture.shape[1] - 2 * GAP_PX - SCALE_PX) // 2
+def read_parts(path: Path) -> tuple[Picture, Picture]:
+    """The image and the map over it, from the file of a picture of `overlay`, with a title or without."""
+    with Image.open(path) as file:
+        whole = np.asarray(file.convert("RGB"))
+        high, wide = (int(word) for word in file.info.get(UNTITLED, f"{whole.shape[0]} {whole.shape[1]}").split())
+    picture = whole[-high:, :wide]  # a title is above, and the names of the scale are on the right
+    width = (wide - 2 * GAP_PX - SCALE_PX) // 2
     return picture[:, :width], picture[:, width + GAP_PX : 2 * width + GAP_PX]
 
 
@@ -95,15 +101,22 @@ def colours(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.stack([np.interp(values, places, anchors[:, channel]) for channel in range(3)], axis=-1)
 
 
-def write_png(path: Path, picture: Picture) -> None:
-    """Writes a picture whole or not at all.
+def write_png(path: Path, picture: Picture, *, title: str = "") -> None:
+    """Writes a picture whole or not at all, and how large it is without its title.
+
+    Args:
+        path: the file.
+        picture: of `overlay`, or any other without a title.
+        title: lines of text above it; empty writes none.
 
     Raises:
         RunError: if the folder cannot be written to or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        Image.fromarray(picture).save(temporary, format="PNG")
+        said = PngInfo()
+        said.add_text(UNTITLED, f"{picture.shape[0]} {picture.shape[1]}")
+        Image.fromarray(titled(picture, title) if title else picture).save(temporary, format="PNG", pnginfo=said)
         temporary.replace(path)
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror}). Free space or choose another folder.") from error

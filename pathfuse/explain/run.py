@@ -24,7 +24,7 @@ from pathfuse.explain.faith.measured import Faithfulness
 from pathfuse.explain.faith.patch_truth import PatchTruth
 from pathfuse.explain.faith.truth import Truth
 from pathfuse.explain.heat_map import Tissue
-from pathfuse.explain.images import ImageFigures, clipped, draw_images, score_images
+from pathfuse.explain.images import ImageFigures, clipped, draw_images, maps_by_chance, score_images
 from pathfuse.explain.panel.page import Panels
 from pathfuse.explain.places import SlideScores, by_slide
 from pathfuse.explain.raw import RawScores
@@ -129,8 +129,14 @@ class _Job:
             found = self.images.setdefault(name, ImageFigures(masked={one.name: [] for one in self.wanted.maskings}))
             found.full.append(full[seen].cpu())
             found.target.append(batch.target[seen].cpu())
+            found.patients += [
+                patient for patient, there in zip(batch.patient_ids, seen.tolist(), strict=True) if there
+            ]
             for masking in self.wanted.maskings:
                 found.masked[masking.name].append(_logits(self.model, masked(batch, maps, masking))[seen].cpu())
+                if self.wanted.faithfulness is not None:
+                    by_chance = masked(batch, maps_by_chance(batch, maps, self.wanted.seed), masking)
+                    found.by_chance.setdefault(masking.name, []).append(_logits(self.model, by_chance)[seen].cpu())
             draw_images(entries, batch, seen_maps, name, self.out, self.files, self.wanted.shown)
             if self.wanted.truth is not None:
                 score_images(found, entries, maps, self.wanted.truth, name, self.wanted.seed)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
+from torch.utils.data import DataLoader
 
 from pathfuse.core import Batch
 from pathfuse.data.contract import CaseData
@@ -28,6 +28,7 @@ from pathfuse.explain import (
     truth_beside,
 )
 from pathfuse.explain.asked import LABEL, PREDICTED
+from pathfuse.explain.images import DROP_BY_CHANCE
 from pathfuse.explain.stains import HARDLY
 from pathfuse.inference.asked.new_cases import check_cases
 from pathfuse.inference.explainers import make_explainer, make_explainers
@@ -57,6 +58,7 @@ class Asked:
         target: `predicted`, `label`, or the name of a class.
         part: train, val, test or all.
         pictures: ids of the cases that get pictures; None takes all.
+        alone: whether only those cases are explained, and the figures are of them.
         slides: per stain, the folder of the slides behind bags, over which their maps are laid.
         faithfulness: whether to measure how far the maps can be believed.
         run: the run whose evaluation is compared with; None compares with nothing.
@@ -67,6 +69,7 @@ class Asked:
     target: str = PREDICTED
     part: str = "test"
     pictures: Collection[str] | None = None
+    alone: bool = False
     slides: Mapping[str, Path] | None = None
     faithfulness: bool = False
     run: Path | None = None
@@ -99,7 +102,7 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
         raise RecipeError("--slides is for runs that read bags of patches; this one reads images, which are shown.")
     cases = _cases(data, asked)
     data.prepare_data()
-    shown = _Shown(data.predict_dataloader(), cases, task.given or list(reads))
+    shown = _Shown(data.cases_dataloader(cases), task.given or list(reads))
     wanted = _wanted(asked, task, data, plan.stages[plan.last].seed)
     model = task.model.eval()
     summary = explain_cases(model, shown, explainers, out, classes=spec.classes, wanted=wanted, console=console)
@@ -116,7 +119,7 @@ def _cases(data: CaseData, asked: Asked) -> set[str]:
     if missing or not cases:
         absent = f"{missing[0]} is not" if missing else "no case is"
         raise RunError(f"{absent} in the part {asked.part!r} of the data. Choose another --part.")
-    return cases
+    return set(asked.pictures) if asked.alone and asked.pictures else cases
 
 
 def _wanted(asked: Asked, task: Task, data: CaseData, seed: int) -> Wanted:
@@ -158,16 +161,16 @@ def _written(path: Path, classes: Sequence[str]) -> dict[tuple[str, frozenset[st
 
 
 class _Shown:
-    """Batches of some cases, with only some stains shown."""
+    """Batches with only some stains shown."""
 
-    def __init__(self, loader: Iterable[Batch], cases: set[str], given: list[str]) -> None:
-        self.loader, self.cases, self.given = loader, cases, given
+    def __init__(self, loader: DataLoader[Batch], given: list[str]) -> None:
+        self.loader, self.given = loader, given
+
+    def __len__(self) -> int:
+        return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self.loader:
-            rows = [row for row, case in enumerate(batch.case_ids) if case in self.cases]
-            if rows:
-                yield batch.select(torch.tensor(rows)).keep(*self.given)
+        return (batch.keep(*self.given) for batch in self.loader)
 
 
 def _say(summary: dict[str, Any], out: Path, console: Console) -> None:
@@ -191,8 +194,11 @@ def figures(summary: dict[str, Any]) -> Table:
     table = Table("explainer", "figure", "value", title="where the model looked", title_justify="left", box=None)
     for explainer, own in summary["explainers"].items():
         for name, drop in own.get("drop_in_accuracy", {}).items():
-            table.add_row(explainer, f"Drop in Accuracy, {name} mask (relative, %)", _text(drop["relative"]))
+            interval = f"{_text(drop['relative'])} ({_text(drop['relative_low'])} to {_text(drop['relative_high'])})"
+            table.add_row(explainer, f"Drop in Accuracy, {name} mask (relative, %)", interval)
             table.add_row(explainer, f"average drop, {name} mask (%)", _text(drop["average_drop"]))
+            if chance := own.get(DROP_BY_CHANCE, {}).get(name):
+                table.add_row(explainer, f"Drop in Accuracy of a random map, {name} mask", _text(chance["relative"]))
         for stain, score in own.get("truth", {}).items():
             table.add_row(explainer, f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
             table.add_row(explainer, f"AUC of a random map, {stain}", _text(score["random_auc"]))

@@ -54,14 +54,13 @@ def make_explainers(
     known = {name: set(inspect.signature(EXPLAINERS.get(name)).parameters) for name in names}
     every = {key for keys in known.values() for key in keys}
     for key in options:
-        if key not in every and len(names) > 1:
+        if key not in every:
+            word = "--layer" if key == "layer" else f"--explainer.{key}"
+            of = f"no option of {names[0]}" if len(names) == 1 else f"an option of none of {', '.join(names)}"
             raise RecipeError(
-                f"--explainer.{key} is an option of none of {', '.join(names)}.{did_you_mean(key, every)}"
+                f"{word} is {of}.{did_you_mean(key, every)} `pathfuse plugins show {names[0]}` lists what it has."
             )
-    single = len(names) == 1
-    return {
-        name: make_explainer(name, {k: v for k, v in options.items() if single or k in known[name]}) for name in names
-    }
+    return {name: make_explainer(name, {k: v for k, v in options.items() if k in known[name]}) for name in names}
 
 
 def default_explainer(spec: DataSpec, reads: Sequence[str]) -> str:

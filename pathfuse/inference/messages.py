@@ -28,7 +28,10 @@ _COMPONENT = (
 )
 _OPTION = re.compile(r"Option '([^']+)' is not accepted")
 _UNKNOWN = re.compile(r"[Uu]nrecognized arguments: --([^= ]+)")
-_TYPE = re.compile(r"Expected an? <class '(?!NoneType)([\w.]+)'>.*?(?:Got|Given) value: ([^\n]+)", re.DOTALL)
+_TYPE = re.compile(
+    r"Expected an? (?:<class '(?!NoneType)([\w.]+)'>|typing\.Literal\[([^\]]+)\]).*?(?:Got|Given) value: ([^\n]+)",
+    re.DOTALL,
+)
 _MISSING = re.compile(r"the following arguments are required: (.+)")
 _PREFIX = re.compile(r'(Parser|Problem with) key "[^"]+":')
 _GROUP = re.compile(r"Group '([\w.]+)' does not accept option '([\w]+)[\w.]*'")
@@ -60,7 +63,8 @@ def explain(message: str, parser: ArgumentParser) -> str:
     if found := _OPTION.search(message):
         return f"{place}{found[1]!r} is no option there.{did_you_mean(found[1], _option_names(parser))}"
     if found := _TYPE.search(message):
-        return f"{place}expected {found[1]}, got {found[2].strip()!r}."
+        wanted = found[1] or f"one of {found[2]}".replace("'", "")
+        return f"{place}expected {wanted}, got {found[3].strip()!r}."
     for pattern in _COMPONENT:
         if found := pattern.search(message):
             return f"{place}{_no_component(found[1])}"

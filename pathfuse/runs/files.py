@@ -38,6 +38,8 @@ WEIGHTS = "weights.json"
 EXAMPLES = "examples"
 BY_CASE = "by_case"
 PANELS = "panels"
+EXPLANATION = "explain/explain.json"
+"""What a study's step of explaining writes."""
 
 Lines = list[dict[str, str]]
 """The lines of a CSV file, by column."""

@@ -297,7 +297,11 @@ class RunFolder(TextFiles):
     @property
     def sealed(self) -> bool:
         """Whether there are predictions, and they are as they were written."""
-        return self.tested and self.seal.of(PREDICTIONS) == self.sha256(PREDICTIONS)
+        return self.holds_sealed(PREDICTIONS)
+
+    def holds_sealed(self, name: str) -> bool:
+        """Whether a text file is there, sealed, and as it was written."""
+        return self.has(name) and self.seal.of(name) == self.sha256(name)
 
     @property
     def predictions(self) -> PredictionFile:

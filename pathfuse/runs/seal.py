@@ -1,4 +1,4 @@
-"""The seal of a run: the SHA-256 of its checkpoints, calibration, metrics and predictions, in one small file.
+"""The seal of a run: the SHA-256 of its checkpoints, metrics, predictions and the like, in one small file.
 
 It is written after the files that it names, so a run that was killed has none of what it had not finished. It tells a
 file that changed by accident or was put there by something else; it is no signature, since whoever can write the folder
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pathfuse.errors import RunError, cannot_be_read
+from pathfuse.runs.files import EXPLANATION
 from pathfuse.system.files import write_text
 
 SEAL = "seal.json"
@@ -102,6 +103,8 @@ def digest_of(file: BinaryIO) -> str:
 def _again(name: str, folder: Path) -> str:
     if name.startswith("checkpoints/"):
         return "train again with another --out"
+    if name == EXPLANATION:
+        return "make it again by the line of the study"
     if (folder / "config.yaml").is_file():
         return f"make it again with `pathfuse fit --resume {folder}`"
     return "test again with another --out"

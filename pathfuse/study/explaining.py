@@ -5,17 +5,20 @@ from __future__ import annotations
 import fnmatch
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 
 from pathfuse.errors import RecipeError
+from pathfuse.runs.files import EXPLANATION, PREDICTIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.reading import mapping, refuse_unknown, words
+from pathfuse.study.report_file import Report
 
-KEYS = ("explainer", "options", "variants", "faithfulness")
-FOLDER = "explain"
-RESULT = "explain.json"
+KEYS = ("explainers", "options", "target", "variants", "faithfulness")
+ASKED = "explain/asked.json"
+PREDICTED = "predicted"
+MAPS = "explain"
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,16 @@ class ExplainStep:
     """What is explained of which variants; the test cases of every run, with pictures of one per class.
 
     Attributes:
-        explainer: a component; empty takes Grad-CAM for images, and the attention of models of bags.
-        options: of the explainer, by name.
+        explainers: components; empty takes Grad-CAM for images, and the attention of models of bags.
+        options: of the explainers, by name.
+        target: the class that is explained: `predicted`, `label`, or its name.
         variants: names, with stars.
         faithfulness: whether to measure how far the maps can be believed.
     """
 
-    explainer: str = ""
+    explainers: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    target: str = PREDICTED
     variants: tuple[str, ...] = ("*",)
     faithfulness: bool = False
 
@@ -39,8 +44,14 @@ class ExplainStep:
         return any(fnmatch.fnmatchcase(variant, pattern) for pattern in self.variants)
 
     def done(self, run: RunFolder) -> bool:
-        """Whether a run is explained."""
-        return run.has(f"{FOLDER}/{RESULT}")
+        """Whether a run is explained as it is asked here, as it was tested last, and the figures are unchanged."""
+        return run.holds_sealed(EXPLANATION) and run.json(ASKED) == self.asked(run)
+
+    def asked(self, run: RunFolder) -> dict[str, object]:
+        """What the explanation of a run depends on."""
+        own = {key: value for key, value in asdict(self).items() if key != "variants"}
+        options = {"options": dict(self.options), "explainers": list(self.explainers)}
+        return {**own, **options, PREDICTIONS: run.seal.of(PREDICTIONS)}
 
 
 def read_explain(value: object, place: str) -> ExplainStep | None:
@@ -57,12 +68,36 @@ def read_explain(value: object, place: str) -> ExplainStep | None:
     believed = found.get("faithfulness", False)
     if not isinstance(believed, bool):
         raise RecipeError(f"{place}.faithfulness is {believed!r}. Write true or false.")
-    variants = words(found.get("variants"), place) or ("*",)
-    return ExplainStep(str(found.get("explainer") or ""), options, variants, believed)
+    return ExplainStep(
+        words(found.get("explainers"), f"{place}.explainers"),
+        options,
+        str(found.get("target", PREDICTED)),
+        words(found.get("variants"), f"{place}.variants") or ("*",),
+        believed,
+    )
+
+
+def refuse_unexplained(report: Report, step: ExplainStep | None, file: str) -> None:
+    """Refuses tables and figures of explanations that the study does not make.
+
+    Raises:
+        RecipeError: naming the table or figure, and what to write.
+    """
+    asked = {f"tables.{one.name}": one.columns for one in report.tables}
+    asked |= {f"figures.{one.name}": (one.value, *one.values.values()) for one in report.figures}
+    for place, values in asked.items():
+        if step is None and any(value.partition(":")[0] == MAPS for value in values):
+            raise RecipeError(
+                f"{file}: report.{place} is of explanations, but nothing is explained. Add `explain: {{}}`."
+            )
+    for one in report.figures:
+        named = one.value.removeprefix(f"{MAPS}:")
+        if step is not None and one.kind == "panels" and one.value.startswith(f"{MAPS}:"):
+            refuse_unknown([named], step.explainers, f"{file}: report.figures.{one.name}", "explainer of the study")
 
 
 def explain_finished(run: RunFolder, step: ExplainStep, console: Console) -> None:
-    """Explains the test cases of a finished run into `explain/` of its folder.
+    """Explains the test cases of a finished run into `explain/` of its folder, and seals the figures.
 
     Args:
         run: the run.
@@ -73,14 +108,24 @@ def explain_finished(run: RunFolder, step: ExplainStep, console: Console) -> Non
     from pathfuse.inference.explain import Asked, explain_run
     from pathfuse.inference.predict import run_plan
 
-    out = run.path / FOLDER
+    out = (run.path / EXPLANATION).parent
     if out.is_dir():
-        # Stopped on the way: its figures are written last.
+        # Stopped on the way, or asked otherwise: what was asked is written last.
         shutil.rmtree(out)
+    run.seal.drop([EXPLANATION])
+    shown = one_per_class(run.predictions.lines)
+    asked = Asked(
+        step.explainers,
+        dict(step.options),
+        step.target,
+        pictures=shown,
+        faithfulness=step.faithfulness,
+        run=run.path,
+    )
     plan = run_plan(run)
-    names, shown = [step.explainer] if step.explainer else [], one_per_class(run.predictions.lines)
-    asked = Asked(names, dict(step.options), pictures=shown, faithfulness=step.faithfulness, run=run.path)
     explain_run(plan, run.selected(plan.last), asked, out, console)
+    run.seal_files(EXPLANATION)
+    run.write_json(ASKED, step.asked(run))
 
 
 def one_per_class(rows: Iterable[Mapping[str, str]]) -> list[str]:

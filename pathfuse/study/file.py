@@ -13,7 +13,7 @@ from pathfuse.errors import RecipeError
 from pathfuse.recipes.compose import DEMO, merge
 from pathfuse.recipes.find import RecipeFile, find_named, shipped_files
 from pathfuse.recipes.plain_yaml import Config, read_yaml
-from pathfuse.study.explaining import ExplainStep, read_explain
+from pathfuse.study.explaining import ExplainStep, read_explain, refuse_unexplained
 from pathfuse.study.reading import file_name, mapping, refuse_unknown, words
 from pathfuse.study.report_file import Report, read_report
 
@@ -124,6 +124,7 @@ def read_study(path: Path, layers: Sequence[str] = ()) -> tuple[Study, tuple[str
             list(dict.fromkeys(axis for variant in variants for axis in variant.axes)),
         ),
     )
+    refuse_unexplained(study.report, study.explain, str(path))
     return study, tuple(layer for layer in layers if layer == DEMO or layer not in own)
 
 

@@ -21,7 +21,7 @@ Lines = Literal["classes", "confidence", "models"]
 VALUES = {
     "bars": "a metric, curve:STAGE:COLUMN, cases:STAGE:COLUMN or explain:KEY",
     "curves": "a metric, curve:STAGE:COLUMN, cases:STAGE:COLUMN or explain:KEY",
-    "panels": "panels:STAGE, or explain",
+    "panels": "panels:STAGE, explain, or explain:EXPLAINER",
 }
 
 
@@ -57,7 +57,8 @@ class FigureSpec:
         title: its heading.
         variants: what is drawn; empty takes all.
         value: of bars and curves: a metric, `curve:STAGE:COLUMN` of the training curves, `cases:STAGE:COLUMN` of
-            `by_case`, or `explain:KEY` of `explain.json`. Of panels: `panels:STAGE`, or `explain` for the maps.
+            `by_case`, or `explain:KEY` of what is explained. Of panels: `panels:STAGE`, `explain` for the maps, or
+            `explain:NAME` for those of one explainer.
         values: of grouped bars, by what they are called; each is a `value`.
         by: axis of the grid whose two values are tested against each other, pair by pair, with the signed-rank test;
             over test cases where the value is one of `cases`, else over folds.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathfuse.errors import RunError, cannot_be_read
-from pathfuse.runs.files import BY_CASE, METRICS
+from pathfuse.runs.files import BY_CASE, EXPLANATION, METRICS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
@@ -38,7 +38,7 @@ class RunScores:
 
         Args:
             name: a metric, `curve:STAGE:COLUMN` for the epoch that was kept, `cases:STAGE:COLUMN` for the mean over
-                test cases, `explain:KEY.KEY` of the latest `explain.json`, `steps` for the optimiser steps of the last
+                test cases, `explain:KEY.KEY` of what its study explained, `steps` for the optimiser steps of the last
                 stage, or `steps_before` for those of the stages before it.
             subset: the stains that were given, for a metric.
         """
@@ -130,12 +130,11 @@ def _of_curve(run: RunFolder, name: str) -> float:
 
 
 def _of_maps(run: RunFolder, name: str) -> float:
-    files = sorted(run.path.glob("*/explain.json"))
-    value: Any = run.json(files[-1].relative_to(run.path).as_posix()) if files else None
+    value: Any = run.sealed_json(EXPLANATION)
     keys = name.split(".")
-    if isinstance(value, dict) and isinstance(own := value.get("explainers"), dict) and keys[0] not in value:
+    if isinstance(own := value.get("explainers"), dict) and keys[0] not in value:
         # Figures of one explainer: of the one that is named, else of the first.
         value = own if keys[0] in own else next(iter(own.values()), None)
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
-    return nan if value is None else float(value)
+    return float(value) if isinstance(value, int | float) else nan

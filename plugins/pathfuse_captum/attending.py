@@ -52,6 +52,8 @@ class AttentionGradient(Explainer):
 
     Source: Chefer et al. 2021, arXiv:2103.15679, equation 5, of the last layer: the mean over heads of what is
         positive.
+    Departs: of TransMIL, whose attention is never made as a whole, the slope along an entry is that along the class
+        token times the value of the patch, which is the same; the approximated attention may be negative.
     """
 
     takes: ClassVar[tuple[Kind, ...]] = ("image", "patches", "features")
@@ -62,17 +64,11 @@ class AttentionGradient(Explainer):
 
         def answer(steps: dict[str, list[AttentionStep]], score: Tensor) -> dict[str, Tensor]:
             last = {name: own[-1] for name, own in steps.items()}
-            if any(len(step.factors) > 1 for step in last.values()):
-                raise RecipeError(
-                    f"AttentionGradient: {type(model.fusion).__name__} never makes its attention as a whole, so it has "
-                    "no gradient. Choose AttentionRollout."
-                )
-            weights = [step.factors[0] for step in last.values()]
-            slopes = torch.autograd.grad(score, weights, allow_unused=True)
-            return {
-                name: step.to_places(_row(step, weight, slope))
-                for (name, step), weight, slope in zip(last.items(), weights, slopes, strict=True)
-            }
+            asked = [step.asked for step in last.values()]
+            # What the score does not depend on has a slope of zero.
+            slopes = torch.autograd.grad(score, asked, allow_unused=True, materialize_grads=True)
+            found = zip(last.items(), slopes, strict=True)
+            return {name: step.to_places(step.favours(slope)) for (name, step), slope in found}
 
         return _ask(type(self).__name__, model, batch, target, answer)
 
@@ -109,14 +105,6 @@ def rolled_out(steps: Sequence[AttentionStep]) -> Tensor:
         passed = step.paid(row)
         row = passed if passed.shape != row.shape else (row + passed) / 2
     return last.to_places(row).clamp(min=0)  # an approximated attention may be negative
-
-
-def _row(step: AttentionStep, weight: Tensor, slope: Tensor | None) -> Tensor:
-    """What the output reads (N, n) of positive attention times slope."""
-    if slope is None:
-        return weight.new_zeros(weight.shape[0], weight.shape[-1])
-    positive = (weight * slope).clamp(min=0).mean(1)  # (N, n, n)
-    return (step.read.view(1, 1, -1) @ positive)[:, 0]
 
 
 def _ask(name: str, model: Model, batch: Batch, target: Tensor | None, answer: Answer) -> dict[str, Tensor]:

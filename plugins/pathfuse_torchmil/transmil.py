@@ -155,21 +155,24 @@ def _watched_layers(network: nn.Module) -> Iterator[list[AttentionStep]]:
     """Within the block the network leaves the attention of every layer, bag by bag."""
     steps: list[AttentionStep] = []
     size: list[int] = []
+    parts: list[Tensor] = []
     layers: Any = network.get_submodule("layers")
 
-    def keep(attention: Any, qkv: Tensor) -> None:  # noqa: ANN401
-        patches = size[-1]
+    def keep(attention: Any, mixed: Tensor) -> None:  # noqa: ANN401
+        patches, qkv = size[-1], parts.pop()
         first = _class_row(len(qkv), patches)
         read = qkv.new_zeros(len(qkv))
         read[first] = 1
         factors = tuple(factor[None] for factor in nystrom_factors(attention, qkv))
-        steps.append(AttentionStep(factors, read, lambda row: row[0, first + 1 : first + 1 + patches]))
-
-    def hook(attention: Any) -> Any:  # noqa: ANN401
-        return attention.qkv_nn.register_forward_hook(lambda _module, _inputs, output: keep(attention, output[0]))
+        values = qkv.chunk(3, 1)[2].unflatten(1, (attention.n_heads, -1)).transpose(0, 1)[None]  # (1, heads, n', d)
+        places = slice(first + 1, first + 1 + patches)
+        steps.append(AttentionStep(factors, read, lambda row: row[0, places], values, mixed))
 
     handles = [network.register_forward_pre_hook(lambda _module, inputs: size.append(inputs[0].shape[1]))]
-    handles += [hook(layer.att_module) for layer in layers]
+    for layer in layers:
+        inner = layer.att_module
+        handles.append(inner.qkv_nn.register_forward_hook(lambda _module, _inputs, output: parts.append(output[0])))
+        handles.append(inner.register_forward_hook(lambda module, _inputs, output: keep(module, output)))
     try:
         yield steps
     finally:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from pathfuse.explain.faith.drop import Masking, drop_in_accuracy, masked
+from pathfuse.explain.faith.drop import Masking, drop_in_accuracy, masked, relative_interval
 from tests.explain.small import make_batch
 
 CONFIDENT = 10 * torch.eye(3)
@@ -25,6 +25,18 @@ def test_the_figures_of_a_case_worked_by_hand():
     assert (drop.accuracy, drop.accuracy_masked, drop.points, drop.relative) == (0.75, 0.75, 0, 0)
     right, wrong = (math.exp(value) / (math.exp(10) + 2) for value in (10, 0))
     assert drop.average_drop == pytest.approx(100 * 2 * (right - wrong) / right / 4)
+
+
+def test_the_interval_of_the_drop_is_over_patients():
+    full, hidden = CONFIDENT[[0, 1, 2, 0] * 10], CONFIDENT[[0, 1, 0, 1] * 10]  # half is lost
+    target = torch.tensor([0, 1, 2, 0] * 10)
+    many = relative_interval(full, hidden, target, [f"p{number}" for number in range(40)])
+    few = relative_interval(full, hidden, target, [f"p{number % 4}" for number in range(40)])
+    assert 30 < many.low < 50 < many.high < 70
+    assert few.high - few.low > 2 * (many.high - many.low)
+    unknown = torch.where(torch.arange(40) < 39, -1, target)
+    for labels, patients in ((target, ["p"] * 40), (unknown, [f"p{number}" for number in range(40)])):
+        assert math.isnan(relative_interval(full, hidden, labels, patients).low)
 
 
 def test_relative_is_in_percent_of_the_accuracy_and_points_are_not():

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from pathfuse.errors import RunError
-from pathfuse.explain.overlay import GAP_PX, LINE_PX, SCALE_PX, colours, overlay, titled, write_png
+from pathfuse.explain.overlay import GAP_PX, LINE_PX, SCALE_PX, colours, overlay, read_parts, titled, write_png
 
 
 def halves(size_px=256):
@@ -63,6 +63,17 @@ def test_a_picture_is_written_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     with Image.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), picture)
+
+
+@pytest.mark.parametrize("title", ["", "case a, H&E, GradCAM\npredicted 2+ (0.31), true 0"])
+def test_the_image_and_the_map_are_found_again_below_a_title(tmp_path, title):
+    image, cam = torch.rand(3, 64, 64), torch.rand(64, 64)
+    picture = overlay(image, cam)
+    write_png(tmp_path / "a.png", picture, title=title)
+    own, shown = read_parts(tmp_path / "a.png")
+    assert own.shape == shown.shape == (256, 256, 3)
+    np.testing.assert_array_equal(own, picture[:, :256])
+    np.testing.assert_array_equal(shown, picture[:, 256 + GAP_PX : 512 + GAP_PX])
 
 
 def test_a_picture_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):

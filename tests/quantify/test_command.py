@@ -16,6 +16,7 @@ from pathfuse.cli import main
 from pathfuse.slides.stain_amounts import NAMES
 from pathfuse.store.read import open_slide as open_features
 from tests.conftest import DATA, needs_data
+from tests.qupath import shown_in_qupath
 from tests.slides.drawing import section, write_pyramid
 
 
@@ -63,6 +64,7 @@ def test_features_and_geojson_say_what_the_table_says(out: Path) -> None:
     assert slide.level0_coords().tolist() == [[int(row["x"]), int(row["y"])] for row in table]  # type: ignore[union-attr]
     document = json.loads((out / "geojson" / "brown.geojson").read_text())
     assert len(document["features"]) == len(table)
+    assert {one.kind for one in shown_in_qupath(json.dumps(document))} == {"tile"}
     first = document["features"][0]["properties"]
     assert first["objectType"] == "tile"
     assert first["measurements"]["dab_od"] == pytest.approx(float(table[0]["dab_od"]), abs=1e-6)

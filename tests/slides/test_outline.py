@@ -1,12 +1,17 @@
 import json
+from itertools import combinations
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from skimage.draw import polygon2mask
 
 from pathfuse.slides.outline import contour_picture, geojson, outlines, write_geojson
+from tests.qupath import shown_in_qupath
 from tests.slides.drawing import disc
 
 SCALE = (16.0, 16.0)
@@ -19,23 +24,6 @@ def masks() -> list[np.ndarray]:
     full = np.ones((10, 12), bool)
     ragged = np.random.default_rng(0).random((40, 40)) > 0.55
     return [ring, corner, full, ragged, ring | np.roll(ring, 35, 1)]
-
-
-def as_qupath_reads(text: str) -> list[dict]:
-    """The rules of QuPath for what it reads of a GeoJSON file."""
-    top = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    objects = []
-    for feature in top["features"] if isinstance(top, dict) else top:
-        own = feature["properties"]
-        if "classification" in own and isinstance(own["classification"], dict):
-            assert "name" in own["classification"] and len(own["classification"]["color"]) == 3
-        assert isinstance(own.get("name", ""), str)
-        assert all(isinstance(value, int | float) for value in own.get("measurements", {}).values())
-        assert "type" not in own
-        for ring in feature["geometry"]["coordinates"]:
-            assert ring[0] == ring[-1] and len(ring) >= 4
-        objects.append({"kind": own.get("objectType", "annotation"), "id": UUID(feature["id"]), **own})
-    return objects
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -75,12 +63,35 @@ def test_coordinates_are_level_0_pixels() -> None:
 def test_the_file_is_read_as_annotations_by_the_rules_of_qupath(tmp_path: Path) -> None:
     pieces = outlines(masks()[4], SCALE)
     write_geojson(tmp_path / "a.geojson", pieces, slide_id="a", mpp=0.5)
-    objects = as_qupath_reads((tmp_path / "a.geojson").read_text())
-    assert [one["kind"] for one in objects] == ["annotation"] * len(pieces)
-    area = sum(one["measurements"]["area_mm2"] for one in objects)
+    objects = shown_in_qupath((tmp_path / "a.geojson").read_text())
+    assert [(one.kind, one.classification, one.locked, one.name) for one in objects] == [
+        ("annotation", "Tissue", True, f"tissue {number}") for number in range(len(pieces))
+    ]
+    assert None not in {one.id for one in objects} and len({one.id for one in objects}) == len(pieces)
+    area = sum(one.measurements["area_mm2"] for one in objects)
     assert area == pytest.approx(masks()[4].sum() * (16 * 0.5 / 1000) ** 2, rel=0.05)
+    assert area == pytest.approx(sum(one.geometry.area for one in objects) * (0.5 / 1000) ** 2, rel=1e-5)
     assert geojson(pieces, slide_id="a", mpp=0.5) == geojson(pieces, slide_id="a", mpp=0.5)
-    assert as_qupath_reads(json.dumps(geojson([], slide_id="a", mpp=0.5))) == []
+    assert shown_in_qupath(json.dumps(geojson([], slide_id="a", mpp=0.5))) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(np.bool_, st.tuples(st.integers(1, 11), st.integers(1, 11)), elements=st.sampled_from([True, True, False])),
+    st.tuples(*[st.floats(0.5, 64)] * 2),
+    st.tuples(*[st.integers(0, 3000)] * 2),
+)
+def test_any_mask_is_valid_shapes_that_hold_its_pixels_and_no_other(mask, scale, origin) -> None:
+    """Pieces with holes, pieces within holes, and pixels that touch at a corner."""
+    pieces = outlines(mask, scale)
+    shown = shown_in_qupath(json.dumps(geojson(pieces, slide_id="a", mpp=0.5, origin=origin)))
+    rows, columns = np.indices(mask.shape)
+    x, y = (columns + 0.5) * scale[0] - origin[0], (rows + 0.5) * scale[1] - origin[1]
+    held = [shapely.contains_xy(one.geometry, x, y) for one in shown]
+    assert np.array_equal(np.sum(held, axis=0) if held else np.zeros(mask.shape), mask), "each pixel in one piece"
+    assert sum(len(one.geometry.interiors) for one in shown) == sum(len(piece.holes) for piece in pieces)
+    for one, other in combinations(shown, 2):
+        assert one.geometry.intersection(other.geometry).area <= 1e-2
 
 
 def test_the_picture_shows_the_contours() -> None:

@@ -31,7 +31,7 @@ seeds: [1]
 variants:
   he: RECIPE
   ihc: {recipe: RECIPE, overrides: {model.encoder.input.modality: ihc}}
-explain: {explainer: GradCAM, variants: [he]}
+explain: {explainers: [GradCAM, InputXGradient], variants: [he]}
 report:
   baseline: he
   draws: 50
@@ -42,7 +42,8 @@ report:
     roc: {kind: roc}
     together: {kind: roc, lines: models}
     mec: {kind: bars, value: mec}
-    maps: {kind: panels, value: explain, variants: [he]}
+    maps: {kind: panels, value: "explain:InputXGradient", variants: [he]}
+    drop: {kind: bars, value: "explain:drop_in_accuracy.soft.relative", variants: [he]}
 """
 
 

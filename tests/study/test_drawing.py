@@ -12,10 +12,10 @@ from pathfuse.explain.overlay import GAP_PX, SCALE_PX, write_png
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.drawing.figures import write_figure
 from pathfuse.study.drawing.naming import called
-from pathfuse.study.explaining import ExplainStep, one_per_class, read_explain
+from pathfuse.study.explaining import ExplainStep, one_per_class, read_explain, refuse_unexplained
 from pathfuse.study.file import Study, Variant
 from pathfuse.study.jobs import Job
-from pathfuse.study.report_file import FigureSpec, Report, read_report
+from pathfuse.study.report_file import FigureSpec, Report, TableSpec, read_report
 from pathfuse.study.scores import RunScores
 from tests.study.small import rows
 
@@ -32,7 +32,12 @@ def run_of(folder: Path, name: str, values: list[float], colour: int = 90) -> Ru
     write_png(run.path / "panels/correlate/0.png", np.full((8, 8, 3), colour, np.uint8))
     (run.path / "explain/GradCAM").mkdir(parents=True)
     write_png(run.path / "explain/GradCAM/c0.png", np.full((8, 16 + 2 * GAP_PX + SCALE_PX, 3), colour, np.uint8))
-    entry = {"case_id": "c0", "target": "0", "pictures": {"GradCAM": {"he": "GradCAM/c0.png"}}}
+    entry = {
+        "case_id": "c0",
+        "target": "0",
+        "explained": "2+",
+        "pictures": {"GradCAM": {"he": "GradCAM/c0.png"}},
+    }
     (run.path / "explain/explain.json").write_text(json.dumps({"cases": [entry]}))
     return RunScores(Job(name, 1, 0, 0, (), (), (), run.path, ""), run, {"he": {"mec": 0.1}})
 
@@ -74,8 +79,24 @@ def test_panels_are_pictures_of_a_case_per_class(tmp_path: Path, by_variant) -> 
     assert [file.name for file in files][::2] == ["figure2a_d8_se.svg", "figure2a_d8_plain.svg"]
     text = files[0].read_text()
     assert text.count("<image") == 1 and ">ihc<" in text
-    (maps, _) = write_figure(tmp_path / "out", FigureSpec("figure5a", "panels", value="explain"), STUDY, by_variant, 1)
+    spec = FigureSpec("figure5a", "panels", value="explain")
+    (maps, table) = write_figure(tmp_path / "out", spec, STUDY, by_variant, 1)
     assert maps.read_text().count("<image") == 3  # the image, and a map per variant
+    assert ">2+<" in maps.read_text() and rows(table) == [
+        {"target": "0", "case_id": "c0", "image": "", "d = 8, attention": "2+", "d = 8, plain": "2+"}
+    ]
+
+
+def test_maps_have_a_chart_per_value_of_an_axis_and_are_of_the_explainer_that_is_named(
+    tmp_path: Path, by_variant
+) -> None:
+    spec = FigureSpec("figure5a", "panels", title="5A", value="explain:GradCAM", per="attention")
+    files = write_figure(tmp_path / "out", spec, STUDY, by_variant, 1)
+    assert [file.name for file in files][::2] == ["figure5a_se.svg", "figure5a_plain.svg"]
+    text = files[0].read_text()
+    assert text.count("<image") == 2 and "5A: attention" in text and ">d = 8<" in text
+    other = FigureSpec("figure5a", "panels", value="explain:Occlusion")
+    assert write_figure(tmp_path / "out", other, STUDY, by_variant, 1) == []
 
 
 def test_heat_maps_of_bags_stand_without_an_image(tmp_path: Path, by_variant) -> None:
@@ -111,20 +132,35 @@ def test_the_first_test_case_of_every_class_is_shown() -> None:
 
 
 def test_what_is_explained_is_read_strictly() -> None:
-    step = read_explain({"explainer": "GradCAM", "variants": ["*_he"]}, "s.yaml: explain")
-    assert step == ExplainStep("GradCAM", (), ("*_he",)) and step.reaches("vit_he") and not step.reaches("vit_ihc")
-    assert read_explain(None, "") is None and hash(step) == hash(ExplainStep("GradCAM", (), ("*_he",)))
+    step = read_explain({"explainers": "GradCAM", "target": "label", "variants": ["*_he"]}, "s.yaml: explain")
+    same = ExplainStep(("GradCAM",), (), "label", ("*_he",))
+    assert step == same and step.reaches("vit_he") and not step.reaches("vit_ihc")
+    assert read_explain(None, "") is None and hash(step) == hash(same)
     with pytest.raises(
         RecipeError, match=r"s\.yaml: explain: .explains. is no key of explain\. Did you mean explainer"
     ):
         read_explain({"explains": "GradCAM"}, "s.yaml: explain")
+    with pytest.raises(RecipeError, match="faithfulness is 'much'"):
+        read_explain({"faithfulness": "much"}, "s.yaml: explain")
+
+
+def test_figures_of_what_is_not_explained_are_refused() -> None:
+    maps = Report(figures=(FigureSpec("maps", "panels", value="explain:Occlusion"),))
+    drop = Report(tables=(TableSpec("drop", columns=("mec", "explain:drop_in_accuracy.soft.relative")),))
+    with pytest.raises(RecipeError, match=r"s\.yaml: report\.figures\.maps is of explanations, but nothing is"):
+        refuse_unexplained(maps, None, "s.yaml")
+    with pytest.raises(RecipeError, match=r"s\.yaml: report\.tables\.drop is of explanations"):
+        refuse_unexplained(drop, None, "s.yaml")
+    with pytest.raises(RecipeError, match="'Occlusion' is no explainer of the study"):
+        refuse_unexplained(maps, ExplainStep(("GradCAM",)), "s.yaml")
+    refuse_unexplained(drop, ExplainStep(), "s.yaml")
 
 
 @pytest.mark.parametrize(
     ("figure", "said"),
     [
         ({"kind": "grouped", "values": {"MEC": "mec"}}, "need `values`, by what they are called, and a `group`"),
-        ({"kind": "panels"}, "panels need a `value`: panels:STAGE, or explain"),
+        ({"kind": "panels"}, "panels need a `value`: panels:STAGE, explain, or explain:EXPLAINER"),
         ({"kind": "roc", "lines": "strata"}, "lines: 'strata' is unknown; write classes, confidence, models"),
         ({"kind": "roc", "strata": True}, "`strata: true` is `lines: confidence` now"),
         ({"kind": "roc", "per": "network"}, "'network' is no axis of a grid"),

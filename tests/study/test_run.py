@@ -25,6 +25,8 @@ def test_a_study_trains_every_variant_on_every_fold_and_compares_them(done: Path
         "figures/roc_he.svg",
         "figures/roc_ihc.csv",
         "figures/together.svg",
+        "figures/maps.svg",
+        "figures/drop.svg",
     ):
         assert (done / name).is_file(), name
     assert all((done / f"he/seed1/r0f{fold}/explain/explain.json").is_file() for fold in (0, 1))
@@ -59,7 +61,7 @@ def checkpoints_name_their_folds(done: Path) -> None:
 
 
 def test_what_is_finished_is_kept_and_what_was_changed_is_noticed(
-    done: Path, call: Call, capsys: pytest.CaptureFixture[str]
+    done: Path, call: Call, study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = results(done)
     written = {path: path.stat().st_mtime_ns for path in done.rglob("predictions.csv")}
@@ -73,6 +75,7 @@ def test_what_is_finished_is_kept_and_what_was_changed_is_noticed(
     file.write_bytes(file.read_bytes() + b"\n")
     assert call("out") == 0
     assert results(done) == before
+    what_is_asked_otherwise_is_explained_anew(done, call, study)
     # Another recipe is not mixed in.
     assert call("out", "--trainer.max_epochs=2") == 1
     assert all("max_epochs was 1 and is 2" in row["reason"] for row in rows(done / "runs.csv"))
@@ -82,6 +85,22 @@ def test_what_is_finished_is_kept_and_what_was_changed_is_noticed(
     assert call("out", "--split_seed=5") == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "splits.csv holds other folds" in error and "--out" in error
+
+
+def what_is_asked_otherwise_is_explained_anew(done: Path, call: Call, study: Path) -> None:
+    """Nothing is trained for it; and figures that were edited are made again."""
+    trained = {path: path.stat().st_mtime_ns for path in done.rglob("*.ckpt")}
+    figures = done / "he/seed1/r0f1/explain/explain.json"
+    assert list(json.loads(figures.read_text())["explainers"]) == ["GradCAM", "InputXGradient"]
+    study.write_text(study.read_text().replace("[GradCAM, InputXGradient]", "[InputXGradient]"))
+    assert call("out") == 0
+    whole = figures.read_bytes()
+    assert list(json.loads(whole)["explainers"]) == ["InputXGradient"]
+    assert not (figures.parent / "GradCAM").exists()
+    figures.write_bytes(whole.replace(b'"soft"', b'"hard"'))
+    assert call("out") == 0
+    assert figures.read_bytes() == whole
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
 
 
 def test_a_failed_run_is_recorded_and_the_rest_goes_on(

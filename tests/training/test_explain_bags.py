@@ -94,7 +94,15 @@ def trained(cohort, tmp_path_factory):
     [
         (["--explainer", "GradCAM"], "--explainer GradCAM explains single images, and this run reads bags of features"),
         (["--target", "4+"], "--target '4+' is no class of this run. Did you mean"),
-        (["--explainer", "LeaveOut", "--explainer.group", "3"], "group"),
+        (["--explainer", "LeaveOut", "--explainer.group", "3"], "no option of LeaveOut. Did you mean groups?"),
+        (["--explainer", "LeaveOut", "--explainer.groups", "0"], "groups is 0"),
+        (
+            ["--explainer", "IntegratedGradients", "--explainer.baseline", "sky"],
+            "one of glass, mean, absent, got",
+        ),
+        (["--layer", "x"], "--layer is no option of Attention. `pathfuse plugins show Attention` lists what it has."),
+        (["--alone"], "--alone is of the cases that --case_ids names"),
+        (["--alone", "--case_ids", "nobody"], "nobody is not in the part 'test'"),
         (["--explainer", "Atention"], "Did you mean Attention"),
         (["--explainer", "LeaveOut", "--explainer", "LeaveOut"], "is given twice"),
         (["--explainer", "LeaveOut", "--explainer", "Attention", "--layer", "x"], "is an option of none of LeaveOut"),
@@ -105,6 +113,21 @@ def test_what_cannot_be_explained_is_one_line(words, said, trained, tmp_path, ca
     assert main(["explain", str(trained), *words, "--out", str(tmp_path / "maps")]) != 0
     error = capsys.readouterr().err.strip().splitlines()
     assert [line for line in error if not line.startswith("usage:")] == error[-1:] and said in error[-1]
+
+
+def test_a_case_alone_is_the_only_one_that_is_read(trained, tmp_path, monkeypatch):
+    one = next(row["case_id"] for row in rows_of(trained / "splits.csv") if row["split"] == "test")
+    read = []
+    whole = PairedBags.dataset
+
+    def dataset(self, index, part):
+        read.extend(self.cohort.table.cases[position].case_id for position in index)
+        return whole(self, index, part)
+
+    monkeypatch.setattr(PairedBags, "dataset", dataset)
+    assert main(["explain", str(trained), "--case_ids", one, "--alone", "--out", str(tmp_path / "maps")]) == 0
+    summary = json.loads((tmp_path / "maps" / "explain.json").read_text())
+    assert read == [one] == [case["case_id"] for case in summary["cases"]]
 
 
 def test_several_explainers_share_one_page_and_agree_with_the_evaluation(trained, tmp_path, capsys):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pathfuse.core import Batch
+from pathfuse.evaluate.metrics.resampling import Interval, bootstrap, percentile_interval
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,35 @@ class Drop:
     relative: float
     average_drop: float
     cases: int
+
+
+def relative_interval(
+    full: Tensor, masked: Tensor, target: Tensor, patients: Sequence[str], *, seed: int = 0, draws: int = 1000
+) -> Interval:
+    """The 95 % interval of the relative drop over cohorts of patients drawn again; NaN of fewer than two patients.
+
+    Args:
+        full: (B, C) logits on whole images.
+        masked: (B, C) logits on masked images.
+        target: (B,) class index; cases with -1 are left out.
+        patients: of the cases.
+        seed: of the drawing.
+        draws: how many cohorts.
+    """
+    known = (target >= 0).cpu()
+    names, owner = np.unique(
+        [p for p, there in zip(patients, known.tolist(), strict=True) if there], return_inverse=True
+    )
+    if len(names) < 2:
+        return Interval(float("nan"), float("nan"))
+    right, still = ((own.argmax(1) == target)[known].double().cpu().numpy() for own in (full, masked))
+
+    def scorer(weight: NDArray[np.float64]) -> NDArray[np.float64]:  # (K, N) to (K,)
+        before = weight @ right
+        lost: NDArray[np.float64] = 100 * (before - weight @ still) / np.where(before > 0, before, np.nan)
+        return lost
+
+    return percentile_interval(bootstrap({"drop": scorer}, owner.astype(np.int64), draws=draws, seed=seed)["drop"])
 
 
 def masked(batch: Batch, maps: Mapping[str, Tensor], masking: Masking) -> Batch:

@@ -43,7 +43,7 @@ def sentence(explainer: str, modality: str, found: Mapping[str, Interval], share
     2. A mean correlation of `UNTRAINED` or more with the map of the mixed-up model adds that it owes little to
        training.
     3. Where the truth is known, the interval of the AUC minus 0.5 adds "where the signal is", "away from where", or
-       "not clearly where".
+       that this cannot be told.
     4. A mean share of the stain below `HARDLY` adds that the stain is hardly used.
 
     Args:
@@ -61,8 +61,10 @@ def sentence(explainer: str, modality: str, found: Mapping[str, Interval], share
         parts.append("it shows much the same of a model with mixed-up weights")
     if "truth gain" in found:
         truth = found["truth gain"]
-        where = "where" if truth.above_zero else "away from where" if truth.below_zero else "not clearly where"
-        parts.append(f"it points {where} the signal is")
+        if truth.above_zero or truth.below_zero:
+            parts.append(f"it points {'' if truth.above_zero else 'away from '}where the signal is")
+        else:
+            parts.append("it cannot be told whether it points where the signal is")
     if share is not None and share < HARDLY:
         parts.append(f"the stain is hardly used ({100 * share:.0f} % of the worth)")
     return "; ".join(parts) + "."

@@ -243,8 +243,40 @@ def test_rollout_of_transmil_is_the_product_of_torchmils_matrices():
     expected = rolled[0, 1:3].clamp(min=0)
     own = split(AttentionRollout().explain(model, batch)["he"], batch)[1]
     assert torch.corrcoef(torch.stack([own, expected]))[0, 1] > 0.99
-    with pytest.raises(RecipeError, match="never makes its attention as a whole"):
-        AttentionGradient().explain(model, batch)
+
+
+def test_the_gradient_of_transmils_attention_is_that_along_the_whole_matrix():
+    """The last layer is made anew with its attention as one matrix, of which autograd takes the gradient."""
+    pytest.importorskip("torchmil", reason="needs pathfuse[torchmil]")
+    from functools import partial
+
+    from pathfuse_torchmil.transmil import TransMIL
+
+    model = small_bags.make_model(partial(TransMIL, dim=16, heads=2, landmarks=4))
+    batch = small_bags.make_batch()
+    one = batch.select(torch.tensor([0]))
+    patches = int(one.x["he"].lengths[0])
+    kept = []
+
+    def whole(module, inputs, output):
+        x = inputs[0]
+        padded = nn.functional.pad(x, (0, 0, -x.shape[1] % module.n_landmarks, 0))
+        value = module.qkv_nn(padded).chunk(3, -1)[2].unflatten(2, (module.n_heads, -1)).transpose(1, 2)
+        with torch.no_grad():
+            matrix = module.forward(x, return_att=True)[1]  # without padding, whose values are zeros
+        kept.append(matrix.requires_grad_())
+        mixed = (matrix @ value[:, :, -x.shape[1] :]).transpose(1, 2).flatten(2)
+        assert_close(mixed, output, rtol=0, atol=1e-5)
+        return mixed
+
+    handle = model.fusion.networks["he"].layers[-1].att_module.register_forward_hook(whole)
+    score = model(one).logits[0, 2]
+    handle.remove()
+    (slope,) = torch.autograd.grad(score, kept[0])
+    expected = (kept[0] * slope).clamp(min=0).mean(1)[0, 0, 1 : 1 + patches].detach()
+    found = split(AttentionGradient().explain(model, one, torch.tensor([2]))["he"], one)[0]
+    assert found.any() and (found >= 0).all()
+    assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_an_unknown_layer_is_one_line_with_a_guess(images):
