@@ -41,6 +41,13 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return _ONEDNN(a, dense.mT, None, "none", [], "")
 
 
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Adds the product of a (n, k) and b (k, c) to `total` (n, c), which may be more precise; without gradient."""
+    if total.dtype == a.dtype and not _helps(a, a.dtype):
+        return total.addmm_(a, b)
+    return total.add_(product(a, b))
+
+
 def batched_product(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:
     """The products of matrices (heads, n, k) and (heads, k, c), head by head, with gradient, computed in `backward`."""
     backward = backward or a.dtype
