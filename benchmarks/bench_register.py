@@ -21,7 +21,8 @@ import tifffile
 from PIL import Image
 
 from benchmarks.bench_tiles import SUBSAMPLING
-from benchmarks.harness import compare, machine, options
+from benchmarks.harness import compare, options
+from benchmarks.machine import machine
 from pathfuse.demo import DemoCohort, SerialPictures
 from pathfuse.demo.serial.sections import SerialPair
 from pathfuse.pairs.cut import cut_moved

@@ -20,7 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import machine, options
+from benchmarks.harness import options
+from benchmarks.machine import machine
 
 CASES, PATIENTS, DRAWS = 5000, 1000, 10_000
 NONE = float("inf")
