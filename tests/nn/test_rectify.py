@@ -4,12 +4,13 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from pathfuse.nn import rectified
+from pathfuse.nn.products import _onednn
 
 
-@pytest.fixture(params=["as found", "public"])
+@pytest.fixture(params=["private", "public"])
 def way(request, monkeypatch):
-    if request.param == "public":
-        monkeypatch.setattr("pathfuse.nn.products._ONEDNN", None)
+    monkeypatch.setattr("pathfuse.nn.products._ONEDNN", _onednn() if request.param == "private" else None)
+    monkeypatch.setattr("pathfuse.nn.products.SMALLEST", 1)
 
 
 @pytest.mark.parametrize("block", [4, 100])
