@@ -2,9 +2,9 @@
 
 For float32 on a CPU torch asks MKL, which uses half of the vector width on processors of other makers; oneDNN, which
 torch brings along as well, does not. Measured on an AMD EPYC: 90 to 110 against 180 to 250 GFLOP/s on one core; on an
-Intel Xeon both reach 160 to 180. So oneDNN is asked where MKL is slow, by the maker of the processor and the size of the
-product. That is a rule and no measurement at the start: a choice that varies between two runs would change their last
-bits, and a resumed run has to give the same bytes. `benchmarks/bench_products.py` says whether the rule is right.
+Intel Xeon both reach 160 to 180. So oneDNN is asked where MKL is slow, by the maker of the processor and the size of
+the product. That is a rule and no measurement at the start: a choice that varies between two runs would change their
+last bits, and a resumed run has to give the same bytes. `benchmarks/bench_products.py` says whether the rule is right.
 Everywhere else, and where torch no longer offers it, everything here is torch's own public product.
 """
 
@@ -52,14 +52,18 @@ SMALLEST = 2**20  # operations; below, what a call of oneDNN costs beyond one of
 WIDEST = 4096  # columns of `b`; beyond, oneDNN spends its time on rearranging it
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """The product of matrices a (n, k) and b (k, c), without gradient."""
+def product(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of matrices a (n, k) and b (k, c), without gradient, in `out` (n, c) if that is given."""
     large = 2 * a.numel() * b.shape[1] >= SMALLEST and b.shape[1] <= WIDEST
     if _ONEDNN is None or not _helps(a, a.dtype) or b.dtype != a.dtype or not large:
-        return a @ b
+        return torch.mm(a, b, out=out)
     # A slice of columns is computed by oneDNN's reference code, a hundred times slower.
-    dense = b if b.is_contiguous() or b.mT.is_contiguous() else b.contiguous()
-    return _ONEDNN(a, dense.mT, None, "none", [], "")
+    result = _ONEDNN(_dense(a), _dense(b).mT, None, "none", [], "")
+    return result if out is None else out.copy_(result)
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    return matrix if matrix.is_contiguous() or matrix.mT.is_contiguous() else matrix.contiguous()
 
 
 def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:

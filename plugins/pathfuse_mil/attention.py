@@ -61,7 +61,8 @@ class GatedAttention(nn.Module):
 
     def scorer(self) -> Scorer:
         """The same as plain weights; value and gate are one layer, so that the patches are read once."""
-        weight, bias = self.value.weight, self.value.bias
+        weight: Tensor = self.value.weight
+        bias: Tensor = self.value.bias
         if self.gate is not None:
             weight, bias = torch.cat([weight, self.gate.weight]), torch.cat([bias, self.gate.bias])
         return Scorer(weight, bias, self.weight.weight, self.weight.bias)

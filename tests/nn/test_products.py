@@ -8,7 +8,7 @@ from pathfuse.nn.products import _maker, _mkl_is_slow, _onednn, add_product, bat
 
 @pytest.fixture(autouse=True, params=["private", "public"])
 def way(request, monkeypatch):
-    """Every test runs with the private call, whatever the processor and the size, and with torch's public product alone."""
+    """Every test runs with the private call, whatever processor and size, and with torch's public product alone."""
     monkeypatch.setattr("pathfuse.nn.products._ONEDNN", _onednn() if request.param == "private" else None)
     monkeypatch.setattr("pathfuse.nn.products.SMALLEST", 1)
     return request.param
@@ -21,6 +21,13 @@ def test_product_of_any_layout_is_the_matrix_product(dtype):
     for b in (right, right.clone().mT.contiguous().mT, torch.randn(10, 40).to(dtype)[:, 3:8]):
         assert_close(product(wide[:, 10:20], b), wide[:, 10:20] @ b)
     assert_close(product(right.mT, right), right.mT @ right)
+
+
+def test_a_product_is_written_where_it_is_wanted():
+    a, b, out = torch.randn(7, 3), torch.randn(3, 5), torch.zeros(7, 2, 5)
+    product(a, b, out=out[:, 1])
+    assert_close(out[:, 1], a @ b)
+    assert out[:, 0].eq(0).all()
 
 
 def test_empty_products():
