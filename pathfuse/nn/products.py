@@ -35,7 +35,8 @@ def _onednn() -> Callable[..., Tensor] | None:
 
 def _mkl_is_slow(maker: str) -> bool:
     """Whether torch asks MKL on a processor that is not Intel's."""
-    return torch.backends.mkl.is_available() and maker not in ("", "GenuineIntel")
+    offered: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    return offered and maker not in ("", "GenuineIntel")
 
 
 def _maker() -> str:

@@ -43,7 +43,9 @@ class _SequenceConv(torch.autograd.Function):
         d_values = _correlate(grad, kernel.flip(1).to(grad.dtype))
         # Blocks of the gradient against the windows they came from; the diagonals are the taps.
         band = kernel.new_empty(len(kernel), BLOCK, BLOCK + taps - 1)
-        blocks = F.pad(grad, (0, 0, 0, 0, 0, -len(grad) % BLOCK)).unflatten(0, (-1, BLOCK))  # (b, BLOCK, heads, d)
+        blocks = F.pad(grad, (0, 0, 0, 0, 0, -len(grad) % BLOCK)).view(
+            -1, BLOCK, *grad.shape[1:]
+        )  # (b, BLOCK, heads, d)
         for h, (window, own) in enumerate(zip(_windows(values, taps), band, strict=True)):
             own.copy_(torch.bmm(blocks[:, :, h], window.mT).sum(0, dtype=kernel.dtype))
         return d_values, band.unfold(2, taps, 1).diagonal(dim1=1, dim2=2).sum(-1)  # (heads, taps)
