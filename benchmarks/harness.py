@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from rich.table import Table
 from benchmarks.aims import Aim, judge
 from benchmarks.floor import floors, operations
 from benchmarks.footprint import footprint
-from benchmarks.machine import machine, rates
+from benchmarks.machine import machine, now, rates
 
 MIN_SAMPLE_S = (
     0.02  # a shorter call is repeated until one sample lasts this long: timers and wake-ups cost microseconds
@@ -78,9 +77,9 @@ def compare(
     repeats: dict[str, int] = {}
     for name, call in variants.items():
         outputs[name] = call()  # also the warm-up: allocations, look-up tables, thread pools
-        start = time.perf_counter()
+        start = now()
         call()
-        repeats[name] = max(1, round(MIN_SAMPLE_S / max(time.perf_counter() - start, 1e-9)))
+        repeats[name] = max(1, round(MIN_SAMPLE_S / max(now() - start, 1e-9)))
     remark = check(outputs) if check is not None else None
     counted = {name: operations(call) if products else Counter() for name, call in variants.items()}
     floor = floors(counted, bytes_moved)
@@ -112,10 +111,10 @@ def options(description: str) -> argparse.ArgumentParser:
 
 
 def _seconds(call: Callable[[], object], repeats: int) -> float:
-    start = time.perf_counter()
+    start = now()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - start) / repeats
+    return (now() - start) / repeats
 
 
 def _show(
