@@ -1,37 +1,30 @@
 """One training step of the correlate stage against the plain form of the same network.
 
-    python benchmarks/bench_correlate.py [--batch 16] [--size 256] [--dim 16] [--repeats 5] [--threads 2] [--json FILE]
+    python -m benchmarks.bench_correlate [--batch 16] [--size 256] [--dim 16]
 
 A step is forward, backward and Adam. Both networks start from the same weights; their losses must agree to 1e-4 before
-anything is timed. Variants take turns, and the shortest of the repeats counts: noise only ever adds. The ratio that
-counts is wall time on an idle machine; processor time is printed for busy ones.
+anything is timed.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
-
-from benchmarks import plain_corrnet  # noqa: E402
-from pathfuse.core import Batch, DataSpec, ModalitySpec, Model, weighted_total  # noqa: E402
-from pathfuse_corranet.decoder import ReconstructionHead  # noqa: E402
-from pathfuse_corranet.encoder import StainEncoder  # noqa: E402
-from pathfuse_corranet.fusion import SEAttention  # noqa: E402
-from pathfuse_corranet.objective import CorrelationObjective  # noqa: E402
+from benchmarks import plain_corrnet
+from benchmarks.aims import Aim
+from benchmarks.harness import compare, options
+from pathfuse.core import Batch, DataSpec, ModalitySpec, Model, weighted_total
+from pathfuse_corranet.decoder import ReconstructionHead
+from pathfuse_corranet.encoder import StainEncoder
+from pathfuse_corranet.fusion import SEAttention
+from pathfuse_corranet.objective import CorrelationObjective
 
 WEIGHTS = {"joint": 1.0, "from_he": 1.0, "from_ihc": 1.0, "correlation": 1.5}
-WANTED = {"float32": 1.6, "bfloat16": 3.0}
+AIMS = [Aim("float32", 1.6, "speed", "plain float32"), Aim("bfloat16", 3.0, "speed", "plain float32")]
 
 
 def components(dim: int, size: int) -> Model:
@@ -86,44 +79,32 @@ def variants(batch: Batch, dim: int, size: int) -> dict[str, Callable[[], float]
     return runs
 
 
-def measure(runs: dict[str, Callable[[], float]], repeats: int) -> dict[str, tuple[float, float]]:
-    """Per variant, the shortest wall time and processor time in seconds."""
-    best = dict.fromkeys(runs, (float("inf"), float("inf")))
-    for _ in range(repeats):
-        for name, run in runs.items():
-            wall, busy = time.perf_counter(), time.process_time()
-            run()
-            spent = (time.perf_counter() - wall, time.process_time() - busy)
-            best[name] = (min(best[name][0], spent[0]), min(best[name][1], spent[1]))
-    return best
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option, default in [("batch", 16), ("size", 256), ("dim", 16), ("repeats", 5), ("threads", 2)]:
-        parser.add_argument(f"--{option}", type=int, default=default)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    runs = variants(pairs(options.batch, options.size), options.dim, options.size)
-    losses = {name: run() for name, run in runs.items()}  # also the warm-up
+def agreement(losses: dict[str, float]) -> str:
+    """In float32 the losses are those of the plain form."""
     plain = losses["plain float32"]
     for name, value in losses.items():
         if "bfloat16" not in name and abs(value - plain) > 1e-4:
             sys.exit(f"{name}: loss {value:.6f}, the plain form has {plain:.6f}")
-    seconds = measure(runs, options.repeats)
-    sizes = f"batch {options.batch}, {options.size} px, d {options.dim}"
-    print(f"{sizes}, {options.threads} threads, torch {torch.__version__}")
-    plain_wall, plain_busy = seconds["plain float32"]
-    for name, (wall, busy) in seconds.items():
-        wanted = f"  (wanted {WANTED[name]}x)" if name in WANTED else ""
-        times = (
-            f"{wall * 1e3:7.0f} ms {plain_wall / wall:5.2f}x   processor {busy * 1e3:7.0f} ms {plain_busy / busy:5.2f}x"
-        )
-        print(f"{name:18s} {times}   loss {losses[name]:.6f}{wanted}")
-    if options.json:
-        record = {"machine": platform.processor(), "options": {**vars(options), "json": None}, "seconds": seconds}
-        options.json.write_text(json.dumps(record, indent=2) + "\n")
+    return "losses " + ", ".join(f"{name} {value:.6f}" for name, value in losses.items())
+
+
+def main() -> None:
+    parser = options("One training step of the correlate stage against the plain form of the same network.")
+    for option, default in [("batch", 16), ("size", 256), ("dim", 16)]:
+        parser.add_argument(f"--{option}", type=int, default=default)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads or torch.get_num_threads())
+    runs = variants(pairs(chosen.batch, chosen.size), chosen.dim, chosen.size)
+    compare(
+        f"correlate step, batch {chosen.batch}, {chosen.size} px, d {chosen.dim}",
+        runs,
+        baseline="plain float32",
+        rounds=chosen.rounds,
+        check=agreement,
+        products=True,
+        aims=AIMS,
+        markdown=chosen.markdown,
+    )
 
 
 if __name__ == "__main__":

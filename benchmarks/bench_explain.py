@@ -1,20 +1,20 @@
 """Times explainers against a pass forward and backward, and the files of a slide of 100,000 patches.
 
-python -m benchmarks.bench_explain [--patches 64] [--processor-time]
+python -m benchmarks.bench_explain [--patches 64]
 """
 
 from __future__ import annotations
 
 import resource
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
 
+from benchmarks.aims import Aim, Outcome, note
 from benchmarks.harness import compare, options
+from benchmarks.machine import now
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model, SlideInfo
 from pathfuse.explain import explain_cases
 from pathfuse_captum.attending import Attention
@@ -31,6 +31,10 @@ from pathfuse_timm.backbone import TimmBackbone
 CLASSES = ("0", "1+", "2+", "3+")
 PATCHES, EDGE_PX, STEPS = 64, 256, 16
 LARGE, DIM = 100_000, 512
+PEER = "forward and backward"
+GRADIENTS = f"IntegratedGradients, {STEPS} steps"
+AIMS = [Aim("GradCAM", 1 / 3, "speed", PEER), Aim(GRADIENTS, 1 / 20, "speed", PEER)]
+WITHIN_S, WITHIN_MB = 10.0, 500.0
 
 
 def image_model(network: str, patches: int) -> tuple[Model, Batch]:
@@ -51,7 +55,7 @@ def forward_and_backward(model: Model, batch: Batch) -> None:
     model.zero_grad()
 
 
-def large_slide(clock: Callable[[], float]) -> None:
+def large_slide() -> None:
     """Writes every file of a slide of 100,000 patches and prints time and memory."""
     spec = DataSpec((ModalitySpec("he", "features", DIM),), CLASSES, (1, 1, 1, 1))
     encoder = BagEncoder(spec)
@@ -64,11 +68,15 @@ def large_slide(clock: Callable[[], float]) -> None:
     batch = Batch({"he": bags}, {"he": torch.tensor([True])}, torch.tensor([0]), ("case",), ("patient",))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        start = clock()
+        start = now()
         explain_cases(model, [batch], {"Attention": Attention()}, Path(folder), classes=CLASSES)
-        seconds = clock() - start
+        seconds = now() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{LARGE:,} patches to every format: {seconds:.1f} s, {(after - before) / 1024:.0f} MB more at its peak")
+    more_mb, what = (after - before) / 1024, f"{LARGE:,} patches to every format"
+    note(
+        Outcome(what, f"under {WITHIN_S:g} s", f"{seconds:.1f} s", seconds < WITHIN_S),
+        Outcome(what, f"under {WITHIN_MB:g} MB more", f"{more_mb:.0f} MB", more_mb < WITHIN_MB),
+    )
 
 
 def main() -> None:
@@ -76,26 +84,22 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.set_defaults(rounds=3)
     parser.add_argument("--patches", type=int, default=PATCHES, help="images in the batch")
-    parser.add_argument("--processor-time", action="store_true", help="count what this process computes, not the time")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    clock = time.process_time if arguments.processor_time else time.perf_counter
-    large_slide(clock)
+    large_slide()
     model, batch = image_model("resnext50_32x4d", arguments.patches)
     compare(
         f"{arguments.patches} patches of {EDGE_PX} px, ResNeXt-50",
         {
-            "forward and backward": lambda: forward_and_backward(model, batch),
+            PEER: lambda: forward_and_backward(model, batch),
             "GradCAM": lambda: GradCAM().explain(model, batch)["he"].sum(),
-            f"IntegratedGradients, {STEPS} steps": lambda: (
-                IntegratedGradients(steps=STEPS).explain(model, batch)["he"].sum()
-            ),
+            GRADIENTS: lambda: IntegratedGradients(steps=STEPS).explain(model, batch)["he"].sum(),
         },
-        baseline="forward and backward",
+        baseline=PEER,
         rounds=arguments.rounds,
         markdown=arguments.markdown,
-        clock=clock,
+        aims=AIMS,
     )
 
 

@@ -25,6 +25,7 @@ import torch
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.aims import Aim
 from benchmarks.bench_tiles import jpeg_pyramid
 from benchmarks.harness import compare, options
 from pathfuse.extract.embed import Embedder
@@ -40,8 +41,12 @@ from pathfuse.slides.opening import open_slide
 from pathfuse.slides.tissue import OVERVIEW_MPP, tissue_mask, tissue_rule
 
 ENCODER, PX = "timm:resnet18", 256
-WANTED = {"none": 0.85, "bf16": 0.75}  # of the closed loop in the same type
-WANTED_PEER = 1.5  # bf16 beside the DataLoader
+KINDS = ("none", "bf16")
+AIMS = [
+    Aim("pathfuse float32", 0.85, "speed", "closed loop float32"),
+    Aim("pathfuse bf16", 0.75, "speed", "closed loop bf16"),
+    Aim("pathfuse bf16", 1.5, "speed", "DataLoader float32"),
+]
 MEMORY_MIB = 2048
 
 
@@ -64,7 +69,7 @@ class Patches(Dataset):
 
 
 def variants(path: Path, folder: Path, coords: np.ndarray, size: int, workers: int) -> dict[str, Callable[[], object]]:
-    nets = {kind: Embedder(load_encoder(ENCODER, "random").net, torch.device("cpu"), PX, kind) for kind in WANTED}
+    nets = {kind: Embedder(load_encoder(ENCODER, "random").net, torch.device("cpu"), PX, kind) for kind in KINDS}
     readers = Readers(workers)
     readers.submit(abs, 0).result()
     peer = timm.create_model(ENCODER.removeprefix("timm:"), num_classes=0).eval()
@@ -104,7 +109,7 @@ def variants(path: Path, folder: Path, coords: np.ndarray, size: int, workers: i
 def same_count(outputs: dict[str, object]) -> str:
     if len(set(outputs.values())) != 1:
         sys.exit(f"the variants did not embed the same number of patches: {outputs}")
-    return "wanted: pathfuse at least 0.85 (float32) and 0.75 (bf16) of the closed loop, and bf16 1.5 times DataLoader"
+    return "every variant embedded every patch"
 
 
 def speed(arguments: object, folder: Path) -> None:
@@ -113,19 +118,16 @@ def speed(arguments: object, folder: Path) -> None:
     with open_slide(path) as slide:
         coords = grid.coords(slide, tissue_mask(slide.overview(OVERVIEW_MPP), OVERVIEW_MPP, tissue_rule("he")))
         size = grid.size_level0(slide)
-    found = compare(
+    compare(
         f"extraction of {len(coords)} patches, ResNet-18, {arguments.workers} reading processes",
         variants(path, folder, coords, size, arguments.workers),
         baseline="DataLoader float32",
         rounds=arguments.rounds,
         check=same_count,
         items=len(coords),
+        aims=AIMS,
         markdown=arguments.markdown,
     )
-    for kind, name in (("none", "float32"), ("bf16", "bf16")):
-        share = found[f"closed loop {name}"].median_s / found[f"pathfuse {name}"].median_s
-        print(f"{name}: {share:.2f} of the closed loop, wanted {WANTED[kind]}")
-    print(f"bf16: {found['pathfuse bf16'].ratio:.2f} times DataLoader float32, wanted {WANTED_PEER}")
 
 
 MEASURED = """

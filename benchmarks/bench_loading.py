@@ -18,6 +18,7 @@ from monai.apps.pathology.transforms.stain.dictionary import NormalizeHEStainsd
 from monai.data import DataLoader, PersistentDataset, PILReader, list_data_collate
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Resized, ScaleIntensityRanged, ToNumpyd
 
+from benchmarks.aims import Aim
 from benchmarks.harness import compare, options
 from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
@@ -29,6 +30,7 @@ SIZE_PX = 256
 STAINS = ("he", "ihc")
 BATCH = 16
 PEER = "MONAI PersistentDataset"
+AIMS = {name: [Aim("pathfuse", least, "speed", PEER)] for name, least in {"cold": 1.5, "cache": 3.0}.items()}
 
 
 def monai_pairs(root: Path) -> list[dict[str, str]]:
@@ -115,6 +117,7 @@ def main() -> None:
             baseline=PEER,
             rounds=min(asked.rounds, 3),
             items=asked.cold,
+            aims=AIMS["cold"],
             markdown=asked.markdown,
         )
         theirs = {workers: monai_loader(many, folder / "theirs", workers) for workers in (0, 2)}
@@ -124,6 +127,7 @@ def main() -> None:
             f"From cache: {asked.pairs} pairs, batches of {BATCH}",
             {PEER: partial(one_pass, theirs[0]), "pathfuse": partial(one_pass, ours)},
             baseline=PEER,
+            aims=AIMS["cache"],
             rounds=asked.rounds,
             items=asked.pairs,
             markdown=asked.markdown,

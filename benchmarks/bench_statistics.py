@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import norm
 
+from benchmarks.aims import Outcome, note
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.resampling import bootstrap, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.metrics.standard import metric_named
@@ -117,9 +118,10 @@ def main() -> None:
             wanted, within = (1 - LEVEL, SIZE_WITHIN) if name.startswith("size") else (LEVEL, COVERAGE_WITHIN)
             good, said = abs(share - wanted) <= within + 1e-9, f"{wanted:.0%} +- {within:.0%}"
             failed |= not good
+            note(Outcome(f"{name}, {title}", said, f"{share:.2%}", good))
             rows.append([name, f"{share:.2%}", said, "kept" if good else "BROKEN"])
-        note = f"{options.cohorts} cohorts of 200 patients, AUC {aucs[0]} and {aucs[1]}, {options.draws} draws each"
-        show(f"{title}: {note}, {time.perf_counter() - start:.0f} s", rows, options.markdown)
+        said = f"{options.cohorts} cohorts of 200 patients, AUC {aucs[0]} and {aucs[1]}, {options.draws} draws each"
+        show(f"{title}: {said}, {time.perf_counter() - start:.0f} s", rows, options.markdown)
     sys.exit(1 if failed else 0)
 
 

@@ -1,4 +1,4 @@
-"""Times named variants side by side in one process and prints them relative to a peer.
+"""Times named variants side by side in one process and prints them relative to a peer and to the floor.
 
 `from benchmarks.harness import compare, options`; each benchmark is a script run as `python -m benchmarks.bench_x`.
 """
@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.aims import Aim, judge
+from benchmarks.floor import floors, operations
+from benchmarks.footprint import footprint
+from benchmarks.machine import machine, now, rates
 
 MIN_SAMPLE_S = (
     0.02  # a shorter call is repeated until one sample lasts this long: timers and wake-ups cost microseconds
@@ -25,11 +27,23 @@ MIN_SAMPLE_S = (
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one call: median and minimum over the rounds, and how many times as fast as the baseline it is."""
+    """What one call takes.
+
+    Attributes:
+        median_s: seconds, the median over the rounds.
+        min_s: the minimum.
+        ratio: how many times as fast as the baseline it is, the median over rounds.
+        floor_s: what its products and bytes take at the rates of the machine; 0 where that is not known.
+        faults: minor page faults.
+        peak_mb: memory beyond what the process held before.
+    """
 
     median_s: float
     min_s: float
     ratio: float
+    floor_s: float
+    faults: int
+    peak_mb: float
 
 
 def compare(
@@ -40,8 +54,10 @@ def compare(
     rounds: int = 7,
     check: Callable[[dict[str, object]], str | None] | None = None,
     items: int = 1,
+    products: bool = False,
+    bytes_moved: int = 0,
+    aims: Sequence[Aim] = (),
     markdown: Path | None = None,
-    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
     """Runs every variant once per round, prints the table, and returns the timings by name.
 
@@ -52,27 +68,36 @@ def compare(
         rounds: timed rounds; the order of the variants rotates, so that drift of the machine hits all alike.
         check: gets the outputs by name before anything is timed; raises when they disagree, returns a remark to print.
         items: things done by one call; the table also gives the time of one thing when it is above 1.
+        products: count the matrix products of every variant; they are part of the floor.
+        bytes_moved: what every variant reads and writes at least, the other part of the floor.
+        aims: what is to be reached, judged by the shortest rounds.
         markdown: file the table is appended to as Markdown.
-        clock: `time.process_time` counts what this process computed, which neighbours on the machine change less.
     """
     outputs: dict[str, object] = {}
     repeats: dict[str, int] = {}
     for name, call in variants.items():
         outputs[name] = call()  # also the warm-up: allocations, look-up tables, thread pools
-        repeats[name] = max(1, round(MIN_SAMPLE_S / max(_seconds(call, 1, clock), 1e-9)))
+        start = now()
+        call()
+        repeats[name] = max(1, round(MIN_SAMPLE_S / max(now() - start, 1e-9)))
     remark = check(outputs) if check is not None else None
+    counted = {name: operations(call) if products else Counter() for name, call in variants.items()}
+    floor = floors(counted, bytes_moved)
+    used = {name: footprint(call) for name, call in variants.items()}
     samples: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants)
     for _ in range(rounds):
         for name in order:
-            samples[name].append(_seconds(variants[name], repeats[name], clock))
+            samples[name].append(_seconds(variants[name], repeats[name]))
         order.append(order.pop(0))
     timings = {}
     for name, times in samples.items():
         # Rounds are paired: both numbers of a round saw the same neighbours on the machine.
         ratio = statistics.median(peer / mine for peer, mine in zip(samples[baseline], times, strict=True))
-        timings[name] = Timing(statistics.median(times), min(times), ratio)
+        own = used[name]
+        timings[name] = Timing(statistics.median(times), min(times), ratio, floor[name], own.faults, own.peak_mb)
     _show(title, timings, baseline, items, remark, markdown)
+    judge(title, aims, timings)
     return timings
 
 
@@ -85,33 +110,26 @@ def options(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def machine() -> str:
-    """One line: processor, cores this process may use, torch and its threads, and how busy the machine was."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
-    cpu = models[0] if models else platform.processor() or platform.machine()
-    software = f"torch {torch.__version__} with {torch.get_num_threads()} threads"
-    return f"{cpu}, {cores} cores, {software}, load {os.getloadavg()[0]:.1f}"
-
-
-def _seconds(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
-    start = clock()
+def _seconds(call: Callable[[], object], repeats: int) -> float:
+    start = now()
     for _ in range(repeats):
         call()
-    return (clock() - start) / repeats
+    return (now() - start) / repeats
 
 
 def _show(
     title: str, timings: dict[str, Timing], baseline: str, items: int, remark: str | None, markdown: Path | None
 ) -> None:
+    floor = any(timing.floor_s for timing in timings.values())
     heads = ["variant", "median ms", "min ms", *(["ms per item"] if items > 1 else []), f"speed / {baseline}"]
+    heads += [*(["share of floor"] if floor else []), "page faults", "peak MB"]
     rows = []
     for name, timing in timings.items():
-        each = [f"{timing.median_s / items * 1e3:.2f}"] if items > 1 else []
-        rows.append([name, f"{timing.median_s * 1e3:.2f}", f"{timing.min_s * 1e3:.2f}", *each, f"{timing.ratio:.2f}"])
-    notes = [machine(), *([remark] if remark else [])]
+        row = [name, f"{timing.median_s * 1e3:.2f}", f"{timing.min_s * 1e3:.2f}"]
+        row += [f"{timing.median_s / items * 1e3:.2f}"] if items > 1 else []
+        row += [f"{timing.ratio:.2f}", *([f"{timing.floor_s / timing.min_s:.2f}"] if floor else [])]
+        rows.append([*row, f"{timing.faults}", f"{timing.peak_mb:.0f}"])
+    notes = [machine(), rates(), *([remark] if remark else [])]
     table = Table(*heads, title=title)
     for row in rows:
         table.add_row(*row)

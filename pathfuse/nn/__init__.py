@@ -7,7 +7,8 @@
 - **Joining** (`join`, `pool_fusion`): `PoolFusion` pools bags and joins the modalities, by a nested fusion block or a
   plain join; `JoinedFusion` is for blocks that make their vectors in another way.
 - **Frozen parts** (`frozen`): `PartlyFrozen` is an encoder that keeps a network as it was loaded.
-- **Products** (`products`): matrix products and linear layers at the speed that the processor allows.
+- **Products** (`products`, `rectify`): matrix products, linear layers and linear layers with ReLU at the speed that
+  the processor allows.
 - **Attention** (`watching`): `watched_weights` shows explainers what a fusion block weighs the patches of a bag by.
 - **Options** (`options`): one line for a wrong option or modality instead of a library's own error.
 - **Weights** (`weights`, `saved`): reading state dicts safely, and the note that says where weights come from;
@@ -21,6 +22,7 @@ from pathfuse.nn.frozen import PartlyFrozen
 from pathfuse.nn.join import How, joined, joined_dim, one_width
 from pathfuse.nn.options import READS, check_counts, check_once, check_shares, modality_of, modality_of_kind
 from pathfuse.nn.packed import (
+    BLOCK,
     ROWS,
     Bag,
     at_least_float,
@@ -33,13 +35,15 @@ from pathfuse.nn.packed import (
     segment_top_k,
 )
 from pathfuse.nn.pool_fusion import JoinedFusion, NestedFusion, Pooled, PoolFusion, packed_tokens
-from pathfuse.nn.products import batched_product, linear, product, working_dtype
+from pathfuse.nn.products import add_product, batched_product, linear, product, working_dtype
+from pathfuse.nn.rectify import rectified
 from pathfuse.nn.saved import load_saved, refuse_more_than_it_holds
 from pathfuse.nn.vectors import cleared, token_vector
 from pathfuse.nn.watching import watched_weights
 from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, backbone_state, read_state, weights_note
 
 __all__ = [
+    "BLOCK",
     "NOT_KNOWN",
     "READS",
     "ROWS",
@@ -52,6 +56,7 @@ __all__ = [
     "PoolFusion",
     "Pooled",
     "WeightsNote",
+    "add_product",
     "at_least_float",
     "backbone_state",
     "batched_product",
@@ -71,6 +76,7 @@ __all__ = [
     "read_state",
     "readable",
     "readable_token",
+    "rectified",
     "refuse_more_than_it_holds",
     "segment_max",
     "segment_mean",

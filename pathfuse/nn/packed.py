@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from pathfuse.core import Tokens
 
 ROWS = 16384  # patches converted to the working precision at once: 64 MB of 1,024 float32 features
+BLOCK = 2048  # rows that are taken through several steps while they, or what is made of them, are in a CPU's cache
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
 """Matrix products at the speed that the processor allows, and linear layers made of them.
 
 For float32 on a CPU torch asks MKL, which uses half of the vector width on processors of other makers; oneDNN, which
-torch brings along as well, does not. Measured on an AMD EPYC: 90 to 110 against 180 to 250 GFLOP/s on one core.
-Elsewhere, and where torch no longer offers it, everything here is torch's own public product.
+torch brings along as well, does not. Measured on an AMD EPYC: 90 to 110 against 180 to 250 GFLOP/s on one core; on an
+Intel Xeon both reach 160 to 180. So oneDNN is asked where MKL is slow, by the maker of the processor and the size of
+the product. That is a rule and no measurement at the start: a choice that varies between two runs would change their
+last bits, and a resumed run has to give the same bytes. `benchmarks/bench_products.py` says whether the rule is right.
+Everywhere else, and where torch no longer offers it, everything here is torch's own public product.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,17 +33,45 @@ def _onednn() -> Callable[..., Tensor] | None:
         return None
 
 
-_ONEDNN = _onednn()
+def _mkl_is_slow(maker: str) -> bool:
+    """Whether torch asks MKL on a processor that is not Intel's."""
+    offered: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    return offered and maker not in ("", "GenuineIntel")
+
+
+def _maker() -> str:
+    """Who made the processor, as it says itself; empty where it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor().rpartition(" ")[2]  # Windows: "Intel64 Family 6 Model 143 Stepping 8, GenuineIntel"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
+
+
+_ONEDNN = _onednn() if _mkl_is_slow(_maker()) else None
+SMALLEST = 2**20  # operations; below, what a call of oneDNN costs beyond one of MKL is more than it saves
 WIDEST = 4096  # columns of `b`; beyond, oneDNN spends its time on rearranging it
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """The product of matrices a (n, k) and b (k, c), without gradient."""
-    if _ONEDNN is None or not _helps(a, a.dtype) or b.dtype != a.dtype or not 0 < b.shape[1] <= WIDEST or 0 in a.shape:
-        return a @ b
+def product(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of matrices a (n, k) and b (k, c), without gradient, in `out` (n, c) if that is given."""
+    large = 2 * a.numel() * b.shape[1] >= SMALLEST and b.shape[1] <= WIDEST
+    if _ONEDNN is None or not _helps(a, a.dtype) or b.dtype != a.dtype or not large:
+        return torch.mm(a, b, out=out)
     # A slice of columns is computed by oneDNN's reference code, a hundred times slower.
-    dense = b if b.is_contiguous() or b.mT.is_contiguous() else b.contiguous()
-    return _ONEDNN(a, dense.mT, None, "none", [], "")
+    result = _ONEDNN(_dense(a), _dense(b).mT, None, "none", [], "")
+    return result if out is None else out.copy_(result)
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    return matrix if matrix.is_contiguous() or matrix.mT.is_contiguous() else matrix.contiguous()
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Adds the product of a (n, k) and b (k, c) to `total` (n, c), which may be more precise; without gradient."""
+    if total.dtype == a.dtype and not _helps(a, a.dtype):
+        return total.addmm_(a, b)
+    return total.add_(product(a, b))
 
 
 def batched_product(a: Tensor, b: Tensor, *, backward: torch.dtype | None = None) -> Tensor:

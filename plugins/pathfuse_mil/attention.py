@@ -23,6 +23,7 @@ from pathfuse.nn import (
     segment_sum,
     watched_weights,
 )
+from pathfuse_mil.one_pass import Scorer, attention_pool
 
 
 class GatedAttention(nn.Module):
@@ -51,17 +52,20 @@ class GatedAttention(nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _score(self, values: Tensor) -> Tensor:
-        values = values.to(self.value.weight.dtype)
-        if self.gate is None:
-            hidden = torch.tanh(linear(values, self.value.weight, self.value.bias))  # (T, L)
-        else:
-            # As one layer, so that the patches are read once.
-            weight = torch.cat([self.value.weight, self.gate.weight])
-            both = linear(values, weight, torch.cat([self.value.bias, self.gate.bias]))
-            value, gate = both.chunk(2, 1)
-            hidden = torch.tanh(value) * torch.sigmoid(gate)
+        scorer = self.scorer()
+        both = linear(values.to(scorer.weight.dtype), scorer.weight, scorer.bias)
+        value, gate = both[:, : scorer.width], both[:, scorer.width :]
+        hidden = torch.tanh(value) if self.gate is None else torch.tanh(value) * torch.sigmoid(gate)  # (T, L)
         score: Tensor = self.weight(hidden)
         return score  # (T, K)
+
+    def scorer(self) -> Scorer:
+        """The same as plain weights; value and gate are one layer, so that the patches are read once."""
+        weight: Tensor = self.value.weight
+        bias: Tensor = self.value.bias
+        if self.gate is not None:
+            weight, bias = torch.cat([weight, self.gate.weight]), torch.cat([bias, self.gate.bias])
+        return Scorer(weight, bias, self.weight.weight, self.weight.bias)
 
 
 class AttentionFusion(PoolFusion):
@@ -105,8 +109,13 @@ class AttentionFusion(PoolFusion):
 
     def pool(self, name: str, bag: Bag) -> Pooled:
         """The weighted sum over the patches of each case, and the weights."""
-        weight = self.weights[name](segment_softmax(self.attentions[name](bag.values), bag.lengths))  # (T', K)
-        pooled = segment_sum(weight, bag.values, bag.lengths)  # (B, K, D)
+        attention, watched = self.attentions[name], self.weights[name]
+        assert isinstance(attention, GatedAttention)
+        if bag.values.device.type == "cpu" and not watched._forward_hooks:
+            pooled, weight = attention_pool(bag.values, bag.lengths, attention.scorer())
+        else:
+            weight = watched(segment_softmax(attention(bag.values), bag.lengths))  # (T', K)
+            pooled = segment_sum(weight, bag.values, bag.lengths)  # (B, K, D)
         return Pooled(pooled.flatten(1), weight.mean(1))
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pathfuse.nn import ROWS, linear
+from pathfuse.nn import ROWS, rectified
 
 
 class Projection(nn.Module):
@@ -27,19 +27,18 @@ class Projection(nn.Module):
         """Features (T, D) to (T, D'); without gradients only a piece is held in working precision at a time."""
         if self.linear is None:
             return self.dropout(values) if self.training and self.dropout.p else values
-        dtype = self.linear.weight.dtype
-        if torch.is_grad_enabled() or len(values) <= ROWS:
-            return self._project(values.to(dtype))
+        if torch.is_grad_enabled() or values.device.type == "cpu" or len(values) <= ROWS:
+            return self._project(values)
         return self._in_pieces(values)
 
     def _in_pieces(self, values: Tensor) -> Tensor:
         assert self.linear is not None
         result = values.new_empty(len(values), self.out_dim, dtype=self.linear.weight.dtype)  # (T, D')
         for out, rows in zip(torch.split(result, ROWS), torch.split(values, ROWS), strict=True):
-            out.copy_(self._project(rows.to(result.dtype)))
+            out.copy_(self._project(rows))
         return result
 
     def _project(self, values: Tensor) -> Tensor:
         assert self.linear is not None
-        result: Tensor = self.dropout(torch.relu(linear(values, self.linear.weight, self.linear.bias)))
+        result: Tensor = self.dropout(rectified(values, self.linear.weight, self.linear.bias))
         return result

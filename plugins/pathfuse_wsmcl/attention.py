@@ -125,10 +125,10 @@ class NystromAttention(nn.Module):
         out, v, score = attend(values, self.to_qkv.weight, self.landmarks_of(segments), padding, dtype, score_dtype)
         taps = self.taps()
         if taps is not None:
-            out = out + sequence_conv(v, taps)  # (heads, n, d)
+            out = out + sequence_conv(v, taps)  # (n, heads, d)
         if self.score == "mean_token":
             score = self._mean_token_score(values)
-        return out.transpose(0, 1).flatten(1), score
+        return out.flatten(1), score
 
     @torch.no_grad()
     def _mean_token_score(self, values: Tensor) -> Tensor:

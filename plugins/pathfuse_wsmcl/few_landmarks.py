@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pathfuse.nn import product
+from pathfuse.nn import add_product, product
 
-ROWS = 2048  # rows of A1 or columns of A3 at once in the backward pass, so that they stay in cache
+CELLS = 2**18  # cells of A1 or A3 at once, 1 MB in float32, so that they stay in a core's second-level cache
 
 
 class Landmarks(NamedTuple):
@@ -43,7 +43,7 @@ def attend(
         score_dtype: precision of queries, keys and both attentions in the forward pass.
 
     Returns:
-        Output (heads, n, d), projected values (heads, n, d) and patch score (n,), which has no gradient.
+        Output (n, heads, d), projected values (n, heads, d) and patch score (n,), which has no gradient.
     """
     result: tuple[Tensor, Tensor, Tensor] = _Attend.apply(values, weight, *landmarks, padding, dtype, score_dtype)
     return result
@@ -66,16 +66,16 @@ class _Attend(torch.autograd.Function):
             heads, n = len(ql), len(values)
             q, k, v = _project(values, weight, heads, dtype, score_dtype)
             ql, kl, inverse = (small.to(score_dtype).contiguous() for small in (ql, kl, inverse))
-            out = torch.empty_like(v)
+            out = v.new_empty(v.shape)
             score = values.new_zeros(n, dtype=score_dtype)
             context, logs = torch.empty_like(ql), ql.new_empty(ql.shape[:2])
-            for h, (qh, kh, vh, oh) in enumerate(zip(q, k, v, out, strict=True)):
-                a3, total, logs[h] = _exp_columns(product(kh, ql[h].mT), padding)  # (n, m)
-                context[h] = product(vh.mT, a3.to(dtype)).mT.to(score_dtype) / total[:, None]  # (m, d)
-                a1 = torch.softmax(product(qh, kl[h].mT), 1)  # (n, m)
-                oh.copy_(product(a1.to(dtype), (inverse[h] @ context[h]).to(dtype)))
-                received = a1.mean(0) @ inverse[h]  # (m,)
-                score += a3 @ (received / total)
+            a3 = values.new_empty(n, ql.shape[1], dtype=score_dtype)  # of one head after another
+            for h in range(heads):
+                shares = _gather(k[:, h], v[:, h], ql[h], padding, a3, context[h], logs[h])
+                a1 = _answer(q[:, h], kl[h], (inverse[h] @ context[h]).to(dtype), out[:, h])
+                received = a1 / n @ inverse[h]  # (m,)
+                for rows, share in zip(_blocks(n, len(ql[h])), shares, strict=True):
+                    score[rows].addmv_(a3[rows], received * share)
         ctx.save_for_backward(
             values.to(dtype), weight, q.to(dtype), k.to(dtype), v, out, ql, kl, inverse, context, logs
         )
@@ -90,19 +90,20 @@ class _Attend(torch.autograd.Function):
         values, weight, q, k, v, out, ql, kl, inverse, context, logs = ctx.saved_tensors
         dtype = values.dtype
         with torch.autocast(values.device.type, enabled=False):
-            d_qkv = v.new_empty(3, *v.shape)
-            dq, dk, dv = d_qkv
+            d_qkv = v.new_empty(len(v), 3, *v.shape[1:])
+            dq, dk, dv = d_qkv.unbind(1)
             d_ql, d_kl, d_inverse = torch.zeros_like(ql), torch.zeros_like(kl), torch.zeros_like(inverse)
             for h in range(len(ql)):
                 w = inverse[h] @ context[h]  # (m, d)
-                d_w = _many_queries(_Part(q[h], kl[h].to(dtype), w.to(dtype)), out[h], d_out[h], dq[h], d_kl[h])
+                part = _Part(q[:, h], kl[h].to(dtype), w.to(dtype))
+                d_w = _many_queries(part, out[:, h], d_out[:, h], dq[:, h], d_kl[h])
                 d_inverse[h] = d_w @ context[h].mT
                 d_context = inverse[h].mT @ d_w  # (m, d)
                 delta = (d_context * context[h]).sum(1)
-                d_context = d_context.to(dtype)
-                _many_keys(_Part(k[h], ql[h].to(dtype), v[h]), logs[h], d_context, delta, dk[h], dv[h], d_ql[h])
+                part = _Part(k[:, h], ql[h].to(dtype), v[:, h])
+                _many_keys(part, logs[h], d_context.to(dtype), delta, dk[:, h], dv[:, h], d_ql[h])
             dv += d_v
-            d_qkv = d_qkv.permute(2, 0, 1, 3).reshape(len(values), -1)  # (n, 3 inner)
+            d_qkv = d_qkv.flatten(1)  # (n, 3 inner)
             d_values = product(d_qkv, weight.to(dtype)).to(ctx.input_dtype)
             d_weight = product(values.mT, d_qkv).mT.to(weight.dtype)
         return d_values, d_weight, d_ql, d_kl, d_inverse, None, None, None
@@ -117,7 +118,7 @@ class _Part(NamedTuple):
 def _project(
     values: Tensor, weight: Tensor, heads: int, dtype: torch.dtype, score_dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries and keys in the precision of the score, values in that of the output; each (heads, n, d)."""
+    """Queries and keys in the precision of the score, values in that of the output; each (n, heads, d)."""
     if dtype == score_dtype:
         q, k, v = by_head(product(values.to(dtype), weight.to(dtype).mT), 3, heads)
         return q, k, v
@@ -126,30 +127,62 @@ def _project(
     return q, k, by_head(product(values.to(dtype), weight[split:].to(dtype).mT), 1, heads)[0]
 
 
-def by_head(projected: Tensor, parts: int, heads: int) -> Tensor:
-    """(n, parts * heads * d) as (parts, heads, n, d), each head in one piece."""
-    return projected.view(len(projected), parts, heads, -1).permute(1, 2, 0, 3).contiguous()
+def by_head(projected: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """(n, parts * heads * d) as parts of (n, heads, d), where they lie."""
+    return projected.view(len(projected), parts, heads, -1).unbind(1)
 
 
-def _exp_columns(logits: Tensor, padding: int) -> tuple[Tensor, Tensor, Tensor]:
-    """exp(logits - max), its column sums with the padded keys, and the logarithm of the true sums."""
-    highest = logits.amax(0)
-    if padding:
-        highest = highest.clamp(min=0)  # a padded key has logit 0
-    weights = logits.sub_(highest).exp_()
-    total = weights.sum(0) + padding * (-highest).exp()
-    return weights, total, total.log() + highest
+def _blocks(n: int, landmarks: int) -> list[slice]:
+    """The rows 0 to n in pieces; the last may reach beyond."""
+    rows = max(64, CELLS // landmarks)
+    return [slice(start, start + rows) for start in range(0, n, rows)]
+
+
+def _gather(
+    keys: Tensor, values: Tensor, queries: Tensor, padding: int, a3: Tensor, context: Tensor, logs: Tensor
+) -> list[Tensor]:
+    """Fills `context` (m, d) with A3 v, `logs` (m,) with the logarithm of A3's row sums, and `a3` (n, m).
+
+    Returns:
+        For every block of rows of `a3` what its columns are to be multiplied by to be those of A3.
+    """
+    highest = queries.new_full((len(queries),), 0.0 if padding else -torch.inf)  # a padded key has logit 0
+    total = torch.full_like(highest, padding)
+    seen = torch.zeros_like(context)
+    tops = []
+    for rows in _blocks(len(keys), len(queries)):
+        weights = product(keys[rows], queries.mT, out=a3[rows])  # (r, m)
+        tops.append(torch.maximum(highest, weights.amax(0)))
+        weights.sub_(tops[-1]).exp_()
+        shrink = (highest - tops[-1]).exp_()
+        total.mul_(shrink).add_(weights.sum(0))
+        add_product(seen.mul_(shrink[:, None]), weights.to(values.dtype).mT, values[rows])
+        highest = tops[-1]
+    torch.div(seen, total[:, None], out=context)
+    torch.add(total.log(), highest, out=logs)
+    return [(top - highest).exp_().div_(total) for top in tops]
+
+
+def _answer(queries: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> Tensor:
+    """Fills `out` (n, d) with A1 times values (m, d); returns the column sums (m,) of A1."""
+    received = torch.zeros_like(keys[:, 0])
+    for rows in _blocks(len(queries), len(keys)):
+        a1 = torch.softmax(product(queries[rows], keys.mT), 1)  # (r, m)
+        product(a1.to(values.dtype), values, out=out[rows])
+        received += a1.sum(0)
+    return received
 
 
 def _many_queries(part: _Part, out: Tensor, grad: Tensor, d_rows: Tensor, d_landmarks: Tensor) -> Tensor:
     """Backward of softmax(rows landmarks^T) values; returns the gradient of `values`, fills the others."""
     d_values = torch.zeros_like(d_landmarks)
-    for rows, o, g, d in zip(*(torch.split(each, ROWS) for each in (part.rows, out, grad, d_rows)), strict=True):
-        a1 = torch.softmax(product(rows, part.landmarks.mT), 1)  # (r, m)
-        d_values += product(g.mT, a1).mT
-        d_logits = product(g, part.values.mT).sub_((g * o).sum(1, keepdim=True)).mul_(a1)
-        d.copy_(product(d_logits, part.landmarks))
-        d_landmarks += product(rows.mT, d_logits).mT
+    for rows in _blocks(len(grad), len(part.landmarks)):
+        own, g = part.rows[rows], grad[rows]
+        a1 = torch.softmax(product(own, part.landmarks.mT), 1)  # (r, m)
+        add_product(d_values, a1.mT, g)
+        d_logits = product(g, part.values.mT).sub_((g * out[rows]).sum(1, keepdim=True)).mul_(a1)
+        product(d_logits, part.landmarks, out=d_rows[rows])
+        add_product(d_landmarks, d_logits.mT, own)
     return d_values
 
 
@@ -157,12 +190,11 @@ def _many_keys(
     part: _Part, logs: Tensor, grad: Tensor, delta: Tensor, d_rows: Tensor, d_values: Tensor, d_landmarks: Tensor
 ) -> None:
     """Backward of softmax(landmarks rows^T) values, given the logarithm of its row sums; fills the gradients."""
-    for rows, v, d, dv in zip(
-        *(torch.split(each, ROWS) for each in (part.rows, part.values, d_rows, d_values)), strict=True
-    ):
+    for rows in _blocks(len(part.rows), len(grad)):
         # Patches along the rows here, landmarks along the columns: the layout of the gradients.
-        a3 = product(rows, part.landmarks.mT).sub_(logs.to(rows.dtype)).exp_()  # (r, m)
-        dv.copy_(product(a3, grad))
-        d_logits = product(v, grad.mT).sub_(delta.to(rows.dtype)).mul_(a3)
-        d.copy_(product(d_logits, part.landmarks))
-        d_landmarks += product(rows.mT, d_logits).mT
+        own = part.rows[rows]
+        a3 = product(own, part.landmarks.mT).sub_(logs.to(own.dtype)).exp_()  # (r, m)
+        product(a3, grad, out=d_values[rows])
+        d_logits = product(part.values[rows], grad.mT).sub_(delta.to(own.dtype)).mul_(a3)
+        product(d_logits, part.landmarks, out=d_rows[rows])
+        add_product(d_landmarks, d_logits.mT, own)

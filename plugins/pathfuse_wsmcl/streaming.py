@@ -96,14 +96,14 @@ class Stream:
         for rows in torch.split(result, ROWS):
             q, k, v = self._qkv(self.norm(rows))
             for h in range(self.heads):
-                logits = product(k[h], ql[h].mT)  # (rows, m)
+                logits = product(k[:, h], ql[h].mT)  # (rows, m)
                 top = torch.maximum(highest[h], logits.amax(0))
                 shrink = (highest[h] - top).exp()
                 weights = logits.sub_(top).exp_()
                 total[h] = total[h] * shrink + weights.sum(0)
-                context[h] = context[h] * shrink[:, None] + product(v[h].mT, weights).mT
+                context[h] = context[h] * shrink[:, None] + product(v[:, h].mT, weights).mT
                 highest[h] = top
-                a1[h] += torch.softmax(product(q[h], kl[h].mT), 1).sum(0)
+                a1[h] += torch.softmax(product(q[:, h], kl[h].mT), 1).sum(0)
         received = (a1[:, None] / len(result) @ inverse)[:, 0]  # (heads, m)
         return _Seen(inverse @ (context / total[..., None]), total.log() + highest, received)
 
@@ -118,16 +118,16 @@ class Stream:
             normed = torch.cat([before, ahead])
             own = slice(len(before), len(before) + stop - start)
             q, k, v = self._qkv(normed)
-            out = torch.empty_like(q)
+            out = q.new_empty(q.shape)
             for h in range(self.heads):
-                out[h] = product(torch.softmax(product(q[h], landmarks.keys[h].mT), 1), seen.context[h])
-                a3 = product(k[h, own], landmarks.queries[h].mT).sub_(seen.logs[h]).exp_()  # (rows, m)
+                product(torch.softmax(product(q[:, h], landmarks.keys[h].mT), 1), seen.context[h], out=out[:, h])
+                a3 = product(k[own, h], landmarks.queries[h].mT).sub_(seen.logs[h]).exp_()  # (rows, m)
                 score[start:stop] += a3 @ seen.received[h] / self.heads
             if taps is not None:
                 out += sequence_conv(v, taps)
             before = normed[: own.stop][-self.reach :] if self.reach else before
-            added = self.attention.project_out(out[:, own].transpose(0, 1).flatten(1))
+            added = self.attention.project_out(out[own].flatten(1))
             result[start:stop] = self.finish(result[start:stop] + added)
 
-    def _qkv(self, normed: Tensor) -> Tensor:
-        return by_head(product(normed, self.weight.mT), 3, self.heads)  # (3, heads, n, d)
+    def _qkv(self, normed: Tensor) -> tuple[Tensor, ...]:
+        return by_head(product(normed, self.weight.mT), 3, self.heads)  # each (n, heads, d)

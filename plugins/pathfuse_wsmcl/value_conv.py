@@ -19,11 +19,11 @@ def sequence_conv(values: Tensor, kernel: Tensor) -> Tensor:
     CPU its backward pass takes as long as the whole attention.
 
     Args:
-        values: (heads, n, d).
+        values: (n, heads, d).
         kernel: (heads, taps), odd number of taps.
 
     Returns:
-        (heads, n, d)
+        (n, heads, d)
     """
     result: Tensor = _SequenceConv.apply(values, kernel)
     return result
@@ -42,26 +42,28 @@ class _SequenceConv(torch.autograd.Function):
         taps = kernel.shape[1]
         d_values = _correlate(grad, kernel.flip(1).to(grad.dtype))
         # Blocks of the gradient against the windows they came from; the diagonals are the taps.
-        blocks = F.pad(grad, (0, 0, 0, -grad.shape[1] % BLOCK)).reshape(
-            len(grad), -1, BLOCK, grad.shape[2]
-        )  # (h, b, BLOCK, d)
-        windows = _windows(values, taps)  # (h, b, BLOCK + taps - 1, d)
-        band = (blocks @ windows.mT).sum(1, dtype=kernel.dtype)  # (h, BLOCK, BLOCK + taps - 1)
-        d_kernel = band.unfold(2, taps, 1).diagonal(dim1=1, dim2=2).sum(-1)  # (h, taps)
-        return d_values, d_kernel
+        band = kernel.new_empty(len(kernel), BLOCK, BLOCK + taps - 1)
+        blocks = F.pad(grad, (0, 0, 0, 0, 0, -len(grad) % BLOCK)).view(
+            -1, BLOCK, *grad.shape[1:]
+        )  # (b, BLOCK, heads, d)
+        for h, (window, own) in enumerate(zip(_windows(values, taps), band, strict=True)):
+            own.copy_(torch.bmm(blocks[:, :, h], window.mT).sum(0, dtype=kernel.dtype))
+        return d_values, band.unfold(2, taps, 1).diagonal(dim1=1, dim2=2).sum(-1)  # (heads, taps)
 
 
 def _correlate(values: Tensor, kernel: Tensor) -> Tensor:
-    heads, n, dim = values.shape
+    n, heads, _ = values.shape
     taps = kernel.shape[1]
     band = kernel.new_zeros(heads, BLOCK, BLOCK + taps - 1)
     band.unfold(2, taps, 1).diagonal(dim1=1, dim2=2).copy_(kernel[:, :, None].expand(-1, -1, BLOCK))
-    result = band[:, None] @ _windows(values, taps)  # (h, b, BLOCK, d)
-    return result.view(heads, -1, dim)[:, :n]
+    result = values.new_empty(-(-n // BLOCK), BLOCK, *values.shape[1:])  # (b, BLOCK, heads, d)
+    for h, (window, own) in enumerate(zip(_windows(values, taps), band, strict=True)):
+        result[:, :, h] = torch.bmm(own.expand(len(window), -1, -1), window)
+    return result.flatten(0, 1)[:n]
 
 
-def _windows(values: Tensor, taps: int) -> Tensor:
-    """Overlapping windows (heads, blocks, BLOCK + taps - 1, d): what each block of rows looks at."""
+def _windows(values: Tensor, taps: int) -> tuple[Tensor, ...]:
+    """Per head overlapping windows (blocks, BLOCK + taps - 1, d): what each block of rows looks at."""
     side = taps // 2
-    padded = F.pad(values, (0, 0, side, side - values.shape[1] % -BLOCK))
-    return padded.unfold(1, BLOCK + taps - 1, BLOCK).mT
+    padded = F.pad(values, (0, 0, 0, 0, side, side - len(values) % -BLOCK))
+    return padded.unfold(0, BLOCK + taps - 1, BLOCK).mT.unbind(1)

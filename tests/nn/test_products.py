@@ -3,14 +3,14 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from pathfuse.nn.products import _onednn, batched_product, linear, product
+from pathfuse.nn.products import _maker, _mkl_is_slow, _onednn, add_product, batched_product, linear, product
 
 
-@pytest.fixture(autouse=True, params=["as found", "public"])
+@pytest.fixture(autouse=True, params=["private", "public"])
 def way(request, monkeypatch):
-    """Every test runs with what this torch offers, and with torch's public product alone."""
-    if request.param == "public":
-        monkeypatch.setattr("pathfuse.nn.products._ONEDNN", None)
+    """Every test runs with the private call, whatever processor and size, and with torch's public product alone."""
+    monkeypatch.setattr("pathfuse.nn.products._ONEDNN", _onednn() if request.param == "private" else None)
+    monkeypatch.setattr("pathfuse.nn.products.SMALLEST", 1)
     return request.param
 
 
@@ -23,10 +23,53 @@ def test_product_of_any_layout_is_the_matrix_product(dtype):
     assert_close(product(right.mT, right), right.mT @ right)
 
 
+def test_a_product_is_written_where_it_is_wanted():
+    a, b, out = torch.randn(7, 3), torch.randn(3, 5), torch.zeros(7, 2, 5)
+    product(a, b, out=out[:, 1])
+    assert_close(out[:, 1], a @ b)
+    assert out[:, 0].eq(0).all()
+
+
 def test_empty_products():
     assert product(torch.zeros(0, 3), torch.zeros(3, 2)).shape == (0, 2)
     assert product(torch.zeros(2, 0), torch.zeros(0, 2)).eq(0).all()
     assert product(torch.zeros(2, 3), torch.zeros(3, 0)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_products_are_added_to_a_total_that_may_be_more_precise(dtype):
+    a, b, total = torch.randn(4, 6).to(dtype), torch.randn(6, 5).to(dtype), torch.randn(4, 5, dtype=torch.float64)
+    expected = total + (a @ b).double()
+    assert add_product(total, a, b) is total
+    assert_close(total, expected, rtol=1e-5, atol=1e-5)
+    own = torch.zeros(4, 5).to(dtype)
+    assert_close(add_product(own, a, b), a @ b)
+
+
+def test_small_products_are_public(monkeypatch):
+    monkeypatch.setattr("pathfuse.nn.products.SMALLEST", 2 * 4 * 6 * 5)
+    asked = []
+    monkeypatch.setattr("pathfuse.nn.products._ONEDNN", lambda a, b, *rest: asked.append(len(a)) or a @ b.mT)
+    for rows in (3, 4):
+        product(torch.randn(rows, 6), torch.randn(6, 5))
+    assert asked == [4]
+
+
+@pytest.mark.parametrize(("maker", "slow"), [("GenuineIntel", False), ("AuthenticAMD", True), ("", False)])
+def test_the_maker_of_the_processor_decides_and_no_clock(maker, slow, monkeypatch):
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: True)
+    assert _mkl_is_slow(maker) is slow
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: False)
+    assert not _mkl_is_slow(maker)
+
+
+def test_the_maker_is_read_from_the_system_or_from_python(monkeypatch):
+    def gone(self, encoding):
+        raise FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.read_text", gone)
+    monkeypatch.setattr("platform.processor", lambda: "AMD64 Family 25 Model 1 Stepping 1, AuthenticAMD")
+    assert _maker() == "AuthenticAMD"
 
 
 def leaves(*shapes):

@@ -5,9 +5,7 @@ from torch.testing import assert_close
 
 from pathfuse.core import Backbone, Bags, Batch, DataSpec, FusedSpec, Fusion, ModalitySpec, Tokens, TokenSpec
 from pathfuse.errors import RecipeError
-from pathfuse.nn import packed as packed_module
 from pathfuse.nn.packed import segment_max, segment_mean, segment_softmax, segment_sum
-from pathfuse_mil import attention as attention_module
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder, PatchEncoder
 from pathfuse_mil.pool import MaxPool, MeanPool, MomentPool
@@ -173,9 +171,8 @@ def test_half_precision_in_pieces_equals_the_full_form(dim, monkeypatch):
     half = Bags(whole.x["he"].values.half(), whole.x["he"].lengths)
     full = Batch({"he": Bags(half.values.float(), half.lengths)}, whole.present, whole.target, *[whole.case_ids] * 2)
     expected = fusion(encoder(full)).embedding
-    for module in (attention_module, packed_module):
-        monkeypatch.setattr(module, "ROWS", 7)
-    monkeypatch.setattr("pathfuse_mil.projection.ROWS", 7)
+    for module in ("pathfuse_mil.one_pass", "pathfuse.nn.rectify"):
+        monkeypatch.setattr(f"{module}.BLOCK", 7)
     with torch.no_grad():
         got = fusion(encoder(Batch({"he": half}, whole.present, whole.target, *[whole.case_ids] * 2))).embedding
     assert_close(got, expected, atol=1e-5, rtol=0)
