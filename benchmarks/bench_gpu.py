@@ -72,9 +72,8 @@ def correlate(sizes: Sizes, device: torch.device) -> Steps:
 
 def predict(sizes: Sizes, device: torch.device) -> Steps:
     """A classifier of patches: forward and backward."""
-    model, batch = image_model(sizes.network)
+    model, batch = image_model(sizes.network, sizes.batch)
     model, batch = model.to(device, memory_format=torch.channels_last).train(), batch.to(device)
-    batch = batch.select(torch.arange(sizes.batch, device=device))
 
     def ours() -> Tensor:
         return sum(SupervisedObjective().losses(model, batch).terms.values(), torch.zeros((), device=device))
