@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pathfuse.errors import RecipeError
 from pathfuse.runs.folder import RunFolder
-from pathfuse.study.reading import mapping, refuse_unknown, words
+from pathfuse.study.definition.strict import mapping, refuse_unknown, words
 
 KEYS = ("explainer", "options", "variants", "faithfulness")
 FOLDER = "explain"

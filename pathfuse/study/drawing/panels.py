@@ -15,10 +15,10 @@ from pathfuse.charts.style import svg
 from pathfuse.explain.overlay import parts_of
 from pathfuse.runs.files import PANELS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.naming import called, named
 from pathfuse.study.drawing.paired import ByVariant
-from pathfuse.study.file import Study, Variant
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.tables import csv_text
 from pathfuse.system.files import write_text
 

@@ -1,0 +1,1 @@
+"""What a study is: its variants, folds, cohorts and report, and the YAML file that says so."""
