@@ -15,7 +15,7 @@ from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 
 if TYPE_CHECKING:
-    from pathfuse.study.file import DrawnSplits, Study
+    from pathfuse.study.definition.study import DrawnSplits, Study
     from pathfuse.study.run import HowToRun
 
 DRAWN = ("repeats", "split_seed", "leave-out")
@@ -30,7 +30,8 @@ def study(words: list[str]) -> int:
         return _list()
     if len(line.positional) != 1:
         raise RecipeError("name one study; `pathfuse study list` lists those that come with pathfuse.")
-    from pathfuse.study.file import find_study, has_layer, read_study, with_only
+    from pathfuse.study.definition.file import find_study, has_layer, read_study
+    from pathfuse.study.definition.study import with_only
 
     path = find_study(line.positional[0])
     line.positional = []
@@ -57,7 +58,7 @@ def crossval(words: list[str]) -> int:
         return _help("crossval")
     if line.positional:
         raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
-    from pathfuse.study.file import Study, Variant
+    from pathfuse.study.definition.study import Study, Variant
 
     files, layers = line.take_all("recipe"), line.take_all("layer")
     if not files:
@@ -83,7 +84,8 @@ def _changed(found: Study, line: Words) -> Study:
     """The study with the folds, seeds and options of the command line, which win."""
     from dataclasses import replace
 
-    from pathfuse.study.file import splits_file, with_options
+    from pathfuse.study.definition.parts import splits_file
+    from pathfuse.study.definition.study import with_options
 
     said = dict(line.options)
     if "leave-out" in said and {"folds", "repeats"} & set(said):
@@ -101,7 +103,7 @@ def _changed(found: Study, line: Words) -> Study:
 def _drawn(found: Study, said: dict[str, str]) -> DrawnSplits:
     from dataclasses import replace
 
-    from pathfuse.study.file import DrawnSplits
+    from pathfuse.study.definition.study import DrawnSplits
 
     before = found.splits if isinstance(found.splits, DrawnSplits) else DrawnSplits()
     folds = whole("folds", said.get("folds", str(before.folds)))
@@ -147,7 +149,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _list() -> int:
-    from pathfuse.study.file import study_files
+    from pathfuse.study.definition.file import study_files
 
     table = Table("study", "from", "what it is", box=None)
     for found in study_files():

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.recipes.compose import Recipe
-from pathfuse.study.explaining import ExplainStep
-from pathfuse.study.file import Options, Study
+from pathfuse.study.definition.explain import ExplainStep
+from pathfuse.study.definition.study import Options, Study
 from pathfuse.system.shards import shard
 
 FOLDS = "cohort.folds"

@@ -16,7 +16,7 @@ from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import ComparedRun, read_runs
 from pathfuse.evaluate.names import metric_name
 from pathfuse.report.write import write_study_report
-from pathfuse.study.file import Study
+from pathfuse.study.definition.study import Study
 from pathfuse.study.jobs import Job
 from pathfuse.study.ledger import is_finished
 from pathfuse.study.scores import RunScores, read_scores, spread_of, subset_of

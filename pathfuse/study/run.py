@@ -23,10 +23,11 @@ from rich.progress import (
 
 from pathfuse.errors import RecipeError
 from pathfuse.runs.folder import RunFolder
-from pathfuse.study.file import Study
+from pathfuse.study.definition.study import Study
+from pathfuse.study.folds import SPLITS, keep_splits, make_splits, near_across_parts, places_of
 from pathfuse.study.jobs import Job, Prepared, jobs_of, shard_of
 from pathfuse.study.ledger import RUNS, RunState, is_finished, record
-from pathfuse.study.prepare import SPLITS, keep_splits, make_splits, near_across_parts, places_of, prepare_variants
+from pathfuse.study.prepare import prepare_variants
 from pathfuse.study.watch import watching
 
 Engine = Literal["local", "ray"]

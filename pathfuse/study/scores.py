@@ -12,7 +12,7 @@ import numpy as np
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.files import BY_CASE, EXPLANATION, METRICS
 from pathfuse.runs.folder import RunFolder
-from pathfuse.study.file import Variant
+from pathfuse.study.definition.study import Variant
 from pathfuse.study.jobs import Job
 
 CURVE, EXPLAINED, CASES = "curve:", "explain:", "cases:"

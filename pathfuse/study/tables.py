@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
+from pathfuse.study.definition.report import TableSpec
+from pathfuse.study.definition.study import Study
 from pathfuse.study.drawing.naming import called, measured
-from pathfuse.study.file import Study
-from pathfuse.study.report_file import TableSpec
 from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, Spread, spread_of, subset_of
 from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text

@@ -34,7 +34,7 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import read_predictions
 from pathfuse.slides.opening import open_slide as open_image
 from pathfuse.store import open_slide
-from pathfuse.study.file import read_study
+from pathfuse.study.definition.file import read_study
 from pathfuse.system.csv_table import read_csv
 from tests.conftest import SMALL
 from tests.report.runs import write_whole_run

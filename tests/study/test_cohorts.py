@@ -10,8 +10,8 @@ import pytest
 from pathfuse.cli import main
 from pathfuse.cohort.table import Case
 from pathfuse.errors import RecipeError
-from pathfuse.study.file import DrawnSplits, Study, Variant
-from pathfuse.study.prepare import make_splits
+from pathfuse.study.definition.study import DrawnSplits, Study, Variant
+from pathfuse.study.folds import make_splits
 from tests.study.small import RECIPE, rows
 
 STUDY = """

@@ -10,12 +10,13 @@ from scipy.stats import wilcoxon
 from pathfuse.errors import RecipeError
 from pathfuse.explain.overlay import GAP_PX, SCALE_PX, write_png
 from pathfuse.runs.folder import RunFolder
+from pathfuse.study.definition.explain import ExplainStep, read_explain, refuse_unexplained
+from pathfuse.study.definition.report import FigureSpec, Report, TableSpec, read_report
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.figures import write_figure
 from pathfuse.study.drawing.naming import called
-from pathfuse.study.explaining import ExplainStep, one_per_class, read_explain, refuse_unexplained
-from pathfuse.study.file import Study, Variant
+from pathfuse.study.explaining import one_per_class
 from pathfuse.study.jobs import Job
-from pathfuse.study.report_file import FigureSpec, Report, TableSpec, read_report
 from pathfuse.study.scores import RunScores
 from tests.study.small import rows
 

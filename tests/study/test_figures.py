@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from pathfuse.runs.folder import RunFolder
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Variant
 from pathfuse.study.drawing.figures import paired_test
-from pathfuse.study.file import Variant
 from pathfuse.study.jobs import Job
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from pathfuse.errors import RecipeError
-from pathfuse.study.file import find_study, read_study, study_files, with_only, with_options
+from pathfuse.study.definition.file import find_study, read_study, study_files
+from pathfuse.study.definition.study import with_only, with_options
 from tests.conftest import PROJECT_ROOT
 
 STUDIES = sorted((PROJECT_ROOT / "studies").glob("*.yaml"))

@@ -1,1 +1,1 @@
-"""What a trained model is asked about: arrays, files, tables and new cases."""
+"""Inputs of a trained model: arrays, files, tables and new cases."""

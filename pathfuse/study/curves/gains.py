@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import t  # type: ignore[import-untyped]
 
 from pathfuse.evaluate.metrics.tests_over_folds import signed_rank_of
-from pathfuse.study.file import Variant
+from pathfuse.study.definition.study import Variant
 from pathfuse.study.scores import RunScores, subset_of
 
 LEVEL = 0.95

@@ -12,9 +12,9 @@ from pathfuse.charts.intervals import interval_lines
 from pathfuse.charts.points import Estimate
 from pathfuse.charts.style import svg
 from pathfuse.study.curves.gains import ByUnit, Gain, by_unit, gain_of, mean_over_seeds
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.naming import measured, named
-from pathfuse.study.file import Study, Variant
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import STEPS, STEPS_BEFORE, RunScores, spread_of
 from pathfuse.study.tables import csv_text, number_cell, page
 from pathfuse.system.files import write_text

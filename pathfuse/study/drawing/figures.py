@@ -10,13 +10,13 @@ from pathfuse.charts.points import Bar, bars
 from pathfuse.charts.style import svg
 from pathfuse.evaluate.names import in_sentence
 from pathfuse.study.curves.write import write_curves
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.grouped import write_grouped
 from pathfuse.study.drawing.naming import called, measured
 from pathfuse.study.drawing.paired import ByVariant, paired_test, tests_said, values_of
 from pathfuse.study.drawing.panels import write_panels
 from pathfuse.study.drawing.roc import write_roc
-from pathfuse.study.file import Study, Variant
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import spread_of
 from pathfuse.study.tables import csv_text, number_cell
 from pathfuse.system.files import write_text

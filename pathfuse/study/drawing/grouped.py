@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pathfuse.charts.grouped import GroupedBar, grouped_bars
 from pathfuse.charts.style import svg
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.naming import called, measured, named
 from pathfuse.study.drawing.paired import ByVariant, paired_test, tests_said, values_of
-from pathfuse.study.file import Study, Variant
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import spread_of
 from pathfuse.study.tables import csv_text, number_cell
 from pathfuse.system.files import write_text

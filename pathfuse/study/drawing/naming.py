@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pathfuse.evaluate.names import metric_name
-from pathfuse.study.file import Study, Variant
+from pathfuse.study.definition.study import Study, Variant
 
 
 def named(study: Study, word: str) -> str:

@@ -9,8 +9,8 @@ from math import isnan
 import numpy as np
 
 from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
-from pathfuse.study.file import Variant
-from pathfuse.study.report_file import FigureSpec
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Variant
 from pathfuse.study.scores import CASES, RunScores, subset_of
 
 ByVariant = Mapping[str, Sequence[RunScores]]

@@ -15,11 +15,11 @@ from pathfuse.charts.style import svg
 from pathfuse.explain.overlay import read_parts
 from pathfuse.runs.files import EXPLANATION, PANELS
 from pathfuse.runs.folder import RunFolder
+from pathfuse.study.definition.explain import MAPS
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.naming import called, named
 from pathfuse.study.drawing.paired import ByVariant
-from pathfuse.study.explaining import MAPS
-from pathfuse.study.file import Study, Variant
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.tables import csv_text
 from pathfuse.system.files import write_text
 

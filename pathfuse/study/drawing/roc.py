@@ -13,10 +13,10 @@ from pathfuse.charts.style import svg
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.evaluate.metrics.strata import BORDERS, STRATA
 from pathfuse.runs.rows import Rows
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.drawing.naming import called, named
 from pathfuse.study.drawing.paired import ByVariant
-from pathfuse.study.file import Study, Variant
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores, subset_of
 from pathfuse.study.tables import csv_text
 from pathfuse.system.files import write_text

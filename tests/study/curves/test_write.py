@@ -11,9 +11,9 @@ import pytest
 from pathfuse.runs.folder import RunFolder
 from pathfuse.study.curves.gains import gain_of, interval_of
 from pathfuse.study.curves.write import write_curves
-from pathfuse.study.file import Study, Variant
+from pathfuse.study.definition.report import FigureSpec
+from pathfuse.study.definition.study import Study, Variant
 from pathfuse.study.jobs import Job
-from pathfuse.study.report_file import FigureSpec
 from pathfuse.study.scores import RunScores
 
 SPEC = FigureSpec("auc", "curves", title="Gain", value="auroc", by="arm", x="labels", lead="taught", baseline="plain")

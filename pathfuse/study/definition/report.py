@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pathfuse.errors import RecipeError
-from pathfuse.study.reading import file_name, mapping, refuse_unknown, whole, words
+from pathfuse.study.definition.strict import file_name, mapping, refuse_unknown, whole, words
 
 KEYS = ("metrics", "baseline", "draws", "permutations", "names", "tables", "figures")
 TABLE_KEYS = ("title", "columns", "variants", "published", "note")
