@@ -79,9 +79,9 @@ def _split(
     owner: NDArray[np.int64],
     places: NDArray[np.int64] | None,
 ) -> tuple[SlideScores, ...]:
-    from scipy.stats import rankdata  # type: ignore[import-untyped]
-
-    percentile = 100 * (rankdata(score) - 0.5) / len(score)  # equal scores share the mean of their ranks
+    ordered = np.sort(score)
+    below, upto = (np.searchsorted(ordered, score, side) for side in ("left", "right"))
+    percentile = 100 * (below + upto) / (2 * len(score))  # equal scores share the mean of their ranks, less a half
     own = [(slide, owner == number) for number, slide in enumerate(slides)]
     return tuple(
         SlideScores(case_id, stain, slide, score[mine], percentile[mine], None if places is None else places[mine])
