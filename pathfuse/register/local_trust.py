@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter  # type: ignore[import-untyped]
@@ -90,15 +92,14 @@ def jump(there: Transform, shape: tuple[int, int], pitch: tuple[float, float]) -
     sides = _window(ACROSS_UM / 2, step)
     by = [maximum_filter(plane, sides) - minimum_filter(plane, sides) for plane in np.moveaxis(values, 2, 0)]
     # As far as the next value of the result to either side, so that no place between is passed over.
-    wide = _window(max(pitch) / 2 + max(step), step)
+    wide = _window((max(pitch) + max(step)) / 2, step)
     jumps = maximum_filter(np.where(strain >= TORN, np.hypot(*by), 0), wide)
     return Field(jumps[..., None].astype(np.float32), step).on(shape, pitch)[..., 0]
 
 
 def _window(reach_um: float, pitch: tuple[float, float]) -> tuple[int, int]:
     """Rows and columns of a window that reaches that far to every side."""
-    rows, columns = (max(1, round(reach_um / one)) for one in pitch[::-1])
-    return 2 * rows + 1, 2 * columns + 1
+    return 2 * math.ceil(reach_um / pitch[1]) + 1, 2 * math.ceil(reach_um / pitch[0]) + 1
 
 
 def spread(
