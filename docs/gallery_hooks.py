@@ -28,7 +28,7 @@ def start_afresh(gallery_conf: dict[str, Any], script: str | None) -> None:
 def succeed(words: Sequence[str] | None = None) -> None:
     """Runs a command of an example; one that fails ends the build."""
     if main(words):
-        raise SystemExit(f"pathfuse {' '.join(words or [])} failed; its message stands above.")
+        raise RuntimeError(f"pathfuse {' '.join(words or [])} failed; its message stands in the log above.")
 
 
 def show_picture(block: object, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ Runs in about 40 seconds.
 """
 
 # %%
-# Three lines stand for what you have already. The demo cohort is written as slides, and ``pathfuse extract`` writes the
-# files and folders that TRIDENT writes. The encoder has random weights, so nothing is downloaded.
+# Three commands stand for what you have already: slides are drawn, an encoder with random weights describes their
+# patches, and the features are written as TRIDENT writes them. Nothing is downloaded.
 
 import csv
 from pathlib import Path
@@ -19,13 +19,15 @@ from pathfuse.cli import main
 main(["data", "demo", "runs/slides", "--layout", "slides", "--patients", "16", "--size_px", "256"])
 main(
     ["extract", "runs/slides/cases.csv", "--modality", "ihc", "--encoder", "lunit_vits16", "--weights", "random"]
-    + ["--mpp", "4", "--patch-px", "64", "--workers", "0", "--out", "runs/trident_processed"]
+    + ["--mpp", "4", "--patch-px", "64", "--workers", "0", "--out", "runs/extracted"]
 )
+(extracted,) = Path("runs/extracted").glob("*/features_*")
+folder = Path("runs/trident_processed/features_lunit_vits16")
+main(["store", "convert", str(extracted), "--to", "trident", "--out", str(folder)])
 
 # %%
 # What is in the files? Format, encoder, patch size and spacing are read from the files themselves.
 
-folder = next(Path("runs/trident_processed").glob("*/features_*"))
 main(["store", "inspect", str(folder)])
 
 # %%

@@ -14,9 +14,9 @@ import pytest
 from pathfuse.cli import main
 from pathfuse.cli.text import COMMANDS, details_of
 from pathfuse.inference.model import as_word
-from pathfuse.inference.plan import Plan
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.registry import table as registry
+from pathfuse.training.plan import TrainingPlan
 from tests.conftest import PROJECT_ROOT
 
 EXAMPLES = sorted((PROJECT_ROOT / "docs" / "gallery").glob("*.py"))
@@ -75,7 +75,7 @@ def test_recipes_and_keys_of_an_example_exist(example: Path, tmp_path: Path, mon
         said = {key.arg: ast.literal_eval(key.value) for key in call.keywords if key.arg not in OF_FIT}
         layers = [ast.literal_eval(key.value) for key in call.keywords if key.arg == "layers"]
         options = [(str(key).replace("__", "."), as_word(value)) for key, value in said.items()]
-        Plan.parse(compose([find_recipe(ast.literal_eval(call.args[0]))], layers[0] if layers else [], options))
+        TrainingPlan.parse(compose([find_recipe(ast.literal_eval(call.args[0]))], layers[0] if layers else [], options))
 
 
 def define_classes(tree: ast.Module, name: str) -> None:
