@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 
 from pathfuse.cli import main
 
-main(["data", "demo", "runs/cohort", "--patients", "40", "--size_px", "64"])
+main(["data", "demo", "runs/cohort", "--patients", "24", "--size_px", "64"])
 print("\n".join(Path("runs/cohort/cases.csv").read_text().splitlines()[:5]))
 
 # %%
@@ -44,7 +44,7 @@ main(["data", "check", "runs/cohort/cases.csv"])
 # **A first run.** A recipe is a whole pipeline by name: here a small network that sees IHC. The layer ``demo`` has
 # small sizes. Training, test and report are one command.
 
-SMALL = ["--layer", "demo", "--cases", "runs/cohort/cases.csv", "--data.size_px", "48", "--trainer.max_epochs", "8"]
+SMALL = ["--layer", "demo", "--cases", "runs/cohort/cases.csv", "--data.size_px", "48", "--trainer.max_epochs", "6"]
 main(["fit", "--recipe", "ihc_only", *SMALL, "--out", "runs/first"])
 
 # %%
