@@ -14,12 +14,19 @@ from pathfuse.cli.help.lines import with_examples
 from pathfuse.cli.text import COMMANDS, details_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_hooks, which Sphinx-Gallery imports by name
 
 project = "pathfuse"
 author = "the pathfuse authors"
 version = release = installed("pathfuse")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
 myst_heading_anchors = 3
 default_role = "code"  # docstrings quote code in single backticks
 autodoc_typehints = "signature"
@@ -30,7 +37,25 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = "pathfuse"
-exclude_patterns = ["_build"]
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
+exclude_patterns = ["_build", "gallery"]
+
+# Every example runs, and one that fails ends the build. A function would keep Sphinx from storing the configuration.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "filename_pattern": "",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "abort_on_example_error": False,
+    "reset_modules": ("gallery_hooks.start_afresh", "matplotlib"),
+    "image_scrapers": ("matplotlib", "gallery_hooks.show_picture"),
+    "ignore_repr_types": "Path|matplotlib|int",  # a picture stands below its block; what is drawn need not be named
+    "write_computation_times": False,
+    "min_reported_time": 0,
+    "show_signature": False,
+    "download_all_examples": False,
+}
 
 
 def mark_origins(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import number, whole
 from pathfuse.cli.words import Words
 
-USAGE = "pathfuse compare RUN [RUN ...] [--baseline NAME] [--metric NAME ...] [--given STAINS] [--out DIR]"
-ABOUT = "paired statistics of runs on the patients that they share, or of one run by the stains it is given"
 HELP = """
 RUN                  a run folder, a folder of the runs of all folds, of a study, or STAMP's: patient-preds.csv,
                      split-*/; one run alone is compared with itself, given one stain and several
@@ -30,8 +29,7 @@ def compare(words: list[str]) -> int:
     """Compares runs and writes the tables."""
     line = Words.split(words)
     if line.has("help") or not words:
-        print(f"usage: {USAGE}\n\n{ABOUT}\n{HELP}")
-        return 0
+        return print_help("compare", HELP)
     from pathfuse.evaluate.compare.compare import compare_runs, compare_subsets
     from pathfuse.evaluate.compare.files import as_table, write_comparison
     from pathfuse.evaluate.compare.findings import CompareOptions

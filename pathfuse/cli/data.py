@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pathfuse.cli import splits
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import mapping, one_of, whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -46,8 +46,7 @@ def data(words: list[str]) -> int:
         print(f"usage: pathfuse data split CASES [--folds N] [--out FILE] ...\n{splits.HELP}")
         return 0
     if line.has("help") or not line.positional:
-        print(f"usage: {COMMANDS['data'].usage}\n{HELP}")
-        return 0
+        return print_help("data", HELP)
     verb, *rest = line.positional
     if verb not in VERBS or len(rest) != 1:
         raise RecipeError(f"`pathfuse data {' '.join(line.positional)}` is not understood.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pathfuse.cli.chosen import choose_run
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import mapping
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -32,8 +32,7 @@ def explain(words: list[str]) -> int:
     """Writes pictures of where a run looked, and figures that say how far they can be believed."""
     line = Words.split(words)
     if line.has("help") or not words:
-        print(f"usage: {COMMANDS['explain'].usage}\n\n{COMMANDS['explain'].about}\n{HELP}")
-        return 0
+        return print_help("explain", HELP)
     from pathfuse.inference.explain import Asked, explain_run
     from pathfuse.inference.speaking import hush
     from pathfuse.runs.folder import RunFolder

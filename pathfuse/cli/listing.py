@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes import find_recipe, recipe_files
@@ -19,8 +19,7 @@ def recipes(words: list[str]) -> int:
     """Lists, shows or copies recipes."""
     line = Words.split(words)
     if line.has("help"):
-        print(f"usage: {COMMANDS['recipes'].usage}\n\n{COMMANDS['recipes'].about}\n{COMMANDS['recipes'].details}")
-        return 0
+        return print_help("recipes")
     verb, *rest = line.positional or ["list"]
     if verb == "list" and not rest:
         table = Table("recipe", "from", "what it is", box=None)

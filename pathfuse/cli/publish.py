@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import one_of
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -16,7 +16,7 @@ def report(words: list[str]) -> int:
     """Writes the page of a folder."""
     line = Words.split(words)
     if line.has("help") or not words:
-        return _usage("report")
+        return print_help("report")
     out, every = line.take("out"), line.take("all-subsets") is not None
     by = [name for value in line.take_all("by") for name in value.split(",") if name]
     if len(line.positional) != 1:
@@ -34,7 +34,7 @@ def export(words: list[str]) -> int:
     """Writes the test predictions of a run as another tool writes its own, or the trained model as a folder."""
     line = Words.split(words)
     if line.has("help") or not words:
-        return _usage("export")
+        return print_help("export")
     to = one_of("to", line.take("to") or "nothing", TARGETS)
     out, given = line.take("out"), line.take("given")
     label = line.take("label")
@@ -64,9 +64,4 @@ def _export_model(folder: Path, out: Path) -> int:
 
     for path in export_model(RunFolder.open(folder), out):
         print(path)
-    return 0
-
-
-def _usage(name: str) -> int:
-    print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
     return 0

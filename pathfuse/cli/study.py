@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.train import prepare_lightning
 from pathfuse.cli.values import number, whole
 from pathfuse.cli.words import Words
@@ -25,7 +25,7 @@ def study(words: list[str]) -> int:
     """Runs a study, or lists those that can be named."""
     line = Words.split(words)
     if line.has("help") or not words:
-        return _help("study")
+        return print_help("study")
     if line.positional == ["list"]:
         return _list()
     if len(line.positional) != 1:
@@ -55,7 +55,7 @@ def crossval(words: list[str]) -> int:
     """Trains and tests one recipe on every fold: a study of one variant."""
     line = Words.split(words)
     if line.has("help") or not words:
-        return _help("crossval")
+        return print_help("crossval")
     if line.positional:
         raise RecipeError(f"{line.positional[0]!r} is not understood here; a recipe is named with --recipe.")
     from pathfuse.study.definition.study import Study, Variant
@@ -155,10 +155,4 @@ def _list() -> int:
     for found in study_files():
         table.add_row(found.name, found.origin, found.title)
     Console().print(table)
-    return 0
-
-
-def _help(name: str) -> int:
-    command = COMMANDS[name]
-    print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
     return 0

@@ -186,6 +186,18 @@ bash, zsh, fish     prints the script; put it into the file that your shell read
 }
 
 
+def print_help(name: str, options: str = "") -> int:
+    """Prints how a command is called, what it is for and its options; the exit status is 0.
+
+    Args:
+        name: of the command.
+        options: what it takes, where its own module says so.
+    """
+    command = COMMANDS[name]
+    print(f"usage: {command.usage}\n\n{command.about}\n{options or command.details}")
+    return 0
+
+
 def details_of(name: str) -> str:
     """The options of a command as its help says them, wherever they are written; nothing of an unknown one."""
     if name not in COMMANDS:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.ensemble import Work, on_members
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.words import Words
 from pathfuse.errors import PluginError, RecipeError
 from pathfuse.recipes import Recipe, compose, find_recipe
@@ -72,8 +72,7 @@ def print_config(recipe: Recipe, how: str) -> int:
 
 def show_help(*, everything: bool = False) -> int:
     """What fit takes: the usual options, or every option with the components that are installed."""
-    command = COMMANDS["fit"]
-    print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
+    print_help("fit")
     if not everything:
         return 0
     prepare_lightning()
@@ -146,8 +145,7 @@ def _on_run(name: str, words: list[str]) -> int:
     """Validates, tests or predicts with a run, or with a recipe and `--ckpt_path`."""
     line = Words.split(words)
     if line.has("help"):
-        print(f"usage: {COMMANDS[name].usage}\n\n{COMMANDS[name].about}\n{COMMANDS[name].details}")
-        return 0
+        return print_help(name)
     every = name == "test" and line.take("all-subsets") is not None
     work = _work(name, all_subsets=every)
     from pathfuse.inference.speaking import print_note

@@ -93,7 +93,6 @@ SMALLER = {
     "my_net_fusion": SMALL_BAGS,  # of a new plug-in
     "mine": SMALL_DATA,  # recipes that a page writes itself
     "short": SMALL_DATA,
-    "expression": [],
     "he_ihc_clinical": SMALL_BAGS,
     "steady": SMALL_DATA,
 }

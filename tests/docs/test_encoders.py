@@ -35,6 +35,12 @@ def test_the_page_lists_what_is_not_with_its_reason() -> None:
     }
 
 
+def test_every_encoder_of_the_table_is_built_or_named_with_its_reason() -> None:
+    assert len(cards()) == 49  # 41 of tiles, 8 of slides or patients: a list that peers name, of November 2026
+    assert set(rows()) == {card.name for card in cards().values() if not card.missing}
+    assert all(card.instead for card in cards().values() if card.missing)
+
+
 def test_the_page_counts_right() -> None:
     more = re.search(r"`phikon_v2` and (\d+) more", PAGE.read_text(encoding="utf-8"))
     assert more and int(more[1]) + 4 == len(rows())

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pathfuse.cli.doctor.examine import as_json, examine
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.words import Words
 
 
@@ -15,8 +15,7 @@ def doctor(words: list[str]) -> int:
     """Says what of this installation is as it should be; the exit status is 1 if something is not."""
     line = Words.split(words)
     if line.has("help"):
-        print(f"usage: {COMMANDS['doctor'].usage}\n\n{COMMANDS['doctor'].about}\n{COMMANDS['doctor'].details}")
-        return 0
+        return print_help("doctor")
     wants_json = line.take("json") is not None
     line.finish()
     findings = examine()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pathfuse.cli.text import COMMANDS, details_of
+from pathfuse.cli.text import COMMANDS, details_of, print_help
 from pathfuse.errors import RecipeError
 
 _BASH = """_pathfuse() {
@@ -40,9 +40,7 @@ def completion(words: list[str]) -> int:
         print(SCRIPTS[words[0]])
         return 0
     if not words or words[0] in ("--help", "-h"):
-        command = COMMANDS["completion"]
-        print(f"usage: {command.usage}\n\n{command.about}\n{command.details}")
-        return 0
+        return print_help("completion")
     raise RecipeError(f"{' '.join(words)!r} is no shell; write {', '.join(SCRIPTS)}.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError, did_you_mean
 
@@ -25,8 +25,7 @@ def plugins(words: list[str]) -> int:
     """Lists all components, shows or checks some, or begins a new plug-in."""
     line = Words.split(words)
     if line.has("help"):
-        print(f"usage: {COMMANDS['plugins'].usage}\n\n{COMMANDS['plugins'].about}\n{HELP}")
-        return 0
+        return print_help("plugins", HELP)
     verb, *rest = line.positional or ["list"]
     if verb not in VERBS:
         raise RecipeError(f"`pathfuse plugins {verb}` is not understood.{did_you_mean(verb, VERBS)}")

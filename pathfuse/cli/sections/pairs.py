@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pathfuse.cli.sections.patch_size import patch_px
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import number, one_of, whole
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -29,8 +29,7 @@ def pairs(words: list[str]) -> int:
     """Cuts pairs of patches from registered slides."""
     line = Words.split(words)
     if line.has("help") or not words:
-        print(f"usage: {COMMANDS['pairs'].usage}\n\n{COMMANDS['pairs'].about}\n{HELP}")
-        return 0
+        return print_help("pairs", HELP)
     line.options = [(key.replace("_", "-"), value) for key, value in line.options]
     out = line.take("out")
     places, line.positional = line.positional, []

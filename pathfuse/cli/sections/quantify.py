@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from pathfuse.cli.sections.patch_size import patch_px
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import number, one_of
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -30,8 +30,7 @@ def quantify(words: list[str]) -> int:
     """Measures stain; the exit status is 1 if a slide failed."""
     line = Words.split(words)
     if line.has("help") or not words:
-        print(f"usage: {COMMANDS['quantify'].usage}\n\n{COMMANDS['quantify'].about}\n{HELP}")
-        return 0
+        return print_help("quantify", HELP)
     line.options = [(key.replace("_", "-"), value) for key, value in line.options]
     out = line.take("out")
     places, line.positional = line.positional, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.text import print_help
 from pathfuse.cli.values import number, one_of
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
@@ -43,8 +43,7 @@ def register(words: list[str]) -> int:
         return _map(words[1:])
     line = Words.split(words)
     if line.has("help") or not words:
-        print(f"usage: {COMMANDS['register'].usage}\n\n{COMMANDS['register'].about}\n{HELP}")
-        return 0
+        return print_help("register", HELP)
     line.options = [(key if "." in key else key.replace("_", "-"), value) for key, value in line.options]
     out = line.take("out")
     if not out:
