@@ -82,7 +82,7 @@ def large_slide() -> None:
 def main() -> None:
     """Prints the tables."""
     parser = options(__doc__ or "")
-    parser.set_defaults(rounds=3)
+    parser.set_defaults(rounds=1)  # integrated gradients of 64 images take minutes
     parser.add_argument("--patches", type=int, default=PATCHES, help="images in the batch")
     arguments = parser.parse_args()
     if arguments.threads:

@@ -54,8 +54,8 @@ class AttentionStep:
             weight, slopes = self.factors[0][:, :, rows], slope[:, :, rows]  # (N, heads, r, n)
         else:
             before = len(self.read) - slope.shape[1]  # padding in front has no output
-            own = slope[:, rows - before].unflatten(2, (self.values.shape[1], -1)).transpose(1, 2)  # (N, heads, r, d)
-            weight, slopes = self.factors[0][:, :, rows], own @ self.values.mT
+            own = slope[:, rows - before].view(len(slope), len(rows), self.values.shape[1], -1).transpose(1, 2)
+            weight, slopes = self.factors[0][:, :, rows], own @ self.values.mT  # own is (N, heads, r, d)
             for factor in self.factors[1:]:
                 weight = weight @ factor
         positive = (weight * slopes).clamp(min=0).mean(1)  # (N, r, n)

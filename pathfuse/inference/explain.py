@@ -186,7 +186,8 @@ def _say(summary: dict[str, Any], out: Path, console: Console) -> None:
     lines = summary.get("faithfulness", {}).get("sentences", [])
     for line in [*lines, *summary["notes"]]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{len(summary['cases'])} cases explained: {out}", highlight=False, soft_wrap=True)
+    count = len(summary["cases"])
+    console.print(f"{count} case{'s' if count != 1 else ''} explained: {out}", highlight=False, soft_wrap=True)
 
 
 def figures(summary: dict[str, Any]) -> Table:

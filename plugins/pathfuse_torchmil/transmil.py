@@ -164,7 +164,7 @@ def _watched_layers(network: nn.Module) -> Iterator[list[AttentionStep]]:
         read = qkv.new_zeros(len(qkv))
         read[first] = 1
         factors = tuple(factor[None] for factor in nystrom_factors(attention, qkv))
-        values = qkv.chunk(3, 1)[2].unflatten(1, (attention.n_heads, -1)).transpose(0, 1)[None]  # (1, heads, n', d)
+        values = qkv.chunk(3, 1)[2].reshape(len(qkv), attention.n_heads, -1).transpose(0, 1)[None]  # (1, heads, n', d)
         places = slice(first + 1, first + 1 + patches)
         steps.append(AttentionStep(factors, read, lambda row: row[0, places], values, mixed))
 

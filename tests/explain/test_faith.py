@@ -96,7 +96,11 @@ def interval(low, high, patients=9):
     ("found", "share", "said"),
     [
         ({"insertion gain": interval(0.1, 0.2)}, None, "GradCAM in H&E is better than a random map."),
-        ({"insertion gain": interval(-0.1, 0.2)}, 0.5, "GradCAM in H&E is no better than a random map."),
+        (
+            {"insertion gain": interval(-0.1, 0.2), "truth gain": interval(-0.1, 0.1)},
+            0.5,
+            "GradCAM in H&E is no better than a random map; it cannot be told whether it points where the signal is.",
+        ),
         ({"insertion gain": interval(-0.2, -0.1)}, None, "GradCAM in H&E is worse than a random map."),
         ({"insertion gain": interval(0.1, 0.2, FEWEST - 1)}, 0.01, "GradCAM in H&E: 4 patients are too few to tell."),
         (
@@ -133,6 +137,12 @@ def test_images_are_measured_beside_a_random_and_a_constant_map(tmp_path):
     lines = {(one["explainer"], one["modality"], one["measure"]): one for one in summary["faithfulness"]["table"]}
     blind = lines["Blind", "he", "insertion"]
     assert blind["value"] == pytest.approx(blind["constant"]) and blind["random"] is not None
+    own = summary["explainers"]["GradCAM"]
+    assert own["drop_in_accuracy"].keys() == own["drop_in_accuracy_of_a_random_map"].keys() == {"soft"}
+    # A random map is the same beside every explainer.
+    assert own["drop_in_accuracy_of_a_random_map"] == summary["explainers"]["Blind"]["drop_in_accuracy_of_a_random_map"]
+    page = (tmp_path / "explain.html").read_text()
+    assert page.startswith("<!doctype html>") and page.count("Drop in Accuracy, soft mask, %") == 2
     assert lines["Blind", "he", "AUC against the truth"]["value"] == 0.5
     assert ("GradCAM", "ihc", "AUC against the truth") not in lines
     assert lines["GradCAM", "he", "infidelity"]["cases"] == 1

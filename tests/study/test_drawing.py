@@ -71,7 +71,12 @@ def test_grouped_bars_have_published_marks_and_the_test_over_cases(tmp_path: Pat
         wilcoxon(np.array(one) - np.array(other)).pvalue, abs=1e-6
     )
     text = chart.read_text()
-    assert "over 12 test cases" in text and ">published<" in text and ">attention, own<" in text
+    assert (
+        "attention against plain: Wilcoxon p" in text
+        and "over 12 test cases" in text
+        and ">published<" in text
+        and ">attention, own<" in text
+    )
 
 
 def test_panels_are_pictures_of_a_case_per_class(tmp_path: Path, by_variant) -> None:

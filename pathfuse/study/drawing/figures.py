@@ -65,7 +65,7 @@ def _bars(
     write_text(table, csv_text(lines))
     if not drawn:
         return [table]
-    said = tests_said(spec.value, tests)
+    said = tests_said(study, spec.value, tests)
     short = [
         f"{v.name}: {len(by_variant[v.name])} of {expected} runs"
         for v in variants

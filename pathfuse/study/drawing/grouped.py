@@ -44,7 +44,7 @@ def write_grouped(
     write_text(table, csv_text(lines))
     if not groups:
         return [table]
-    said = tests_said(first, tests)
+    said = tests_said(study, first, tests)
     drawn = grouped_bars(groups, y=spec.y or measured(study, first), said=said)
     text = ". ".join(["Bars: means over runs. Points: single runs", *said])
     write_text(folder / f"{spec.name}.svg", svg(drawn, spec.title, f"{text}. {spec.note}".strip()))

@@ -10,7 +10,8 @@ import numpy as np
 
 from pathfuse.evaluate.metrics.tests_over_folds import SignedRank, signed_rank_of
 from pathfuse.study.definition.report import FigureSpec
-from pathfuse.study.definition.study import Variant
+from pathfuse.study.definition.study import Study, Variant
+from pathfuse.study.drawing.naming import named
 from pathfuse.study.scores import CASES, RunScores, subset_of
 
 ByVariant = Mapping[str, Sequence[RunScores]]
@@ -47,12 +48,15 @@ def paired_test(spec: FigureSpec, variants: Sequence[Variant], by_variant: ByVar
     return tests
 
 
-def tests_said(value: str, tests: Sequence[tuple[str, SignedRank]]) -> list[str]:
+def tests_said(study: Study, value: str, tests: Sequence[tuple[str, SignedRank]]) -> list[str]:
     """A line per test, as it stands in a picture."""
     of = "test cases" if value.startswith(CASES) else "pairs of folds"
-    return [
-        f"{name}: Wilcoxon p {'-' if isnan(test.p) else f'{test.p:.2g}'} over {test.folds} {of}" for name, test in tests
-    ]
+    lines = []
+    for name, test in tests:
+        one, _, other = name.partition(" - ")
+        p = f"too few for a test: {test.folds}" if isnan(test.p) else f"Wilcoxon p {test.p:.2g} over {test.folds}"
+        lines.append(f"{named(study, one)} against {named(study, other)}: {p} {of}")
+    return lines
 
 
 def _pairs(spec: FigureSpec, one: Variant, other: Variant, by_variant: ByVariant) -> list[tuple[float, float]]:
