@@ -61,7 +61,7 @@ def explain(message: str, parser: ArgumentParser) -> str:
     if found := _GROUP.search(message):
         return f"{found[1]}: {found[2]!r} is no option there.{_guess_option(f'{found[1]}.{found[2]}', parser)}"
     if found := _OPTION.search(message):
-        return f"{place}{found[1]!r} is no option there.{did_you_mean(found[1], _option_names(parser))}"
+        return f"{place}{found[1]!r} is no option there.{did_you_mean(found[1], _option_names(parser) - {found[1]})}"
     if found := _TYPE.search(message):
         wanted = found[1] or f"one of {found[2]}".replace("'", "")
         return f"{place}expected {wanted}, got {found[3].strip()!r}."

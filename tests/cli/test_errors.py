@@ -77,6 +77,7 @@ def test_a_wrong_command_ends_in_one_line(
         ("--trainer.max_epoch=3", "Did you mean --trainer.max_epochs?"),
         ("--data.siz_px=3", "Did you mean size_px?"),
         ("--data.size_px=big", "size_px: expected int, got 'big'"),
+        ("--data.mpp=1", "'mpp' is no option there. data.mpp is now cohort.mpp"),
         ("--data.cut.size_px=96", "data.cut.size_px is now data.cut.patch_px"),
         ("--sed=3", "Did you mean --seed?"),
         ("--predct.model.head.hidden=3", "Did you mean --predict.model.head.hidden?"),
