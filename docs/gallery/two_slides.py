@@ -30,7 +30,7 @@ main(
 # %%
 # ``pairs`` cuts patches that show the same tissue. Places that cannot be trusted are left out.
 
-main(["pairs", "runs/registered", "--size-px", "128", "--mpp", "1", "--out", "runs/pairs"])
+main(["pairs", "runs/registered", "--patch-px", "128", "--mpp", "1", "--out", "runs/pairs"])
 
 # %%
 # Was it trusted? The lead says how much more alike the tissues are than in any other placement. The error is measured
