@@ -30,7 +30,7 @@ main(
 # %%
 # ``pairs`` cuts patches that show the same tissue. Places that cannot be trusted are left out.
 
-main(["pairs", "runs/registered", "--size-px", "128", "--mpp", "1", "--out", "runs/pairs"])
+main(["pairs", "runs/registered", "--patch-px", "128", "--mpp", "1", "--out", "runs/pairs"])
 
 # %%
 # Was it trusted? The lead says how much more alike the tissues are than in any other placement. The error is measured
@@ -54,7 +54,7 @@ with open("runs/pairs/cases.csv", newline="") as file:
     rows = list(csv.DictReader(file))
 fig, panels = plt.subplots(2, 3, figsize=(6, 4.2), layout="constrained")
 for line, stain in zip(panels, ("he", "ihc"), strict=True):
-    for panel, row in zip(line, [row for row in rows if row["modality"] == stain], strict=False):
-        panel.imshow(plt.imread(Path("runs/pairs") / row["path"]))
+    for panel, row in zip(line, rows, strict=False):
+        panel.imshow(plt.imread(Path("runs/pairs") / row[stain]))
         panel.set_title(stain)
         panel.axis("off")
