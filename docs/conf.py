@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # gallery_hooks, which Sphinx-Ga
 
 project = "pathfuse"
 author = "the pathfuse authors"
+copyright = f"2026, {author}"
 version = release = installed("pathfuse")
 
 extensions = [
@@ -41,13 +42,12 @@ html_static_path = ["static"]
 html_css_files = ["pages.css"]
 exclude_patterns = ["_build", "gallery"]
 
-# Every example runs, and one that fails ends the build. A function would keep Sphinx from storing the configuration.
+# Every example runs, and the build fails with one that does. Functions are named: Sphinx stores this configuration.
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "examples",
     "filename_pattern": "",
     "within_subsection_order": "ExampleTitleSortKey",
-    "abort_on_example_error": False,
     "reset_modules": ("gallery_hooks.start_afresh", "matplotlib"),
     "image_scrapers": ("matplotlib", "gallery_hooks.show_picture"),
     "ignore_repr_types": "Path|matplotlib|int",  # a picture stands below its block; what is drawn need not be named

@@ -26,7 +26,7 @@ def start_afresh(gallery_conf: dict[str, Any], script: str | None) -> None:
 
 
 def succeed(words: Sequence[str] | None = None) -> None:
-    """Runs a command of an example; one that fails ends the build."""
+    """Runs a command of an example; one that fails is a failure of the example."""
     if main(words):
         raise RuntimeError(f"pathfuse {' '.join(words or [])} failed; its message stands in the log above.")
 

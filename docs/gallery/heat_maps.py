@@ -41,7 +41,7 @@ main(
 
 result = json.loads(Path("runs/maps/explain.json").read_text())["faithfulness"]
 for row in result["table"]:
-    print(f"{row['explainer']:16} {row['measure']:16} {row['value']:6.2f}  ({row['low']:.2f} to {row['high']:.2f})")
+    print(f"{row['explainer']:16} {row['measure']:30} {row['value']:6.2f}  ({row['low']:.2f} to {row['high']:.2f})")
 print(*result["sentences"], sep="\n")
 
 # %%

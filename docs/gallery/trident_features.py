@@ -7,8 +7,8 @@ Runs in about 40 seconds.
 """
 
 # %%
-# Three commands stand for what you have already: slides are drawn, an encoder with random weights describes their
-# patches, and the features are written as TRIDENT writes them. Nothing is downloaded.
+# Two commands stand for what you have already: slides are drawn, and an encoder with random weights describes their
+# patches. ``pathfuse extract`` writes the folders and files of TRIDENT, with some facts more. Nothing is downloaded.
 
 import csv
 from pathlib import Path
@@ -19,14 +19,13 @@ from pathfuse.cli import main
 main(["data", "demo", "runs/slides", "--layout", "slides", "--patients", "16", "--size_px", "256"])
 main(
     ["extract", "runs/slides/cases.csv", "--modality", "ihc", "--encoder", "lunit_vits16", "--weights", "random"]
-    + ["--mpp", "4", "--patch-px", "64", "--workers", "0", "--out", "runs/extracted"]
+    + ["--mpp", "4", "--patch-px", "64", "--workers", "0", "--out", "runs/trident_processed"]
 )
-(extracted,) = Path("runs/extracted").glob("*/features_*")
-folder = Path("runs/trident_processed/features_lunit_vits16")
-main(["store", "convert", str(extracted), "--to", "trident", "--out", str(folder)])
+folder = next(Path("runs/trident_processed").glob("*/features_*"))
 
 # %%
-# What is in the files? Format, encoder, patch size and spacing are read from the files themselves.
+# What is in the files? Format, encoder, patch size and spacing are read from the files themselves. The format of these
+# is ``pathfuse``, for the facts more; TRIDENT's own would be ``trident`` here, and all that follows the same.
 
 main(["store", "inspect", str(folder)])
 
