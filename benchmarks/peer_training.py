@@ -115,7 +115,7 @@ def _attention(task: Task) -> nn.Module:
 
 
 def _copy(layer: nn.Module) -> nn.Linear:
-    assert isinstance(layer, nn.Linear)
+    (layer,) = [module for module in layer.modules() if isinstance(module, nn.Linear)]
     made = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
     made.load_state_dict(layer.state_dict())
     return made
