@@ -1,4 +1,4 @@
-"""Whether `pathfuse.nn.product` asks the faster library on this machine: `python -m benchmarks.bench_products`.
+"""The library that `pathfuse.nn.product` asks, beside the other: `python -m benchmarks.bench_products`.
 
 The rule goes by the maker of the processor and by size; here both libraries compute the shapes of our models.
 """

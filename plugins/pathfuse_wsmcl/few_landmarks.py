@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from pathfuse.nn import add_product, product
 
+LOWEST = -87.0  # exp of less is no normal float32: MKL needs forty times as long for it, and products with it as well
 CELLS = 2**18  # cells of A1 or A3 at once, 1 MB in float32, so that they stay in a core's second-level cache
 
 
@@ -141,6 +142,11 @@ def _blocks(n: int, landmarks: int) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, n, rows)]
 
 
+def _exp(logits: Tensor) -> Tensor:
+    """In place; what would be below the normal numbers is the smallest of them."""
+    return logits.clamp_(min=LOWEST).exp_()
+
+
 def _gather(
     keys: Tensor, values: Tensor, queries: Tensor, padding: int, a3: Tensor, context: Tensor, logs: Tensor
 ) -> list[Tensor]:
@@ -151,17 +157,17 @@ def _gather(
     """
     highest = queries.new_full((len(queries),), 0.0 if padding else -torch.inf)  # a padded key has logit 0
     total = torch.full_like(highest, padding)
-    seen = torch.zeros_like(context)
+    seen = torch.zeros_like(context.mT, memory_format=torch.contiguous_format)  # (d, m), the faster layout to add to
     tops = []
     for rows in _blocks(len(keys), len(queries)):
         weights = product(keys[rows], queries.mT, out=a3[rows])  # (r, m)
         tops.append(torch.maximum(highest, weights.amax(0)))
-        weights.sub_(tops[-1]).exp_()
+        _exp(weights.sub_(tops[-1]))
         shrink = (highest - tops[-1]).exp_()
         total.mul_(shrink).add_(weights.sum(0))
-        add_product(seen.mul_(shrink[:, None]), weights.to(values.dtype).mT, values[rows])
+        add_product(seen.mul_(shrink), values[rows].mT, weights.to(values.dtype))
         highest = tops[-1]
-    torch.div(seen, total[:, None], out=context)
+    torch.div(seen.mT, total[:, None], out=context)
     torch.add(total.log(), highest, out=logs)
     return [(top - highest).exp_().div_(total) for top in tops]
 
@@ -178,26 +184,29 @@ def _answer(queries: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> Tenso
 
 def _many_queries(part: _Part, out: Tensor, grad: Tensor, d_rows: Tensor, d_landmarks: Tensor) -> Tensor:
     """Backward of softmax(rows landmarks^T) values; returns the gradient of `values`, fills the others."""
-    d_values = torch.zeros_like(d_landmarks)
+    d_values, d_keys = d_landmarks.new_zeros(2, *d_landmarks.mT.shape)  # (d, m) each
     for rows in _blocks(len(grad), len(part.landmarks)):
         own, g = part.rows[rows], grad[rows]
         a1 = torch.softmax(product(own, part.landmarks.mT), 1)  # (r, m)
-        add_product(d_values, a1.mT, g)
+        add_product(d_values, g.mT, a1)
         d_logits = product(g, part.values.mT).sub_((g * out[rows]).sum(1, keepdim=True)).mul_(a1)
         product(d_logits, part.landmarks, out=d_rows[rows])
-        add_product(d_landmarks, d_logits.mT, own)
-    return d_values
+        add_product(d_keys, own.mT, d_logits)
+    d_landmarks.copy_(d_keys.mT)
+    return d_values.mT
 
 
 def _many_keys(
     part: _Part, logs: Tensor, grad: Tensor, delta: Tensor, d_rows: Tensor, d_values: Tensor, d_landmarks: Tensor
 ) -> None:
     """Backward of softmax(landmarks rows^T) values, given the logarithm of its row sums; fills the gradients."""
+    d_queries = d_landmarks.new_zeros(d_landmarks.mT.shape)  # (d, m)
     for rows in _blocks(len(part.rows), len(grad)):
         # Patches along the rows here, landmarks along the columns: the layout of the gradients.
         own = part.rows[rows]
-        a3 = product(own, part.landmarks.mT).sub_(logs.to(own.dtype)).exp_()  # (r, m)
+        a3 = _exp(product(own, part.landmarks.mT).sub_(logs.to(own.dtype)))  # (r, m)
         product(a3, grad, out=d_values[rows])
         d_logits = product(part.values[rows], grad.mT).sub_(delta.to(own.dtype)).mul_(a3)
         product(d_logits, part.landmarks, out=d_rows[rows])
-        add_product(d_landmarks, d_logits.mT, own)
+        add_product(d_queries, own.mT, d_logits)
+    d_landmarks.copy_(d_queries.mT)
