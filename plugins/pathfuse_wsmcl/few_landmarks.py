@@ -184,7 +184,8 @@ def _answer(queries: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> Tenso
 
 def _many_queries(part: _Part, out: Tensor, grad: Tensor, d_rows: Tensor, d_landmarks: Tensor) -> Tensor:
     """Backward of softmax(rows landmarks^T) values; returns the gradient of `values`, fills the others."""
-    d_values, d_keys = d_landmarks.new_zeros(2, *d_landmarks.mT.shape)  # (d, m) each
+    both = d_landmarks.new_zeros(2, *d_landmarks.mT.shape)  # of values and landmarks, (d, m) each
+    d_values, d_keys = both[0], both[1]
     for rows in _blocks(len(grad), len(part.landmarks)):
         own, g = part.rows[rows], grad[rows]
         a1 = torch.softmax(product(own, part.landmarks.mT), 1)  # (r, m)
