@@ -38,7 +38,7 @@ class Aim:
 
     def __str__(self) -> str:
         against = {"speed": f"times the speed of {self.peer}", "floor": "of the floor"}
-        return f"{self.variant}: {self.least:g} {against.get(self.of, f'times less memory than {self.peer}')}"
+        return f"{self.variant}: {self.least:.3g} {against.get(self.of, f'times less memory than {self.peer}')}"
 
     def reached(self, found: Mapping[str, Measured]) -> float:
         """The number that was reached."""

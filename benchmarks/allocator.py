@@ -1,4 +1,4 @@
-"""What it saves to tell glibc to keep freed memory: `python -m benchmarks.allocator`, steps of bags with and without.
+"""Steps of bags with memory that glibc keeps and with memory that it gives back: `python -m benchmarks.allocator`.
 
 By default glibc gives a freed block of more than 32 MB back to the kernel, which clears the pages of the next one anew.
 Here both take turns in one process, as `mallopt` sets them; at the end both have the same peak, so only time and page

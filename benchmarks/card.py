@@ -1,4 +1,4 @@
-"""What a card reaches: the rate of its products, and time, share of that rate and memory of a step on it."""
+"""Rates of a card: its products, and time, share of them and memory of a step on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine can do: the rate of its matrix products, and the bandwidth of its memory.
+"""Rates of a machine: its matrix products, and the bandwidth of its memory.
 
 `python -m benchmarks.machine` prints them. On a machine that is busy with other things, `BENCH_CLOCK=processor` in the
 environment takes the time of the processor instead of the clock's, for benchmarks of one thread.

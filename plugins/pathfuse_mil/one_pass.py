@@ -143,7 +143,8 @@ class _Slopes:
         add_product(self.found.score, cheap.mT, _hidden(gates, width))
         d_gates = torch.empty_like(gates)
         if gates.shape[1] > width:
-            torch.ops.aten.sigmoid_backward.grad_input(d_hidden * value, gate, grad_input=d_gates[:, width:])
+            own = torch.mul(d_hidden, value, out=d_gates[:, width:])
+            torch.ops.aten.sigmoid_backward.grad_input(own, gate, grad_input=own)
             d_hidden.mul_(gate)
         torch.ops.aten.tanh_backward.grad_input(d_hidden, value, grad_input=d_gates[:, :width])
         add_product(self.found.weight, d_gates.mT, rows)
@@ -198,10 +199,11 @@ class _Pool(torch.autograd.Function):
                 part = values[rows].to(own.dtype)
                 for bag, piece in pieces:
                     slope[rows][piece].addmm_(part[piece], d_sums[bag].mT)
-                d_gates = slopes.add(part.to(ctx.dtype), gates, slope[rows].mul_(own))
+                d_part = slopes.add(part.to(ctx.dtype), gates, slope[rows].mul_(own))  # of the gates, soon of the rows
                 if d_values is not None:
-                    d_part = product(d_gates, slopes.weight).to(own.dtype)
+                    d_part = product(d_part, slopes.weight).to(own.dtype)
                     for bag, piece in pieces:
                         d_part[piece].addmm_(own[piece], d_sums[bag])
                     d_values[rows] = d_part
+                del d_part  # before the next one is made
         return d_values, *(each.to(weight.dtype) for each in slopes.found), None, None, None

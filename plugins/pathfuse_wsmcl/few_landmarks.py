@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from pathfuse.nn import add_product, product
 
+LOWEST = -87.0  # exp of less is no normal float32: MKL needs forty times as long for it, and products with it as well
 CELLS = 2**18  # cells of A1 or A3 at once, 1 MB in float32, so that they stay in a core's second-level cache
 
 
@@ -90,8 +91,7 @@ class _Attend(torch.autograd.Function):
         values, weight, q, k, v, out, ql, kl, inverse, context, logs = ctx.saved_tensors
         dtype = values.dtype
         with torch.autocast(values.device.type, enabled=False):
-            d_qkv = v.new_empty(len(v), 3, *v.shape[1:])
-            dq, dk, dv = d_qkv.unbind(1)
+            dq, dk, dv = (torch.empty_like(each) for each in (q, k, v))
             d_ql, d_kl, d_inverse = torch.zeros_like(ql), torch.zeros_like(kl), torch.zeros_like(inverse)
             for h in range(len(ql)):
                 w = inverse[h] @ context[h]  # (m, d)
@@ -103,9 +103,11 @@ class _Attend(torch.autograd.Function):
                 part = _Part(k[:, h], ql[h].to(dtype), v[:, h])
                 _many_keys(part, logs[h], d_context.to(dtype), delta, dk[:, h], dv[:, h], d_ql[h])
             dv += d_v
-            d_qkv = d_qkv.flatten(1)  # (n, 3 inner)
-            d_values = product(d_qkv, weight.to(dtype)).to(ctx.input_dtype)
-            d_weight = product(values.mT, d_qkv).mT.to(weight.dtype)
+            d_values = values.new_zeros(values.shape, dtype=ctx.input_dtype)
+            d_weight = torch.empty_like(weight)
+            for d, w, d_w in zip((dq, dk, dv), weight.to(dtype).chunk(3), d_weight.chunk(3), strict=True):
+                add_product(d_values, d.flatten(1), w)
+                d_w.copy_(product(d.flatten(1).mT, values))
         return d_values, d_weight, d_ql, d_kl, d_inverse, None, None, None
 
 
@@ -118,13 +120,15 @@ class _Part(NamedTuple):
 def _project(
     values: Tensor, weight: Tensor, heads: int, dtype: torch.dtype, score_dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries and keys in the precision of the score, values in that of the output; each (n, heads, d)."""
-    if dtype == score_dtype:
-        q, k, v = by_head(product(values.to(dtype), weight.to(dtype).mT), 3, heads)
-        return q, k, v
-    split = len(weight) // 3 * 2
-    q, k = by_head(product(values.to(score_dtype), weight[:split].to(score_dtype).mT), 2, heads)
-    return q, k, by_head(product(values.to(dtype), weight[split:].to(dtype).mT), 1, heads)[0]
+    """Queries and keys in the precision of the score, values in that of the output; each (n, heads, d).
+
+    One product each: three tensors of a bag of 16,000 patches and width 512 are reused by the allocator, one is not.
+    """
+    q, k, v = (
+        by_head(product(values.to(kind), part.to(kind).mT), 1, heads)[0]
+        for part, kind in zip(weight.chunk(3), (score_dtype, score_dtype, dtype), strict=True)
+    )
+    return q, k, v
 
 
 def by_head(projected: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
@@ -138,6 +142,11 @@ def _blocks(n: int, landmarks: int) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, n, rows)]
 
 
+def _exp(logits: Tensor) -> Tensor:
+    """In place; what would be below the normal numbers is the smallest of them."""
+    return logits.clamp_(min=LOWEST).exp_()
+
+
 def _gather(
     keys: Tensor, values: Tensor, queries: Tensor, padding: int, a3: Tensor, context: Tensor, logs: Tensor
 ) -> list[Tensor]:
@@ -148,17 +157,17 @@ def _gather(
     """
     highest = queries.new_full((len(queries),), 0.0 if padding else -torch.inf)  # a padded key has logit 0
     total = torch.full_like(highest, padding)
-    seen = torch.zeros_like(context)
+    seen = torch.zeros_like(context.mT, memory_format=torch.contiguous_format)  # (d, m), the faster layout to add to
     tops = []
     for rows in _blocks(len(keys), len(queries)):
         weights = product(keys[rows], queries.mT, out=a3[rows])  # (r, m)
         tops.append(torch.maximum(highest, weights.amax(0)))
-        weights.sub_(tops[-1]).exp_()
+        _exp(weights.sub_(tops[-1]))
         shrink = (highest - tops[-1]).exp_()
         total.mul_(shrink).add_(weights.sum(0))
-        add_product(seen.mul_(shrink[:, None]), weights.to(values.dtype).mT, values[rows])
+        add_product(seen.mul_(shrink), values[rows].mT, weights.to(values.dtype))
         highest = tops[-1]
-    torch.div(seen, total[:, None], out=context)
+    torch.div(seen.mT, total[:, None], out=context)
     torch.add(total.log(), highest, out=logs)
     return [(top - highest).exp_().div_(total) for top in tops]
 
@@ -175,26 +184,30 @@ def _answer(queries: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> Tenso
 
 def _many_queries(part: _Part, out: Tensor, grad: Tensor, d_rows: Tensor, d_landmarks: Tensor) -> Tensor:
     """Backward of softmax(rows landmarks^T) values; returns the gradient of `values`, fills the others."""
-    d_values = torch.zeros_like(d_landmarks)
+    both = d_landmarks.new_zeros(2, *d_landmarks.mT.shape)  # of values and landmarks, (d, m) each
+    d_values, d_keys = both[0], both[1]
     for rows in _blocks(len(grad), len(part.landmarks)):
         own, g = part.rows[rows], grad[rows]
         a1 = torch.softmax(product(own, part.landmarks.mT), 1)  # (r, m)
-        add_product(d_values, a1.mT, g)
+        add_product(d_values, g.mT, a1)
         d_logits = product(g, part.values.mT).sub_((g * out[rows]).sum(1, keepdim=True)).mul_(a1)
         product(d_logits, part.landmarks, out=d_rows[rows])
-        add_product(d_landmarks, d_logits.mT, own)
-    return d_values
+        add_product(d_keys, own.mT, d_logits)
+    d_landmarks.copy_(d_keys.mT)
+    return d_values.mT
 
 
 def _many_keys(
     part: _Part, logs: Tensor, grad: Tensor, delta: Tensor, d_rows: Tensor, d_values: Tensor, d_landmarks: Tensor
 ) -> None:
     """Backward of softmax(landmarks rows^T) values, given the logarithm of its row sums; fills the gradients."""
+    d_queries = d_landmarks.new_zeros(d_landmarks.mT.shape)  # (d, m)
     for rows in _blocks(len(part.rows), len(grad)):
         # Patches along the rows here, landmarks along the columns: the layout of the gradients.
         own = part.rows[rows]
-        a3 = product(own, part.landmarks.mT).sub_(logs.to(own.dtype)).exp_()  # (r, m)
+        a3 = _exp(product(own, part.landmarks.mT).sub_(logs.to(own.dtype)))  # (r, m)
         product(a3, grad, out=d_values[rows])
         d_logits = product(part.values[rows], grad.mT).sub_(delta.to(own.dtype)).mul_(a3)
         product(d_logits, part.landmarks, out=d_rows[rows])
-        add_product(d_landmarks, d_logits.mT, own)
+        add_product(d_queries, own.mT, d_logits)
+    d_landmarks.copy_(d_queries.mT)
