@@ -24,6 +24,7 @@ from pathfuse.recipes.plain_yaml import Config
 from pathfuse.registry import import_named_in
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.stage import StageCLI
+from pathfuse.training.steady.loss_terms import check_loss_terms
 from pathfuse.training.task import Task
 from pathfuse.training.trust.classes import trusted_imports
 
@@ -109,6 +110,20 @@ class Plan:
             task = self.stages[stage].make_task(self.specs[stage], lambda name: self._lend(name, stage))
             self._built[stage] = _Built(task, _random_state())
         return self._built[stage].task
+
+    def check_loss_terms(self, stage: str) -> None:
+        """Compares the weights of a stage's losses with the terms of a step, whose draws are taken back.
+
+        Raises:
+            RecipeError: if a term has no weight or a weight has no term.
+        """
+        task, before = self.task_of(stage), _random_state()
+        try:
+            check_loss_terms(task, self.data_of(stage))
+        except RecipeError as error:
+            raise RecipeError(f"stage {stage}: {error}") from error
+        finally:
+            _set_random_state(before)
 
     def fill(self, stage: str, run: RunFolder) -> Task:
         """The stage's task, ready to train: the earlier stages that it stands on have the weights that `run` selected.

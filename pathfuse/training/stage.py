@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
 from enum import Enum
 from inspect import signature
 from pathlib import Path
@@ -34,6 +36,7 @@ from pathfuse.core import DataSpec, Head, Model, stage_loader
 from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
 from pathfuse.errors import PathfuseError, RecipeError, TrustError
+from pathfuse.recipes.compose import without_typed
 from pathfuse.recipes.plain_yaml import Config, OddScalar, plain_yaml
 from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
@@ -43,7 +46,7 @@ from pathfuse.training.steady.nodes import refuse_endless_wait
 from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
 from pathfuse.training.trust.classes import check_classes, trusted_imports
-from pathfuse.training.trust.confined import confined, reaches_out
+from pathfuse.training.trust.confined import confined, confined_cache, reaches_out
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
 DEFAULT_SEED = 7
@@ -94,8 +97,9 @@ class StageCLI(LightningCLI):
 
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
+        self._dumped: dict[bool, Config] = {}
         _refuse_odd(name, overrides)
-        self.file = config
+        self.file = without_typed(config, overrides)
         config, overrides = _named_loggers(config, overrides)
         # Not a default of the option: jsonargparse would carry AdamW's own defaults over to another optimiser.
         if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
@@ -175,13 +179,22 @@ class StageCLI(LightningCLI):
 
     def dump(self, skip_default: bool = False) -> Config:
         """The resolved configuration, as plain data."""
-        text = self.parser.dump(self.config, skip_unset=False, skip_default=skip_default, format="yaml")
-        return {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "config"}
+        if skip_default not in self._dumped:
+            # Not validated again: it was when it was parsed, and that takes as long as the rest.
+            text = self.parser.dump(
+                self.config, skip_unset=False, skip_default=skip_default, skip_validation=True, format="yaml"
+            )
+            plain = yaml.safe_load(text) or {}
+            self._dumped[skip_default] = {key: value for key, value in plain.items() if key != "config"}
+        return deepcopy(self._dumped[skip_default])
 
     def make_data(self) -> CaseData:
         """The stage's data module."""
         made = self._instantiate("cohort", "loading", "data", instantiators=_WITHOUT_MODEL)
-        data: CaseData = made.data(made.cohort.with_labels() if self.needs_labels else made.cohort)
+        cohort: Cohort = made.cohort
+        if (cache := confined_cache(cohort.cache, self.file)) != cohort.cache:
+            cohort = replace(cohort, cache=cache)
+        data: CaseData = made.data(cohort.with_labels() if self.needs_labels else cohort)
         data.loading = made.loading
         return data
 

@@ -87,10 +87,20 @@ def chances(run: Path) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-EPOCHS = "--trainer.max_epochs=60"
+# Enough that the signal below finds the run in the middle: an epoch takes a tenth of a second.
+EPOCHS = "--trainer.max_epochs=40"
 
 
-def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort: Path) -> None:
+@pytest.fixture(scope="module")
+def one(cohort: Path) -> Path:
+    """The run of one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(RUN_VARIABLE, raising=False)
+        assert main(["fit", *words(cohort, "one", "--loading.batch_size=4", EPOCHS)]) == 0
+    return cohort / "one"
+
+
+def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort: Path, one: Path) -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", *TWO, *words(cohort, "two", *CPU, "--loading.batch_size=2", EPOCHS)],
         stdout=subprocess.PIPE,
@@ -104,15 +114,30 @@ def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort
         time.sleep(0.05)
     started.send_signal(signal.SIGTERM)
     said = started.communicate(timeout=120)[0]
-    # A signal to all of a job ends reading processes too, and then nobody knows the stage.
     said_so = rf"^stopped by SIGTERM( in stage train)?\. Continue with: pathfuse fit --resume {cohort}/two$"
     assert re.search(said_so, said, re.M), said[-3000:]
     again = [sys.executable, "-m", *TWO, "--resume", str(cohort / "two")]
     done = subprocess.run(again, capture_output=True, text=True, timeout=300, env=environment())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines().count(f"run folder: {cohort / 'two'}") == 1
-    assert main(["fit", *words(cohort, "one", "--loading.batch_size=4", "--loading.num_workers=0", EPOCHS)]) == 0
-    one, two = chances(cohort / "one"), chances(cohort / "two")
-    assert one.keys() == two.keys()
-    assert all(two[case] == pytest.approx(one[case], abs=1e-5) for case in one)
-    assert {path.name for path in (cohort / "one").iterdir()} == {path.name for path in (cohort / "two").iterdir()}
+    alone, two = chances(one), chances(cohort / "two")
+    assert alone.keys() == two.keys()
+    assert all(two[case] == pytest.approx(alone[case], abs=1e-5) for case in alone)
+    assert names(one) == names(cohort / "two")
+
+
+def test_two_processes_that_lightning_starts_are_one_run_with_one_voice(cohort: Path, one: Path) -> None:
+    more = (*CPU, "--loading.batch_size=2", "--trainer.max_epochs=1")
+    line = [sys.executable, "-m", "pathfuse", "fit", *words(cohort, "started", *more)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, env=environment())
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said.count(f"run folder: {cohort / 'started'}") == 1
+    assert len([text for text in said if text.startswith("train  epoch 1/1")]) == 1, said
+    assert chances(cohort / "started").keys() == chances(one).keys()
+    assert names(cohort / "started") == names(one)
+
+
+def names(run: Path) -> set[str]:
+    """What lies in a run folder."""
+    return {path.name for path in run.iterdir()}
