@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from lightning.fabric.utilities.rank_zero import _get_rank
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from pathfuse.cli import main
 from pathfuse.errors import RecipeError, RunError
@@ -19,6 +21,12 @@ from pathfuse.training.processes.launched import MARK, RUN_VARIABLE, announce, f
 from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+# As `srun --ntasks=2` sets it; Slurm itself is not here.
+SRUN = {
+    "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1",
+    "SLURM_NODELIST": "node1", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0",
+    "SLURM_JOB_NAME": "pathfuse",
+}  # fmt: skip
 TWO = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pathfuse", "fit"]
 CPU = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
 
@@ -41,8 +49,11 @@ def test_who_was_started_together_is_known_from_the_environment(environment: dic
     assert launch(others) == launch(environment)
 
 
-def test_the_others_wait_for_the_folder_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in TORCHRUN.items():
+@pytest.mark.parametrize("environment", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
+def test_the_others_wait_for_the_folder_of_the_first(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(RUN_VARIABLE, raising=False)
     (tmp_path / MARK).write_text("of another launch")
@@ -55,6 +66,18 @@ def test_the_others_wait_for_the_folder_of_the_first(tmp_path: Path, monkeypatch
     assert made_by_first(tmp_path) == tmp_path and os.environ[RUN_VARIABLE] == str(tmp_path)
     forget(tmp_path)
     assert not (tmp_path / MARK).exists()
+
+
+def test_lightning_takes_the_number_of_a_process_from_srun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert SLURMEnvironment.detect() and _get_rank() == 1
+    slurm = SLURMEnvironment(auto_requeue=False)
+    assert (slurm.world_size(), slurm.global_rank(), slurm.local_rank(), slurm.main_address) == (2, 1, 1, "node1")
+    with pytest.raises(ValueError, match="devices=1"):
+        slurm.validate_settings(num_devices=1, num_nodes=1)
 
 
 @pytest.fixture(scope="module")
