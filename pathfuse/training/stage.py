@@ -42,7 +42,7 @@ from pathfuse.recipes.renamed import new_names
 from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.messages import explain
-from pathfuse.training.steady.nodes import refuse_endless_wait
+from pathfuse.training.steady.nodes import refuse_endless_wait, refuse_other_number
 from pathfuse.training.steady.options import Steady
 from pathfuse.training.task import Task
 from pathfuse.training.trust.classes import check_classes, trusted_imports
@@ -276,10 +276,12 @@ class StageCLI(LightningCLI):
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
-            return Trainer(**{**config, "default_root_dir": default_root_dir})
+            trainer = Trainer(**{**config, "default_root_dir": default_root_dir})
         except (TypeError, ValueError, RuntimeError, ImportError, LookupError, MisconfigurationException) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
+        refuse_other_number(trainer)
+        return trainer
 
     def _instantiate(self, *keys: str, instantiators: list[Instantiator] | None = None) -> Namespace:
         part = Namespace(**{key: self.config[key] for key in keys})  # type: ignore[no-untyped-call]

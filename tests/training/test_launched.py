@@ -17,13 +17,23 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from pathfuse.cli import main
 from pathfuse.errors import RecipeError, RunError
-from pathfuse.training.processes.launched import MARK, RUN_VARIABLE, announce, forget, launch, made_by_first, named
+from pathfuse.training.processes.launched import (
+    MARK,
+    RUN_VARIABLE,
+    announce,
+    forget,
+    launch,
+    made_by_first,
+    named,
+    started_together,
+)
 from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
 # As `srun --ntasks=2` sets it; Slurm itself is not here.
 SRUN = {
-    "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1",
+    "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0",
+    "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1",
     "SLURM_NODELIST": "node1", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0",
     "SLURM_JOB_NAME": "pathfuse",
 }  # fmt: skip
@@ -78,6 +88,20 @@ def test_lightning_takes_the_number_of_a_process_from_srun(monkeypatch: pytest.M
     assert (slurm.world_size(), slurm.global_rank(), slurm.local_rank(), slurm.main_address) == (2, 1, 1, "node1")
     with pytest.raises(ValueError, match="devices=1"):
         slurm.validate_settings(num_devices=1, num_nodes=1)
+
+
+@pytest.mark.parametrize("environment", [TORCHRUN, SRUN], ids=["torchrun", "srun"])
+def test_fewer_processes_than_were_started_are_one_line(
+    environment: dict[str, str], cohort: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(RUN_VARIABLE, raising=False)
+    assert main(["fit", *words(cohort, "alone")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and "2 processes were started together, and the trainer has 1." in error
+    assert not (cohort / "alone").exists()
+    assert started_together({**environment, RUN_VARIABLE: "x"}) is None
 
 
 @pytest.fixture(scope="module")
