@@ -30,6 +30,7 @@ from pathfuse.training.processes.launched import (
 from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+PATIENCE_S = 1200  # on a busy machine two processes that wait for each other take their time
 # As `srun --ntasks=2` sets it; Slurm itself is not here.
 SRUN = {
     "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0",
@@ -155,16 +156,16 @@ def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort
         text=True,
         env=environment(),
     )
-    curve, end = cohort / "two" / "curves" / "train.csv", time.monotonic() + 300
+    curve, end = cohort / "two" / "curves" / "train.csv", time.monotonic() + PATIENCE_S
     while time.monotonic() < end and not (curve.is_file() and len(curve.read_text().splitlines()) > 2):
         assert started.poll() is None, started.communicate()[0]
         time.sleep(0.05)
     started.send_signal(signal.SIGTERM)
-    said = started.communicate(timeout=120)[0]
+    said = started.communicate(timeout=PATIENCE_S)[0]
     said_so = rf"^stopped by SIGTERM( in stage train)?\. Continue with: pathfuse fit --resume {cohort}/two$"
     assert re.search(said_so, said, re.M), said[-3000:]
     again = [sys.executable, "-m", *TWO, "--resume", str(cohort / "two")]
-    done = subprocess.run(again, capture_output=True, text=True, timeout=300, env=environment())
+    done = subprocess.run(again, capture_output=True, text=True, timeout=PATIENCE_S, env=environment())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines().count(f"run folder: {cohort / 'two'}") == 1
     alone, two = chances(one), chances(cohort / "two")
@@ -176,7 +177,7 @@ def test_torchrun_trains_what_one_process_does_and_goes_on_after_a_signal(cohort
 def test_two_processes_that_lightning_starts_are_one_run_with_one_voice(cohort: Path, one: Path) -> None:
     more = (*CPU, "--loading.batch_size=2", "--trainer.max_epochs=1")
     line = [sys.executable, "-m", "pathfuse", "fit", *words(cohort, "started", *more)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, env=environment())
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, env=environment())
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said.count(f"run folder: {cohort / 'started'}") == 1
