@@ -76,7 +76,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 180.0) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 1200.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it never came true"
