@@ -148,6 +148,16 @@ class CaseData(ABC):
             raise CaseTableError(f"{self.cohort.origin.name} has no training case. Correct its parts, or draw them.")
         return self._loader(index, "train")
 
+    def glimpse(self, count: int = 2) -> Batch:
+        """The first training cases as one batch, loaded in this process and not changed at random.
+
+        Raises:
+            PathfuseError: if one cannot be read.
+        """
+        data = self._with_vectors(self.dataset(self.cohort.table.where("train")[:count], "val"))
+        order = EpochSampler(data, seed=0, shuffle=False)
+        return next(iter(case_loader(data, order, batch_size=count, num_workers=0, seed=0)))
+
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation part in table order."""
         return self._loader(self.cohort.table.where("val"), "val")
@@ -173,9 +183,11 @@ class CaseData(ABC):
     def _vectors(self) -> list[Vectors]:
         return vectors_of(self.cohort, self.made_for)
 
+    def _with_vectors(self, data: Batches) -> Batches:
+        return WithVectors(data, self._vectors) if self._vectors else data
+
     def _loader(self, index: Positions, part: Part) -> DataLoader[Batch]:
-        data = self.dataset(index, part)
-        data = WithVectors(data, self._vectors) if self._vectors else data
+        data = self._with_vectors(self.dataset(index, part))
         sampler, size = self.sampler(data, index, part), self.loading.batch_size
         return case_loader(
             data,

@@ -9,8 +9,8 @@ from jsonargparse import ArgumentParser
 
 from pathfuse.core import DataSpec, Explainer
 from pathfuse.errors import RecipeError, did_you_mean
-from pathfuse.inference.parser import StageParser
-from pathfuse.inference.trust import trusted_imports
+from pathfuse.inference.parsing.parser import StageParser
+from pathfuse.inference.parsing.trust import trusted_imports
 from pathfuse.registry import EXPLAINERS
 
 

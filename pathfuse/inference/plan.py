@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,9 @@ from torch import Tensor
 from pathfuse.core import DataSpec, Model
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.inference.parsing.trust import trusted_imports
 from pathfuse.inference.stage import Stage
 from pathfuse.inference.task import Task
-from pathfuse.inference.trust import trusted_imports
 from pathfuse.nn.saved import load_saved, tensors_of
 from pathfuse.recipes import Recipe
 from pathfuse.recipes.compose import SHARED
@@ -191,6 +192,16 @@ def load_weights(task: Task, checkpoint: Path) -> None:
         raise RunError(
             f"{checkpoint} cannot be loaded ({reason}). It is damaged or belongs to another recipe."
         ) from error
+
+
+@contextmanager
+def keep_random_state() -> Iterator[None]:
+    """Takes back what is drawn inside."""
+    before = _random_state()
+    try:
+        yield
+    finally:
+        _set_random_state(before)
 
 
 def _random_state() -> _RandomState:

@@ -7,7 +7,8 @@ as the trainer and the optimiser, is not read here; `pathfuse.training.stage` re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from copy import deepcopy
+from dataclasses import fields, replace
 from inspect import signature
 from typing import ClassVar
 
@@ -21,10 +22,12 @@ from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
 from pathfuse.errors import PathfuseError, RecipeError
 from pathfuse.inference.computing import Computing
-from pathfuse.inference.messages import explain
-from pathfuse.inference.parser import StageParser, plain_words, refuse_odd
+from pathfuse.inference.parsing.confined import confined_cache
+from pathfuse.inference.parsing.messages import explain
+from pathfuse.inference.parsing.parser import StageParser, plain_words, refuse_odd
+from pathfuse.inference.parsing.trust import check_classes, refuse_named, trusted_imports
 from pathfuse.inference.task import Task
-from pathfuse.inference.trust import check_classes, refuse_named, trusted_imports
+from pathfuse.recipes.compose import without_typed
 from pathfuse.recipes.plain_yaml import Config
 from pathfuse.recipes.renamed import new_names
 
@@ -59,8 +62,9 @@ class Stage:
 
     def __init__(self, name: str, config: Config, overrides: list[str]) -> None:
         self.name = name
-        self.file = config
+        self._dumped: dict[bool, Config] = {}
         refuse_odd(name, overrides)
+        self.file = without_typed(config, overrides)
         self.parser = StageParser.of_stage()
         try:
             said, words = self.read(config, overrides)
@@ -117,13 +121,22 @@ class Stage:
 
     def dump(self, skip_default: bool = False) -> Config:
         """The resolved configuration, as plain data."""
-        text = self.parser.dump(self.config, skip_unset=False, skip_default=skip_default, format="yaml")
-        return {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "config"}
+        if skip_default not in self._dumped:
+            # Not validated again: it was when it was parsed, and that takes as long as the rest.
+            text = self.parser.dump(
+                self.config, skip_unset=False, skip_default=skip_default, skip_validation=True, format="yaml"
+            )
+            plain = yaml.safe_load(text) or {}
+            self._dumped[skip_default] = {key: value for key, value in plain.items() if key != "config"}
+        return deepcopy(self._dumped[skip_default])
 
     def make_data(self) -> CaseData:
         """The stage's data module."""
         made = self.instantiate("cohort", "loading", "data", groups=True)
-        data: CaseData = made.data(made.cohort.with_labels() if self.needs_labels else made.cohort)
+        cohort: Cohort = made.cohort
+        if (cache := confined_cache(cohort.cache, self.file)) != cohort.cache:
+            cohort = replace(cohort, cache=cache)
+        data: CaseData = made.data(cohort.with_labels() if self.needs_labels else cohort)
         data.loading = made.loading
         return data
 

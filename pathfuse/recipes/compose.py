@@ -152,11 +152,21 @@ def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dic
             choices = " or ".join(f"--{stage}.{key}" for stage in stages)
             raise RecipeError(f"--{key}: this recipe has several stages; say which one with {choices}.")
         else:
-            near = get_close_matches(first, [*STAGE_KEYS, *stages], n=1, cutoff=0.5)
-            guess = f" Did you mean --{key.replace(first, near[0], 1)}?" if near else ""
-            guess = our_name(key, stages) or guess
-            raise RecipeError(f"--{key} is no option.{guess} `pathfuse fit --help` lists all of them.")
+            raise RecipeError(_no_option(key, stages))
     return words
+
+
+def _no_option(key: str, stages: list[str]) -> str:
+    first, _, rest = key.partition(".")
+    lists = "`pathfuse fit --help` lists all of them."
+    if first == "last" and rest:
+        is_key = rest.partition(".")[0] in STAGE_KEYS
+        own = f"--{rest}" if len(stages) == 1 else f"--{stages[-1]}.{rest}"
+        here = f"Here it is {own}." if is_key else f"Stage {stages[-1]} is the last here, and has no such key. {lists}"
+        return f"--{key} is no option: `last` is a word of `pathfuse study`. {here}"
+    near = get_close_matches(first, [*STAGE_KEYS, *stages], n=1, cutoff=0.5)
+    guess = f" Did you mean --{key.replace(first, near[0], 1)}?" if near else ""
+    return f"--{key} is no option.{our_name(key, stages) or guess} {lists}"
 
 
 def forget_replaced(config: Config, words: Iterable[str]) -> None:
@@ -172,6 +182,19 @@ def forget_replaced(config: Config, words: Iterable[str]) -> None:
         old = block.get(last) if isinstance(block, dict) else None
         if isinstance(old, dict) and "class_path" in old and value != old["class_path"] and value.isidentifier():
             del block[last]
+
+
+def without_typed(config: Config, words: Iterable[str]) -> Config:
+    """What files say and no word of the command line replaces; a word with `+=` adds to a list and replaces nothing."""
+    left = deepcopy(config)
+    for word in words:
+        *parents, last = word.removeprefix("--").partition("=")[0].split(".")
+        block: Any = left
+        for name in parents:
+            block = block.get(name) if isinstance(block, dict) else None
+        if isinstance(block, dict):
+            block.pop(last, None)
+    return left
 
 
 def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:

@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from pathfuse.errors import RunError
 from pathfuse.nn.saved import load_saved, tensors_of
 from pathfuse.report.model_card import model_card
+from pathfuse.runs.checkpoints import TENSORS
 from pathfuse.runs.files import CALIBRATION, CHECKPOINTS, CONFIG, METRICS, SPEC, VERSIONS, WEIGHTS
-from pathfuse.runs.folder import TENSORS, RunFolder
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.seal import digest_of
 
 CARD, LABELS, PREPROCESSING = "README.md", "labels.json", "preprocessing.json"

@@ -8,8 +8,9 @@ from typing import Any
 from pathfuse.errors import RunError
 from pathfuse.recipes.compose import split_stages
 from pathfuse.recipes.plain_yaml import Config
+from pathfuse.runs.checkpoints import BEST, LAST
 from pathfuse.runs.files import CHECKPOINTS, CONFIG, STAGES, VERSIONS
-from pathfuse.runs.folder import BEST, LAST, RunFolder
+from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.sources import is_source
 
 EPOCHS = "trainer.max_epochs"

@@ -14,7 +14,7 @@ from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.system.csv_table import read_csv
 from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import read_whole
+from pathfuse.system.reading import LARGEST, read_whole
 
 CONFIG = "config.yaml"
 LOCK = ".lock"
@@ -63,6 +63,10 @@ class TextFiles:
         """Whether there is such a file."""
         return name in self._bytes or (self.path / name).is_file()
 
+    def most(self, name: str) -> int:
+        """Bytes that a file may have."""
+        return LARGEST
+
     def content(self, name: str) -> bytes:
         """The bytes of a file; none if it is not there.
 
@@ -74,7 +78,7 @@ class TextFiles:
             if not path.is_file():
                 return b""
             try:
-                self._bytes[name] = read_whole(path)
+                self._bytes[name] = read_whole(path, most=self.most(name))
             except OSError as error:
                 raise self.damaged(name, error) from error
         return self._bytes[name]

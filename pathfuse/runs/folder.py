@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from pathfuse.errors import RecipeError, RunError
 from pathfuse.recipes.plain_yaml import Config, parse_yaml
+from pathfuse.runs.checkpoints import CheckpointFiles
 from pathfuse.runs.files import (
     CHECKPOINTS,
     COLUMNS,
@@ -22,23 +22,15 @@ from pathfuse.runs.files import (
     PREDICTIONS,
     SPEC,
     SPLITS,
-    STAGES,
     VERSIONS,
     Lines,
-    TextFiles,
 )
-from pathfuse.runs.seal import Seal, digest_of
 
 # Torch and numpy are imported where they are needed: a worker of a study looks at run folders before it imports them.
 if TYPE_CHECKING:
     from pathfuse.core import DataSpec
     from pathfuse.core.subsets import Shown
     from pathfuse.runs.predictions import PredictionFile, SubsetPredictions
-
-LAST = "last.ckpt"
-BEST = "best.ckpt"
-TENSORS = "best.safetensors"
-"""The weights of a run that was exported to a folder: tensors alone, no state of training."""
 
 
 def only_begun(path: Path) -> bool:
@@ -50,7 +42,7 @@ def only_begun(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class RunFolder(TextFiles):
+class RunFolder(CheckpointFiles):
     """A run, or the results of one on other cases, in a folder of their own."""
 
     @classmethod
@@ -151,9 +143,8 @@ class RunFolder(TextFiles):
         """What the model was given in training."""
         from pathfuse.core.subsets import Shown
 
-        own = {key: self.versions.get(key) for key in ("given", "trained_on")}
-        given, combinations = (tuple(map(str, one)) if isinstance(one, list) else None for one in own.values())
-        return Shown(given, combinations)
+        own = (self.versions.get(key) for key in ("given", "trained_on"))
+        return Shown(*(None if one is None else tuple(one) for one in own))
 
     @property
     def fold(self) -> str:
@@ -193,73 +184,6 @@ class RunFolder(TextFiles):
         """Saves what each stage was built for, so that it can be rebuilt without the data."""
         self.write_json(SPEC, {stage: json.loads(spec.to_json()) for stage, spec in specs.items()})
 
-    def checkpoints(self, stage: str) -> Path:
-        """Folder of a stage's checkpoints."""
-        return self.path / CHECKPOINTS / stage
-
-    def selected(self, stage: str) -> Path:
-        """The checkpoint that the stage hands on: the best on the validation part, or the last without one.
-
-        Raises:
-            RunError: if the stage has none yet.
-        """
-        if self.has_weights(stage):
-            return next(path for name in (BEST, LAST, TENSORS) if (path := self.checkpoints(stage) / name).is_file())
-        raise RunError(
-            f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`."
-        )
-
-    def loadable(self, checkpoint: Path) -> BinaryIO:
-        """A checkpoint of this run, opened at its start; it is the one that the run wrote, if that finished the stage.
-
-        Raises:
-            RunError: if another one lies in its place.
-            OSError: if it cannot be opened.
-        """
-        file = checkpoint.open("rb")
-        name = f"{CHECKPOINTS}/{checkpoint.parent.name}/{checkpoint.name}"
-        if self.seal.of(name) is not None:
-            try:
-                self.seal.check(name, digest_of(file))
-            except RunError:
-                file.close()
-                raise
-            file.seek(0)
-        return file
-
-    def has_weights(self, stage: str) -> bool:
-        """Whether a stage has a checkpoint to hand on; a complete one may have lost its own."""
-        return any((self.checkpoints(stage) / name).is_file() for name in (BEST, LAST, TENSORS))
-
-    def unfinished(self, stage: str) -> Path | None:
-        """Where to continue a stage that was interrupted; None if it has not begun."""
-        last = self.checkpoints(stage) / LAST
-        return last if last.is_file() else None
-
-    def complete(self) -> list[str]:
-        """Names of the stages that are trained to their end."""
-        return list(self.json(STAGES).get("complete", []))
-
-    def mark_complete(self, stage: str, epoch: int | None = None, by: str | None = None) -> None:
-        """Remembers that a stage needs no further training, which epoch it hands on, and what selected it."""
-        kept = {**self._kept, stage: {"epoch": epoch, "by": by}}
-        self.write_json(STAGES, {"complete": list(dict.fromkeys([*self.complete(), stage])), "kept": kept})
-
-    def kept_epoch(self, stage: str) -> int | None:
-        """The epoch that a stage hands on; None where none was selected, or nobody says."""
-        epoch = self._kept.get(stage, {}).get("epoch")
-        return epoch if isinstance(epoch, int) else None
-
-    def kept_by(self, stage: str) -> str | None:
-        """The validation figure that selected this epoch; None where none did, or nobody says."""
-        by = self._kept.get(stage, {}).get("by")
-        return by if isinstance(by, str) else None
-
-    @property
-    def _kept(self) -> dict[str, dict[str, Any]]:
-        kept = self.json(STAGES).get("kept")
-        return {str(s): own for s, own in kept.items() if isinstance(own, dict)} if isinstance(kept, dict) else {}
-
     def curve(self, stage: str) -> Lines:
         """What was logged per epoch of a stage; empty where nothing was."""
         return self.lines(f"{CURVES}/{stage}.csv")
@@ -278,16 +202,6 @@ class RunFolder(TextFiles):
             RunError: if the file was edited.
         """
         return self.sealed_json(METRICS)
-
-    def sealed_json(self, name: str) -> dict[str, Any]:
-        """A mapping as the run wrote it; empty if the file is not there.
-
-        Raises:
-            RunError: if it is another one by now.
-        """
-        if self.has(name):
-            self.seal.check(name, self.sha256(name))
-        return self.json(name)
 
     @property
     def tested(self) -> bool:
@@ -327,47 +241,6 @@ class RunFolder(TextFiles):
     def fullest(self) -> str:
         """The subset with most stains among those that the model was trained to be given."""
         return self.shown.fullest(self.test_cases)
-
-    @property
-    def seal(self) -> Seal:
-        """What the files were when they were written."""
-        return Seal(self.path)
-
-    def seal_files(self, *names: str) -> None:
-        """Seals those of some text files that are there, after all of them are written."""
-        self.seal.add({name: self.sha256(name) for name in names if self.has(name)})
-
-    def seal_checkpoints(self, stage: str, written: Mapping[Path, str]) -> None:
-        """Seals the checkpoints of a stage, whose training has ended.
-
-        Args:
-            stage: the stage.
-            written: SHA-256 of those that this process wrote, by their resolved path; others are read.
-        """
-        digests = {}
-        for path in (self.checkpoints(stage) / name for name in (BEST, LAST)):
-            if path.is_file():
-                known = written.get(path.resolve())
-                if known is None:
-                    with path.open("rb") as file:
-                        known = digest_of(file)
-                digests[f"{CHECKPOINTS}/{stage}/{path.name}"] = known
-        self.seal.add(digests)
-
-    def refuse_replaced(self) -> None:
-        """Looks at every sealed checkpoint that is there.
-
-        Raises:
-            RunError: if one is another by now.
-        """
-        for name in self.seal.names():
-            path = self.path / name
-            if name.startswith(f"{CHECKPOINTS}/") and path.is_file():
-                self.loadable(path).close()
-
-    def sha256(self, name: str) -> str:
-        """SHA-256 of a text file."""
-        return hashlib.sha256(self.content(name)).hexdigest()
 
     def _read_predictions(self) -> PredictionFile:
         from pathfuse.runs.predictions import parse_predictions

@@ -25,13 +25,11 @@ def of_installed(run: RunFolder) -> Iterator[None]:
 
 
 def _need_plugins(run: RunFolder) -> None:
-    components, versions = run.versions.get("components"), run.versions.get("plugins")
-    for owner, names in (components if isinstance(components, dict) else {}).items():
+    for owner, names in run.versions.get("components", {}).items():
         try:
-            version(str(owner))
+            version(owner)
         except PackageNotFoundError as error:
-            was = versions.get(owner) if isinstance(versions, dict) else None
-            listed = ", ".join(map(str, names)) if isinstance(names, list) else "components"
+            was, listed = run.versions.get("plugins", {}).get(owner), ", ".join(names)
             raise PluginError(
                 f"{run.path} uses {listed} of the package {owner}{f' {was}' if was else ''}, which is not installed. "
                 "Install it, if you trust whoever wrote it."

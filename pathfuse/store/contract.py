@@ -169,8 +169,8 @@ class Store(ABC):
     Attributes:
         source_format: its name in `SlideFeatures`, on the command line and in messages.
         suffixes: of its files, in lower case with the dot, where they are neither HDF5 nor torch nor numpy files.
-        alone: whether all that it says of a slide stands in the slide's own file, and in TRIDENT's folder of states; it
-            is then read once and remembered.
+        alone: whether all that it says of a slide, and that the file is its own, stands in that file, or in TRIDENT's
+            folder of states; it is then read once and remembered.
         needs_cases: whether a folder of it holds labels and parts, so that a conversion needs a case table.
     """
 
@@ -182,6 +182,17 @@ class Store(ABC):
     @abstractmethod
     def match(self, contents: Contents) -> Match:
         """How sure it is that a file is its own; reads nothing but headers."""
+
+    def beside(self, path: Path) -> tuple[Path, ...] | None:
+        """Other files that decide whether a file is its own, or that say something of the slide, there or not.
+
+        While none of them comes, goes or changes, a slide is remembered. None where nobody says: then the slides of a
+        store that is not `alone` are read at every start.
+
+        Args:
+            path: a feature file.
+        """
+        return () if self.alone else None
 
     @abstractmethod
     def read(self, contents: Contents) -> SlideFeatures:

@@ -22,10 +22,10 @@ from pathfuse.store.rows import Stamp, unreadable
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_whole_text
 
-VERSION = 1
+VERSION = 2
 OURS = "pathfuse.store."
-Entry = tuple[int, int, str, Any]
-"""Size, time of change, class of the store, and the slide as plain data."""
+Entry = tuple[int, int, str, Any, list[list[Any]]]
+"""Size, time of change, class of the store, the slide as plain data, and path, size and time of files beside it."""
 
 
 class NotPlainError(Exception):
@@ -73,8 +73,8 @@ class FeatureIndex:
             stamp = Stamp.of(path)
         except OSError as error:
             raise unreadable(path, error) from error
-        size, time, store, plain = entry
-        if (size, time) != stamp:
+        size, time, store, plain, beside = entry
+        if (size, time) != stamp or any(_stamped(Path(file)) != [file, *known] for file, *known in beside):
             return None
         slide = _decoded(plain, path)
         note_use(STORES.component(store))
@@ -83,11 +83,14 @@ class FeatureIndex:
     def _read(self, path: Path) -> SlideFeatures:
         slide, store = read_slide(path)
         self.opened += 1
-        if self.cache is None or not store.alone:
+        if self.cache is None or store.beside(path) is None:
             return slide
         with suppress(NotPlainError, OSError):
             stamp, folder = Stamp.of(path), path.absolute().parent
-            entry = (stamp.size, stamp.time, type(store).__name__, _encoded(slide, path))
+            # What another store would go by counts too: a bare tensor is CLAM's as soon as it has a twin.
+            others = [] if store.alone else [file for one in stores().values() for file in one.beside(path) or ()]
+            beside = [_stamped(file) for file in dict.fromkeys(others)]
+            entry = (stamp.size, stamp.time, type(store).__name__, _encoded(slide, path), beside)
             self._entries(folder)[path.name] = entry
             self._changed.add(folder)
         return slide
@@ -102,7 +105,10 @@ class FeatureIndex:
             made, entries = json.loads(read_whole_text(self._file(folder)))
             if made != self._made(folder):
                 return {}
-            return {str(name): (size, time, store, plain) for name, (size, time, store, plain) in entries.items()}
+            return {
+                str(name): (size, time, store, plain, beside)
+                for name, (size, time, store, plain, beside) in entries.items()
+            }
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
@@ -116,11 +122,21 @@ class FeatureIndex:
         return [VERSION, version("pathfuse"), readers, states_time(folder)]
 
 
+def _stamped(file: Path) -> list[Any]:
+    """Path, size and time of a file; only its path where it is not there."""
+    try:
+        return [str(file), *Stamp.of(file)]
+    except OSError:
+        return [str(file)]
+
+
 def _encoded(value: object, path: Path) -> Any:  # noqa: ANN401 - what JSON can say
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Path) and value == path:
         return {"path": 0}
+    if isinstance(value, Path):
+        return {"file": str(value)}
     if isinstance(value, Stamp):
         return {"stamp": list(value)}
     if isinstance(value, bytes):
@@ -153,4 +169,6 @@ def _decoded(plain: Any, path: Path) -> Any:  # noqa: ANN401 - what was encoded
         return tuple(_decoded(part, path) for part in held)
     if what == "stamp":
         return Stamp(*held)
+    if what == "file":
+        return Path(held)
     return path if what == "path" else base64.b64decode(held)

@@ -111,11 +111,13 @@ def read_csv_lines(
     text = _text(path, content, error, advice)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     lines: list[Line] = []
-    begins = 1
+    begins, marked = 1, "'" in text
     try:
         for cells in reader:
-            if not "".join(cells).isspace() and any(cells):
-                lines.append((begins, [as_read(cell.strip() if strip else cell) for cell in cells]))
+            if (row := "".join(cells)) and not row.isspace():
+                # Per cell nothing is called that the whole file needs not: large tables are read in a second.
+                bare = list(map(str.strip, cells)) if strip else cells
+                lines.append((begins, list(map(as_read, bare)) if marked else bare))
                 if len(lines) == most:
                     break
             begins = reader.line_num + 1

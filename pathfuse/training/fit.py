@@ -99,6 +99,9 @@ def _fit(
         print_note(note, console)
     check_loggers(plan.stages[plan.last].loggers)
     check_everything_fits(plan)
+    if resume is None:
+        for name in plan.stages:
+            plan.check_loss_terms(name)
     try:
         run = open_run(plan, out, resume, extends=extends)
         with resumable(run.path):

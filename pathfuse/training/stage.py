@@ -15,15 +15,15 @@ from lightning.pytorch.loggers import Logger
 
 from pathfuse.errors import RecipeError, TrustError
 from pathfuse.inference.computing import refuse_whole
-from pathfuse.inference.parser import StageParser
+from pathfuse.inference.parsing.confined import confined, reaches_out
+from pathfuse.inference.parsing.parser import StageParser
 from pathfuse.inference.stage import Stage
 from pathfuse.inference.task import Task
 from pathfuse.recipes.plain_yaml import Config, plain_yaml
 from pathfuse.training.callbacks import WholeFiles
-from pathfuse.training.confined import confined, reaches_out
 from pathfuse.training.lightning_task import LightningTask
 from pathfuse.training.loggers.build import logger_words
-from pathfuse.training.steady.nodes import refuse_endless_wait
+from pathfuse.training.steady.nodes import refuse_endless_wait, refuse_other_number
 from pathfuse.training.steady.options import Steady
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
@@ -137,10 +137,12 @@ class TrainingStage(Stage):
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
-            return Trainer(**{**config, "default_root_dir": default_root_dir})
+            trainer = Trainer(**{**config, "default_root_dir": default_root_dir})
         except (TypeError, ValueError, RuntimeError, ImportError, LookupError, MisconfigurationException) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
+        refuse_other_number(trainer)
+        return trainer
 
 
 def _named_loggers(config: Config, overrides: list[str]) -> tuple[Config, list[str]]:

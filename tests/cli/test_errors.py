@@ -71,6 +71,8 @@ def test_a_wrong_command_ends_in_one_line(
     ("word", "says"),
     [
         ("--predict.model.head=ConfidnceHead", "model.head: ConfidnceHead is not a known component. Did you mean Conf"),
+        ("--last.x=3", "`last` is a word of `pathfuse study`. Stage predict is the last here, and has no such key."),
+        ("--last.optimizer.lr=3", "`last` is a word of `pathfuse study`. Here it is --predict.optimizer.lr."),
         ("--predict.model.head.hiden=3", "'hiden' is no option there. Did you mean hidden?"),
         ("--predict.optimizer=Adm", "Did you mean Adam?"),
         ("--predict.optimizer.lrr=1", "Did you mean lr?"),

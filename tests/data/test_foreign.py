@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pathfuse.study.run
 from pathfuse.cli import main
 from pathfuse.data.samples import SampleData
 from pathfuse.registry import forget_installed
+from pathfuse.training.reported import for_report
+from tests.study.conftest import runs_here
 
 PACKAGE = Path(__file__).parent / "foreign" / "foreign_cohort"
 OFFERED = {"ExpressionPanel": "foreign_cohort.panel", "ArchivedScans": "foreign_cohort.scans"}
@@ -141,7 +144,15 @@ def test_images_of_its_own_format_train_with_a_balanced_sampler_and_absent_stain
     assert metrics["he"]["n_cases"] > metrics["he+ihc"]["n_cases"] > 0
 
 
-def test_it_is_cross_validated_by_a_file_of_folds_and_by_drawn_ones(there: Path) -> None:
+def do_here(patch: pytest.MonkeyPatch) -> None:
+    """Further runs of a study are done in this process, without their pages; one study of this file is done whole."""
+    patch.setattr(pathfuse.study.run, "_runs", runs_here)
+    patch.setattr(for_report, "draw_page", lambda run, _: run.path / "report.html")
+
+
+def test_it_is_cross_validated_by_a_file_of_folds_and_by_drawn_ones(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["data", "split", "labels.csv", "--folds", "2", "--out", "folds.csv"]) == 0
     line = ["crossval", "--recipe", "panel.yaml", "--trainer.max_epochs=2"]
     assert main([*line, "--folds", "folds.csv", "--out", "filed"]) == 0
@@ -149,6 +160,7 @@ def test_it_is_cross_validated_by_a_file_of_folds_and_by_drawn_ones(there: Path)
     for fold in "01":
         used = {row["case_id"]: row["split"] for row in rows(there / f"filed/panel/seed7/r0f{fold}/splits.csv")}
         assert used == {case: part for (number, case), part in folds.items() if number == fold}
+    do_here(monkeypatch)
     assert main([*line, "--folds", "2", "--seeds", "1,2", "--out", "drawn"]) == 0
     assert [row["status"] for row in rows(there / "drawn" / "runs.csv")] == ["done"] * 4
     before = (there / "filed/panel/seed7/r0f0/predictions.csv").read_bytes()
@@ -156,7 +168,8 @@ def test_it_is_cross_validated_by_a_file_of_folds_and_by_drawn_ones(there: Path)
     assert (there / "filed/panel/seed7/r0f0/predictions.csv").read_bytes() == before
 
 
-def test_a_study_compares_two_modules_with_a_merged_label(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_compares_two_modules_with_a_merged_label(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    do_here(monkeypatch)
     (there / "both.yaml").write_text(
         "variants: {panel: panel.yaml, quiet: {recipe: panel.yaml, overrides: {data.noise: 0}}, scans: scans.yaml}\n"
         "splits: {folds: 2}\nseeds: [1]\n"

@@ -131,9 +131,13 @@ def test_a_data_frame_is_a_table_of_cases(model: TrainedModel, trained: Path, mo
     by_store = Frame({"Case ID": [*NAMES[:3]], "Diagnosis": ["a", "b", "NA"]})
     table = model.predict(by_store, stores={"he": trained / "he"})
     np.testing.assert_allclose(table.probabilities, wanted, rtol=1e-5)
-    assert "note: cases.csv: case is Case ID, label is Diagnosis." in str(table)
+    assert "note: the data frame: case is Case ID, label is Diagnosis." in str(table)
     for wrong, said in (
         (Frame({"case_id": []}), "the data frame has no rows"),
+        (
+            Frame({"patient_id": ["a"], "modality": ["he"], "path": ["no.h5"], "case_id": ["a"]}),
+            "^the data frame line 2:",
+        ),
         (Frame({"case_id": ["a"], "he": [{"x": 1}]}), "column he of the data frame holds dict"),
         (table, "PredictionTable is no table of cases"),
         (3, "he: int is no file, image or bag"),

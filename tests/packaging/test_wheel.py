@@ -27,7 +27,7 @@ def run(*words: str, folder: Path) -> str:
     """The output of a program outside the checkout, with nothing of this process's path."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PATHFUSE", "PIP_"))}
     environment = {**clean, "XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

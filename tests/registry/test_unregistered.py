@@ -10,7 +10,7 @@ import pytest
 
 from pathfuse.core import Fusion
 from pathfuse.errors import PluginError
-from pathfuse.inference.messages import KINDS
+from pathfuse.inference.parsing.messages import KINDS
 from pathfuse.registry import FUSIONS, components, forget_installed
 from pathfuse.registry.broken import trouble
 from pathfuse.registry.table import import_named_in

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from pathfuse.cli import main
-from pathfuse.training.confined import FOLDER, reaches_out
+from pathfuse.data.images.cache import default_cache
+from pathfuse.inference.parsing.confined import FOLDER, confined_cache, reaches_out
 from tests.security.conftest import Refuse, put
 
 LOGGERS, CALLBACKS = "lightning.pytorch.loggers", "lightning.pytorch.callbacks"
@@ -37,6 +38,9 @@ OUT: dict[str, dict[str, Any]] = {
     "a class as a word": in_trainer("logger", "CometLogger"),
     "a word": {"logger": "wandb"},
     "a word in a list": {"logger": ["csv", "wandb"]},
+    "a cache": {"cohort": {"cache": "/x"}},
+    "a cache above": {"cohort": {"cache": "../x"}},
+    "a cache on a drive": {"cohort": {"cache": "C:\\x"}},
     "a profiler": in_trainer(
         "profiler", {"class_path": "lightning.pytorch.profilers.SimpleProfiler", "init_args": {"dirpath": "/x"}}
     ),
@@ -49,6 +53,8 @@ IN: dict[str, dict[str, Any]] = {
         "callbacks", [{"class_path": f"{CALLBACKS}.EarlyStopping", "init_args": {"monitor": "a/b"}}]
     ),
     "a local logger": in_trainer("logger", {"class_path": f"{LOGGERS}.CSVLogger", "init_args": {"save_dir": "logs"}}),
+    "a cache of its own": {"cohort": {"cache": "mine/here"}},
+    "no cache": {"cohort": {"cache": None}},
     "true": in_trainer("logger", True),
 }
 
@@ -56,7 +62,11 @@ IN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", OUT)
 def test_what_leads_out_is_named(name: str) -> None:
     (line,) = reaches_out(OUT[name])
-    assert ("run folder" in line or "network" in line) and "Type it" in line and "\n" not in line
+    assert (
+        any(place in line for place in ("run folder", "network", "your cache"))
+        and "Type it" in line
+        and "\n" not in line
+    )
 
 
 @pytest.mark.parametrize("name", IN)
@@ -71,7 +81,21 @@ def test_the_environment_allows_more(trusted: str, monkeypatch: pytest.MonkeyPat
     assert bool(reaches_out(OUT["another run"])) == (trusted != "lightning.pytorch")
 
 
-@pytest.mark.parametrize("name", ["another run", "a logger", "a word"])
+def test_a_cache_of_a_file_lies_in_the_cache_of_the_user_and_a_typed_one_where_it_is_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usual = default_cache()
+    assert confined_cache("mine", {"cohort": {"cache": "mine"}}) == str(usual / "mine")
+    assert confined_cache("/x", {"cohort": {"cache": "/x"}}) is None, "a run that leads out is tested in the usual one"
+    assert confined_cache("/typed", {"cohort": {"cache": "/x"}}) == "/typed"
+    assert confined_cache("/typed", {}) == "/typed"
+    assert reaches_out({"cohort": {"cache": str(usual / "mine")}}) == []
+    assert reaches_out({"cohort": {"cache": f"{usual}/../x"}})
+    monkeypatch.setenv("PATHFUSE_TRUST", "pathfuse.cohort")
+    assert confined_cache("/x", {"cohort": {"cache": "/x"}}) == "/x" and reaches_out(OUT["a cache"]) == []
+
+
+@pytest.mark.parametrize("name", ["another run", "a logger", "a word", "a cache"])
 def test_a_recipe_file_that_leads_out_is_not_trained(name: str, plain: dict[str, Any], refuse_recipe: Refuse) -> None:
     for key, value in OUT[name].items():
         plain = put(plain, key, {**plain.get(key, {}), **value} if isinstance(value, dict) else value)
@@ -94,7 +118,9 @@ def test_a_checkpoint_of_a_file_lies_in_the_run_and_a_typed_one_where_it_is_type
     assert [path.name for path in typed.iterdir()] == ["own.ckpt"]
 
 
-def test_a_run_that_leads_out_is_tested_without_what_does(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_that_leads_out_is_tested_without_what_does_and_goes_on_when_it_is_typed_again(
+    plain: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe, away = tmp_path / "r.yaml", tmp_path / "away"
     recipe.write_text(yaml.safe_dump(plain))
     logger = {"class_path": f"{LOGGERS}.CSVLogger", "init_args": {"save_dir": str(away)}}
@@ -103,3 +129,7 @@ def test_a_run_that_leads_out_is_tested_without_what_does(plain: dict[str, Any],
     before = sorted(away.rglob("*"))
     assert before and main(["test", str(run), "--out", str(tmp_path / "test")]) == 0
     assert sorted(away.rglob("*")) == before
+    capsys.readouterr()
+    assert main(["fit", "--resume", str(run)]) == 2
+    assert "Type it on the command line" in capsys.readouterr().err
+    assert main(["fit", "--resume", str(run), f"--trainer.logger={logger}"]) == 0

@@ -11,7 +11,7 @@ from jsonargparse import _common as settings
 
 from pathfuse.cli import main
 from pathfuse.errors import TrustError
-from pathfuse.inference.trust import trusted_imports
+from pathfuse.inference.parsing.trust import trusted_imports
 from tests.security.conftest import Refuse, put
 
 HEAD = """

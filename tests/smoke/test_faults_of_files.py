@@ -22,6 +22,7 @@ from pathfuse.runs.predictions import read_predictions
 from pathfuse.slides.opening import open_slide as open_image
 from pathfuse.store import open_slide
 from pathfuse.store.index import FeatureIndex
+from pathfuse.store.read import stores
 from pathfuse.system.csv_table import read_csv
 from tests.smoke.ending import patience, refused
 
@@ -131,6 +132,39 @@ class TestIndex:
         assert (first.opened, again.opened) == (1, 0)
         assert known == seen
         assert np.array_equal(known.features.read().numpy(), np.arange(15).reshape(5, 3))
+
+    @pytest.mark.parametrize("store", ["clam", "clam .pt", "eva", "tensor", "torchmil", "wsmcl"])
+    def test_a_slide_of_several_files_is_known_while_none_of_them_changes(
+        self, store: str, path: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "others"
+        folder.mkdir()
+        slide = stores()[store.partition(" ")[0]].example(folder, open_slide(path, mpp=0.5))
+        assert slide is not None
+        slide = next(folder.rglob("*.pt")) if store.endswith(".pt") else slide
+        for opened in (1, 0):
+            index = FeatureIndex(tmp_path / "cache")
+            assert index.open(slide).source_format == store.partition(" ")[0] and len(index.open(slide)) == 5
+            assert np.array_equal(index.open(slide).features.read().numpy(), np.arange(15).reshape(5, 3))
+            assert index.opened == opened
+            index.save()
+        for other in [file for file in folder.rglob("*") if file.is_file() and file != slide and store != "clam"]:
+            os.utime(other, ns=(1, 1))
+            index = FeatureIndex(tmp_path / "cache")
+            index.open(slide)
+            assert index.opened == 1, other
+            index.save()
+
+    def test_a_tensor_is_of_clam_as_soon_as_it_has_a_twin(self, path: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "job"
+        stores()["clam"].example(folder, open_slide(path, mpp=0.5))
+        (twin,) = folder.glob("h5_files/*.h5")
+        twin.rename(tmp_path / "kept.h5")
+        index = FeatureIndex(tmp_path / "cache")
+        (bare,) = folder.glob("pt_files/*.pt")
+        assert index.open(bare).source_format == "tensor"
+        (tmp_path / "kept.h5").rename(twin)
+        assert index.open(bare).source_format == "clam"
 
     def test_a_file_that_changed_is_opened_again(self, path: Path, tmp_path: Path) -> None:
         first = FeatureIndex(tmp_path / "cache")

@@ -76,6 +76,12 @@ SPOILT: Mapping[str, tuple[Spoil, str]] = {
     "a cohort of numbers": (text("cohort.json", "{"), "cohort.json"),
     "weights that are text": (text("weights.json", '"none"'), "weights.json"),
     "further columns with a NUL": (text("columns.csv", b"case_id,site\nc0000,\0\n"), "columns.csv"),
+    "a flow of words": (text("cohort.json", '{"flow": ["in the table"]}'), "cohort.json: flow[0] is"),
+    "weights in a word": (text("weights.json", '{"weights": "none"}'), "weights.json: weights is"),
+    "patients that are three": (text("modalities.json", '{"same_patients": 3}'), "modalities.json: same_patients is"),
+    "a given that is a number": (text("versions.json", '{"given": 3}'), "versions.json: given is"),
+    "risk in words": (text("risk_coverage.csv", "subset,score,coverage,risk\nhe,a,high,low\n"), "no number"),
+    "parts without labels": (text("splits.csv", "case_id,patient_id,split\na,a,test\n"), "column label is missing"),
     "pictures that are no table": (text("examples.csv", b'kind,"'), "examples.csv"),
 }
 

@@ -19,14 +19,16 @@ from tests.study.small import write_study
 Call = Callable[..., int]
 
 
+def runs_here(jobs: Sequence[Job], how: HowToRun) -> Iterator[tuple[Job, RunState]]:
+    """Does runs one after another in this process."""
+    return ((job, do_job(job)) for job in jobs)
+
+
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are done in this process, and without the page that each run has: it takes longer than such a run."""
 
-    def runs(jobs: Sequence[Job], how: HowToRun) -> Iterator[tuple[Job, RunState]]:
-        return ((job, do_job(job)) for job in jobs)
-
-    monkeypatch.setattr(pathfuse.study.run, "_runs", runs)
+    monkeypatch.setattr(pathfuse.study.run, "_runs", runs_here)
     monkeypatch.setattr(pathfuse.training.fit, "report_run", lambda plan, run, console, **_: None)
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import pathfuse.study.on_ray
+import pathfuse.study.run
 from pathfuse.cli import main
 from pathfuse.errors import RunError
 from pathfuse.study.jobs import Job
@@ -19,7 +20,8 @@ from pathfuse.study.ledger import RunState
 from pathfuse.study.on_ray import Share, Start, do_there, share_of
 from tests.conftest import write_cases
 from tests.extract.ray_small import own_ray
-from tests.study.small import results, rows, write_study
+from tests.study.conftest import runs_here
+from tests.study.small import NUMBERS, results, rows, write_study
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills and locks by the rules of POSIX")
 VICTIM = "he/seed1/r0f0"
@@ -41,14 +43,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a study whose recipe says relative to its folder where the cases are."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "cohort").mkdir()
-    return write_study(folder, write_cases(folder / "cohort").relative_to(folder), epochs=3)
+    return write_study(folder, write_cases(folder / "cohort").relative_to(folder), NUMBERS, epochs=3)
 
 
 @pytest.fixture(scope="module")
 def whole(study: Path) -> dict[str, bytes]:
-    """What `--engine local` makes of the study."""
+    """What this process makes of the study, without Ray."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(pathfuse.study.run, "_runs", runs_here)
         patch.chdir(study.parent)
         assert main(["study", study.name, "--out", "local"]) == 0
     return results(study.parent / "local")
@@ -75,12 +78,7 @@ def _die(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_runs_on_ray_have_the_bytes_of_this_machine(ray: ModuleType, whole: dict[str, bytes], there: Path) -> None:
-    assert main(["study", "small_study.yaml", "--out", "on_ray", *ON_RAY]) == 0
-    assert results(there / "on_ray") == whole
-
-
-def test_a_killed_worker_costs_its_run_and_the_same_line_goes_on_with_it(
+def test_a_killed_worker_costs_its_run_and_the_same_line_goes_on_to_the_bytes_of_this_machine(
     ray: ModuleType, whole: dict[str, bytes], there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = ["study", "small_study.yaml", "--out", "killed", *ON_RAY]

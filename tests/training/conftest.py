@@ -8,8 +8,21 @@ from pathlib import Path
 import pytest
 
 from pathfuse.cli import main
+from pathfuse.training.reported import for_report
 
 Run = Callable[..., Path]
+
+
+@pytest.fixture
+def page() -> None:
+    """Asks for the page at the end of every run."""
+
+
+@pytest.fixture(autouse=True)
+def without_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end without their page where a test does not ask for it: drawing it takes a quarter of such a run."""
+    if "page" not in request.fixturenames:
+        monkeypatch.setattr(for_report, "draw_page", lambda run, _: run.path / "report.html")
 
 
 @pytest.fixture

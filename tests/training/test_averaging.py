@@ -1,13 +1,10 @@
-"""Weights averaged over the steps: what the average is, and that a run with it resumes exactly."""
-
-from pathlib import Path
+"""Weights averaged over the steps: what the average is. `test_statistics.py` resumes a run with them."""
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 
 import pathfuse
-from pathfuse.cli import main
 from pathfuse.training import fit as fit_module
 from tests.training.conftest import Run
 
@@ -24,14 +21,6 @@ class KeepWeights(Callback):
     def on_train_batch_end(self, trainer, pl_module, *args) -> None:
         if trainer.checkpoint_callbacks[0].dirpath.endswith("predict"):
             self.steps.append({name: value.clone() for name, value in pl_module.state_dict().items()})
-
-
-class StopAt(Callback):
-    """Presses Ctrl-C in the middle of the second epoch of the second stage."""
-
-    def on_train_batch_end(self, trainer, *args) -> None:
-        if trainer.current_epoch == 1 and trainer.checkpoint_callbacks[0].dirpath.endswith("predict"):
-            raise KeyboardInterrupt
 
 
 def also(monkeypatch: pytest.MonkeyPatch, callback: Callback) -> None:
@@ -53,15 +42,3 @@ def test_checkpoints_and_predictions_are_those_of_the_averaged_weights(fit: Run,
     assert not torch.equal(average, kept.steps[-1][name])
     best = torch.load(run / "checkpoints/predict/best.ckpt", weights_only=True)
     assert torch.equal(pathfuse.load(run).state_dict()[name.removeprefix("model.")], best["state_dict"][name])
-
-
-def test_a_resumed_run_with_averaged_weights_equals_the_uninterrupted_one(
-    fit: Run, small: Path, tmp_path: Path, monkeypatch
-) -> None:
-    whole, out = fit("whole", *AVERAGED, *SHORT), tmp_path / "stopped"
-    with monkeypatch.context() as patch:
-        also(patch, StopAt())
-        assert main(["fit", "--recipe", str(small), "--out", str(out), *AVERAGED, *SHORT]) == 130
-    assert main(["fit", "--resume", str(out)]) == 0
-    for name in ("curves/predict.csv", "predictions.csv", "metrics.json"):
-        assert (out / name).read_text() == (whole / name).read_text(), name

@@ -84,7 +84,7 @@ def test_wsmcl_on_different_patients_of_one_class_trains(tmp_path):
     assert "pairing: class" in (run / "config.yaml").read_text()
 
 
-def test_a_run_on_stored_features_says_whose_they_are_and_under_which_licence(tmp_path):
+def test_a_run_on_stored_features_says_whose_they_are_and_under_which_licence(page, tmp_path):
     store, rows = tmp_path / "uni", []
     for number in range(24):
         case = f"A{number}"

@@ -17,7 +17,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(fit: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_of_two_stages_leaves_a_whole_run_folder(
+    page: None, fit: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = fit("run")
     found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert any(name.startswith("examples/") for name in found)
@@ -122,9 +124,20 @@ def test_an_error_in_the_last_stage_appears_before_the_first_trains(
         assert "epoch" not in capsys.readouterr().out
 
 
-def test_a_loss_term_without_a_weight_is_an_error(fit: Run, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", "--recipe", str(small), '--predict.model.loss_weights={"classification": 1.0}']) == 2
-    assert "no weight for confidence" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ('{"classification": 1.0}', "no weight for confidence"),
+        ('{"classification": 1.0, "confidence": 1.0, "clasification": 1.0}', "no loss term is called clasification"),
+    ],
+)
+def test_loss_terms_and_weights_that_do_not_match_are_an_error_before_anything_is_written(
+    weights: str, said: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["fit", "--recipe", str(small), "--out", str(out), f"--predict.model.loss_weights={weights}"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and "stage predict: " in error and not out.exists()
 
 
 def test_without_a_validation_part_the_last_epoch_is_taken(

@@ -24,7 +24,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_ends_with_its_report_and_all_that_it_needs(fit: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_ends_with_its_report_and_all_that_it_needs(
+    page: None, fit: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = fit("run")
     said = capsys.readouterr().out
     assert f"report: {run / 'report.html'}" in said and "there is no report" not in said
@@ -56,7 +58,7 @@ def test_a_run_ends_with_its_report_and_all_that_it_needs(fit: Run, capsys: pyte
 
 
 def test_a_report_that_fails_leaves_the_run_whole(
-    fit: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: None, fit: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> None:
         raise ValueError("the disk\nis full")

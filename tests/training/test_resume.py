@@ -13,51 +13,67 @@ from lightning.pytorch import Callback
 
 from pathfuse.cli import main
 from pathfuse.training import fit as fit_module
+from tests.conftest import SMALL, write_cases
 from tests.training.conftest import Run
 
+checkpoints = fit_module.checkpoints
 COMPARED = ("curves/correlate.csv", "curves/predict.csv", "predictions.csv", "metrics.json")
 
 
 class StopAt(Callback):
-    """Presses Ctrl-C in the middle of an epoch."""
+    """Sends this process a signal in the middle of an epoch."""
 
-    def __init__(self, stage: str, epoch: int) -> None:
-        self.stage, self.epoch = stage, epoch
+    def __init__(self, stage: str, epoch: int, sent: signal.Signals) -> None:
+        self.stage, self.epoch, self.sent = stage, epoch, sent
 
     def on_train_batch_end(self, trainer, *args) -> None:
         if trainer.current_epoch == self.epoch and trainer.checkpoint_callbacks[0].dirpath.endswith(self.stage):
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), self.sent)
 
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch):
-    def at(stage: str, epoch: int) -> None:
-        whole = fit_module.checkpoints
-        stop = StopAt(stage, epoch)
-        monkeypatch.setattr(fit_module, "checkpoints", lambda *args, **how: [*whole(*args, **how), stop])
+    def at(stage: str, epoch: int, sent: signal.Signals) -> None:
+        stop = StopAt(stage, epoch, sent)
+        monkeypatch.setattr(fit_module, "checkpoints", lambda *args, **how: [*checkpoints(*args, **how), stop])
 
     return at
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(("stage", "epoch"), [("correlate", 2), ("predict", 0), ("predict", 1)])
+WORDS = ("--trainer.max_epochs=3", "--correlate.model.modality_dropout={he: 0.3}")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The uninterrupted run, loaded by the main process."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    recipe = folder / "small.yaml"
+    recipe.write_text(SMALL.replace("CASES", str(write_cases(folder))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        assert main(["fit", "--recipe", str(recipe), "--out", str(folder / "whole"), *WORDS]) == 0
+    return folder / "whole"
+
+
+@pytest.mark.parametrize(
+    ("stage", "epoch", "workers", "sent", "by"),
+    [
+        ("correlate", 2, 0, signal.SIGINT, ""),
+        ("predict", 0, 0, signal.SIGINT, ""),
+        ("predict", 1, 0, signal.SIGUSR1, " by SIGUSR1"),
+        ("predict", 1, 2, signal.SIGTERM, " by SIGTERM"),
+    ],
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    fit: Run, small: Path, tmp_path: Path, interrupt, monkeypatch, capsys, workers: int, stage: str, epoch: int
+    whole: Path, small: Path, tmp_path: Path, interrupt, monkeypatch, capsys, stage, epoch, workers, sent, by
 ) -> None:
-    words = [
-        f"--loading.num_workers={workers}",
-        "--trainer.max_epochs=3",
-        "--correlate.model.modality_dropout={he: 0.3}",
-    ]
-    whole = fit("whole", *words)
-    with monkeypatch.context():
-        interrupt(stage, epoch)
-        out = tmp_path / "stopped"
-        assert main(["fit", "--recipe", str(small), "--out", str(out), *words]) == 130
-        assert f"--resume {out}" in capsys.readouterr().err
-        assert not (out / "predictions.csv").exists()
-        monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = [f"--loading.num_workers={workers}", *WORDS]
+    interrupt(stage, epoch, sent)
+    out = tmp_path / "stopped"
+    assert main(["fit", "--recipe", str(small), "--out", str(out), *words]) == 130
+    assert f"stopped{by} in stage {stage}. Continue with: pathfuse fit --resume {out}" in capsys.readouterr().err
+    assert not (out / "predictions.csv").exists()
+    monkeypatch.setattr(fit_module, "checkpoints", checkpoints)
     assert main(["fit", "--resume", str(out)]) == 0
     for name in COMPARED:
         assert (out / name).read_text() == (whole / name).read_text(), name
@@ -73,9 +89,8 @@ def test_finished_stages_are_not_trained_again(fit: Run, capsys: pytest.CaptureF
 
 
 def test_the_last_of_two_stages_goes_on_for_longer_and_an_earlier_one_does_not(
-    fit: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    fit: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fit_module, "report_run", lambda *_, **__: None)  # takes longer than such a run
     whole, run = fit("whole", "--predict.trainer.max_epochs=3"), fit("run")
     assert main(["fit", "--resume", str(run), "--predict.trainer.max_epochs", "3"]) == 0
     for name in COMPARED:
@@ -117,12 +132,12 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(small: Path, tmp_path: Path) ->
         text=True,
     )
     finished = out / "checkpoints/correlate/last.ckpt"
-    for _ in range(1200):
+    for _ in range(12_000):
         if finished.is_file() or process.poll() is not None:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=1200)
     assert process.returncode == 130
     assert f"pathfuse fit --resume {out}" in error and "Traceback" not in error
     assert '"batch"' in (out / "progress.json").read_text(), "how far it is, for whoever started many runs"

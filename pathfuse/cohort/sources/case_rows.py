@@ -118,6 +118,7 @@ class _Reader:
 
     def __init__(self, path: Path, problems: list[str], notes: list[str], check_files: bool) -> None:
         self.path = path
+        self.folder = path.parent
         self.problems = problems
         self.notes = notes
         self.per_file: set[str] = set()
@@ -229,14 +230,15 @@ class _Reader:
         )
 
     def _add_file(self, entry: Entry, line: int, modality: str, cell: str, mpp: str) -> None:
-        file = self.path.parent / cell
+        file = self.folder / cell
         files = entry.files.setdefault(modality, [])
-        place = (modality, str(file))
+        name = str(file)
+        place = (modality, name)
         if place in entry.places:
             self._say(line, f"{cell} is already a file of case {entry.case_id}. Remove one of the rows.")
             return
         entry.places.add(place)
-        if self.check_files and not os.path.exists(file):  # a name that is too long is an error for Path.exists
+        if self.check_files and not os.path.exists(name):  # a name that is too long is an error for Path.exists
             self._say(line, f"{cell} does not exist. Correct the path, or remove it if the image is absent.")
         files.append((file, self._mpp(line, mpp)))
 

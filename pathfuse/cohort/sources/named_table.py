@@ -76,9 +76,10 @@ def read_named_table(path: Path, columns: Columns = USUAL_COLUMNS, *, stains: Se
         )
     notes += _parts(path, header, by_name, roles)
     inside = _names_inside(header, roles)
-    renamed = tuple((line, {inside[name]: cell for name, cell in row.items()}) for line, row in by_name)
+    if any(name != called for name, called in inside.items()):
+        by_name = [(line, {inside[name]: cell for name, cell in row.items()}) for line, row in by_name]
     notes += _taken_for(path, header, roles, stains)
-    return NamedTable(path, tuple(inside[name] for name in header), renamed, roles, ragged, tuple(notes))
+    return NamedTable(path, tuple(inside[name] for name in header), tuple(by_name), roles, ragged, tuple(notes))
 
 
 def _roles(

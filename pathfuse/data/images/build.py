@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pathfuse.data.images.prepare import Preparation
 from pathfuse.errors import ImageError, PathfuseError, RunError
-from pathfuse.system.progress import progress_bar
+from pathfuse.system.progress import available_cores, progress_bar
 
 ARRAY, CHECKSUMS, FILES = "images.npy", "checksums.npy", "files.json"
 SERIAL = 32  # fewer images than this are not worth starting processes for
@@ -160,7 +160,7 @@ def _prepared(
         _Work(files, preparation, target),
         batch_size=None,
         sampler=todo,
-        num_workers=workers if len(todo) >= SERIAL else 0,
+        num_workers=min(workers, available_cores()) if len(todo) >= SERIAL else 0,
         collate_fn=_as_is,
         generator=torch.Generator(),
         in_order=False,

@@ -17,6 +17,9 @@ from pathfuse.system.main_guard import require_main_guard
 class CaseLoader(DataLoader[Batch]):
     """A data loader that raises what a worker found wrong, as the one line it is."""
 
+    def check_worker_number_rationality(self) -> None:
+        """No advice of torch: how many processes load is the user's word, and more than cores is slow at worst."""
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, PathfuseError):

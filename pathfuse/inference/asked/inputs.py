@@ -16,6 +16,8 @@ from pathfuse.inference.asked.frames import is_frame, write_frame
 from pathfuse.system.spacing import MAX_MPP, MIN_MPP
 
 Options = list[tuple[str, str]]
+FRAME = "the data frame"
+"""The file that a data frame is written to: messages name it."""
 
 
 def source_options(
@@ -48,7 +50,7 @@ def source_options(
     if stores:
         said.append(("cohort.stores", json.dumps({name: str(place) for name, place in stores.items()})))
     if is_frame(what):
-        return [("cohort.cases", str(write_frame(folder / "cases.csv", what))), *said]
+        return [("cohort.cases", str(write_frame(folder / FRAME, what))), *said]
     if isinstance(what, str | Path) and (Path(what).is_dir() or _is_table(Path(what))):
         return [("cohort.cases", str(what)), *said]
     table = folder / "cases.csv"

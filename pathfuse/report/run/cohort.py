@@ -26,11 +26,10 @@ def cohort_section(run: RunFolder) -> Section:
     steps = run.json(COHORT).get("flow") or []
     if not steps:
         return Section("cohort", "Cohort", [missing("The folder has no cohort.json, which `pathfuse fit` writes.")])
-    steps = [step for step in steps if isinstance(step, dict)]
     columns = [Column("step", "Step"), Column("cases", "Cases", "count"), Column("patients", "Patients", "count")]
     if any(step.get("unlabelled") for step in steps):
         # Of all cases in a step; of those that leave, of the cases that leave.
-        steps = [{**step, "labelled": int(step.get("cases") or 0) - int(step.get("unlabelled") or 0)} for step in steps]
+        steps = [{**step, "labelled": step["cases"] - (step.get("unlabelled") or 0)} for step in steps]
         columns += [Column("labelled", "With label", "count"), Column("unlabelled", "Without label", "count")]
     records: list[Record] = [
         {"step": _step(step), **{column.key: step.get(column.key) for column in columns[1:]}} for step in steps

@@ -91,8 +91,8 @@ def _data(run: RunFolder) -> str:
     named = patients_named(run)
     whose = f" of {patients} patients" if named else ", whose patients are not named: every case counts as one"
     said = [f"The cohort has {cases} cases{whose} [who, where, when, ethics]."]
-    flow = [step for step in run.json(COHORT).get("flow") or [] if isinstance(step, dict)]
-    said += [f"{step['cases']} cases were {step['step']}." for step in flow if step.get("kind") == "left out"]
+    flow = run.json(COHORT).get("flow") or []
+    said += [f"{step['cases']} cases were {step['step']}." for step in flow if step["kind"] == "left out"]
     counts = [
         f"{name} {len(own)} cases" + (f" of {len({row['patient_id'] for row in own})} patients" if named else "")
         for part, name in (("train", "training"), ("val", "validation"), ("test", "test"))
@@ -105,7 +105,7 @@ def _data(run: RunFolder) -> str:
         said.append(f"Parts: {', '.join(counts)}{shared}.{fold}")
     classes = ", ".join(run.predictions.classes)
     notes = run.json(COHORT).get("notes") or []
-    return " ".join([*said, f"Classes: {classes}.", *(str(note) for note in notes if "generated" in str(note))])
+    return " ".join([*said, f"Classes: {classes}.", *(note for note in notes if "generated" in note)])
 
 
 def patients_named(run: RunFolder) -> bool:
@@ -222,9 +222,8 @@ def _statistics(run: RunFolder) -> str:
 
 def _software(run: RunFolder) -> str:
     own = run.versions
-    plugins = own.get("plugins") if isinstance(own.get("plugins"), dict) else {}
     listed = [f"{name} {own[name]}" for name in ("pathfuse", "torch", "lightning") if own.get(name)]
-    listed += [f"{name} {version}" for name, version in (plugins or {}).items() if name != "pathfuse"]
+    listed += [f"{name} {version}" for name, version in own.get("plugins", {}).items() if name != "pathfuse"]
     listed += [f"Python {own['python']}"] if own.get("python") else []
     hashes = [
         f"{key.removesuffix('_sha256')} {str(own[key])[:16]}"

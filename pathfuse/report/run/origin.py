@@ -21,9 +21,7 @@ def weights_section(run: RunFolder) -> Section:
     """The weights that training began with, and under which licence they are."""
     found = run.json(WEIGHTS).get("weights") or []
     records: list[Record] = [
-        {key: str(one.get(key, "")) for key in ("stage", "component", "network", "weights", "licence")}
-        for one in found
-        if isinstance(one, dict)
+        {key: str(one.get(key, "")) for key in ("stage", "component", "network", "weights", "licence")} for one in found
     ]
     if not records:
         return Section(
@@ -60,11 +58,10 @@ def _versions(run: RunFolder) -> Facts:
         if key in own:
             columns.append(Column(key, key))
             record[key] = str(own[key])
-    plugins = own.get("plugins") if isinstance(own.get("plugins"), dict) else {}
-    for name, version in (plugins or {}).items():
+    for name, version in own.get("plugins", {}).items():
         if name not in record:
-            columns.append(Column(str(name), f"plug-in {name}"))
-            record[str(name)] = str(version)
+            columns.append(Column(name, f"plug-in {name}"))
+            record[name] = version
     for key, head in HASHES.items():
         if own.get(key):
             columns.append(Column(key, head))

@@ -96,13 +96,12 @@ def _errors(run: RunFolder, cases: Collection[str]) -> Block:
 
 def _chosen(run: RunFolder, calibration: dict[str, Any], cases: Collection[str]) -> list[Block]:
     """What was chosen on validation, and what became of it on the test part."""
-    fitted = {"pooled": calibration.get("pooled"), **_numbers(calibration.get("subsets"))}
+    fitted = {"pooled": calibration["pooled"], **calibration["subsets"]}
     records = [
         {"fitted_on": name, **{key: own.get(key) for key in ("cases", "patients", "confidence")}}
-        | {"temperature": _numbers(own.get("temperature")).get("value")}
-        | {key: _numbers(own.get("abstention")).get(key) for key in ABSTENTION}
-        for name, one in fitted.items()
-        if (own := _numbers(one))
+        | {"temperature": own["temperature"].get("value")}
+        | {key: own["abstention"].get(key) for key in ABSTENTION}
+        for name, own in fitted.items()
     ]
     columns = [Column("fitted_on", "Chosen on validation for"), Column("cases", "Predictions", "count")]
     columns += [Column("patients", "Patients", "count"), Column("temperature", "Temperature", "share")]
@@ -126,10 +125,6 @@ def _chosen(run: RunFolder, calibration: dict[str, Any], cases: Collection[str])
     if promised:
         blocks.append(Table("promised", "What became of it on the test part", reached, promised))
     return blocks
-
-
-def _numbers(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _bins(rows: Lines) -> dict[str, list[Bin]]:

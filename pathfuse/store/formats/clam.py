@@ -42,6 +42,11 @@ class ClamStore(Store):
             return Match.NO
         return Match.NO if any(array.attributes for array in arrays.values()) else Match.LIKELY
 
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        """The twin of a `.pt`, and the places of its patches."""
+        above = path.absolute().parents[1:3]
+        return (_twin(path), *(folder / PATCHES / f"{path.stem}.h5" for folder in above))
+
     def read(self, contents: Contents) -> SlideFeatures:
         """The slide."""
         if contents.kind == "torch":

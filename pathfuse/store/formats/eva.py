@@ -35,6 +35,10 @@ class EvaStore(Store):
         """A torch file that is a list."""
         return Match.LIKELY if contents.kind == "torch" and contents.listed else Match.NO
 
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        """None: everything stands in the file."""
+        return ()
+
     def read(self, contents: Contents) -> SlideFeatures:
         """The slide."""
         lacks = {"coords": "rows of an eva file do not follow its coordinate table"}

@@ -25,6 +25,10 @@ class TensorStore(Store):
         """Any file with an array of a usual name."""
         return Match.FALLBACK if not contents.listed and any(key in contents.arrays for key in KEYS) else Match.NO
 
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        """None: everything stands in the file."""
+        return ()
+
     def read(self, contents: Contents) -> SlideFeatures:
         """The slide."""
         key = next(key for key in KEYS if key in contents.arrays)

@@ -31,6 +31,10 @@ class TorchmilStore(Store):
         plain = contents.kind in ("hdf5", "npy") and alone and not contents.attributes
         return Match.LIKELY if plain and _coords_file(contents.path) is not None else Match.NO
 
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        """The file of coordinates, under each of its names."""
+        return tuple(_places(path))
+
     def read(self, contents: Contents) -> SlideFeatures:
         """The slide; coordinates must at least be as many as the features."""
         features = contents.rows("features" if contents.kind == "hdf5" else "")
@@ -54,5 +58,8 @@ class TorchmilStore(Store):
 
 
 def _coords_file(path: Path) -> Path | None:
-    beside = [path.absolute().parent.parent / name / path.name for name in COORDS]
-    return next((file for file in beside if file.is_file()), None)
+    return next((file for file in _places(path) if file.is_file()), None)
+
+
+def _places(path: Path) -> list[Path]:
+    return [path.absolute().parent.parent / name / path.name for name in COORDS]

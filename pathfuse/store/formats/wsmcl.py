@@ -30,6 +30,11 @@ class WsmclStore(Store):
         named = contents.path.suffix == ".pth" and contents.path.stem.endswith(SUFFIXES)
         return Match.LIKELY if bare and named else Match.NO
 
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        """The file of coordinates."""
+        suffix = next((end for end in SUFFIXES if path.stem.endswith(end)), "")
+        return (path.with_name(f"{path.stem.removesuffix(suffix)}_coordinates.pth"),) if suffix else ()
+
     def read(self, contents: Contents) -> SlideFeatures:
         """The slide; `facts["suffix"]` says which of the two it was."""
         stem = contents.path.stem

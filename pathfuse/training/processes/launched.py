@@ -34,6 +34,18 @@ def launch(environment: Mapping[str, str] | None = None) -> str | None:
     return None
 
 
+def started_together(environment: Mapping[str, str] | None = None) -> int | None:
+    """How many processes one launch has; None where this process is alone, or nobody says.
+
+    Args:
+        environment: None takes that of this process.
+    """
+    own = os.environ if environment is None else environment
+    # Not SLURM_NTASKS: a batch script has it too, before `srun` starts anything.
+    said = own.get("WORLD_SIZE") or own.get("SLURM_STEP_NUM_TASKS", "")
+    return int(said) if launch(own) is not None and said.isdigit() else None
+
+
 def announce(folder: Path) -> None:
     """Tells the other processes of this launch, and those that Lightning starts, that the folder is ready."""
     if (text := launch()) is not None:

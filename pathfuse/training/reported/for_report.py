@@ -39,20 +39,25 @@ def report_run(plan: Plan, run: RunFolder, console: Console, *, all_subsets: boo
         console: gets a note with the reason where something cannot be written.
         all_subsets: show also the combinations of stains that the model was never trained to be given.
     """
-    # Drawing is slow to import, and most of what a run does needs none of it.
-    from pathfuse.report.write import write_run_report
-
     try:
         write_cohort(plan, run)
         write_weights(plan, run)
         write_examples(plan, run)
         write_by_case(plan, run)
-        page = write_run_report(run, all_subsets=all_subsets)[0]
+        page = draw_page(run, all_subsets)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without its report
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         print_note(f"there is no report ({reason}). Try again with: pathfuse report {run.path}", console)
         return
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def draw_page(run: RunFolder, all_subsets: bool) -> Path:
+    """Draws the page of a run whose folder holds all that it shows."""
+    # Drawing is slow to import, and most of what a run does needs none of it.
+    from pathfuse.report.write import write_run_report
+
+    return write_run_report(run, all_subsets=all_subsets)[0]
 
 
 def write_cohort(plan: Plan, run: RunFolder) -> None:

@@ -11,8 +11,10 @@ from lightning.fabric.plugins.environments.lsf import LSFEnvironment
 from lightning.fabric.plugins.environments.mpi import MPIEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch import Trainer
 
 from pathfuse.errors import RecipeError
+from pathfuse.training.processes.launched import started_together
 
 PER_CORE = 4  # processes on a core of a CPU; more would only take turns
 AT_LEAST = 8
@@ -40,6 +42,20 @@ def refuse_endless_wait(trainer: Mapping[str, Any]) -> None:
     if too_many and not torch.cuda.is_available():
         raise RecipeError(
             f"trainer.devices is {wanted[:20]}, and there are {os.cpu_count()} cores and no GPU here. Take fewer."
+        )
+
+
+def refuse_other_number(trainer: Trainer) -> None:
+    """Looks at the processes of a trainer, and at those that were started.
+
+    Raises:
+        RecipeError: if they differ: each would train a run by itself, all in one folder.
+    """
+    started = started_together()
+    if started is not None and trainer.world_size != started:
+        raise RecipeError(
+            f"{started} processes were started together, and the trainer has {trainer.world_size}. Say how many each "
+            "machine has with --trainer.devices, and how many machines there are with --trainer.num_nodes."
         )
 
 

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from pathfuse.runs.folder import BEST, LAST
+from pathfuse.runs.checkpoints import BEST, LAST
 
 LOSS = "val/loss"
 TIES = ("val/classification", LOSS)

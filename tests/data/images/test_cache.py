@@ -161,6 +161,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path, files, log, monkeypat
     process = FORK.Process(target=_build, args=(files, cache, workers))
     process.start()
     while len(list(log.iterdir())) < 15:
+        assert process.is_alive()
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -192,6 +193,7 @@ def test_a_lock_dies_with_its_process_even_when_that_had_workers(tmp_path, files
     process = FORK.Process(target=_build, args=(files, cache, 2))
     process.start()
     while len(list(log.iterdir())) < 4:
+        assert process.is_alive()
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.join()

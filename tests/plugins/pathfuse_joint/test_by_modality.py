@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from pathfuse.core import DataSpec, ModalitySpec, Model
 from pathfuse.errors import RecipeError
-from pathfuse.inference.trust import trusted_imports
+from pathfuse.inference.parsing.trust import trusted_imports
 from pathfuse.registry import import_named_in
 from pathfuse.testing import BAGS_AND_VECTOR, STAINS_AND_VECTOR, ReferenceBackbone, synthetic_batch
 from pathfuse.training.stage import TrainingStage

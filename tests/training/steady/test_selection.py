@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pathfuse.runs.folder import BEST
+from pathfuse.runs.checkpoints import BEST
 from pathfuse.training.steady.selection import Criterion, EpochCheckpoint
 
 

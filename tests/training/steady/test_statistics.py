@@ -46,29 +46,20 @@ def test_they_are_the_mean_over_training_batches_and_training_is_the_same(fit: R
     assert_close(plain[f"{name}.running_mean"], expected, atol=1e-5, rtol=1e-4)
 
 
-def test_with_averaged_weights_they_are_of_these(fit: Run) -> None:
-    averaged = state(fit("averaged", *AVERAGED, *SHORT))
-    both = state(fit("both", *AVERAGED, RECOMPUTED, *SHORT))
+def test_with_averaged_weights_they_are_of_these_and_a_resumed_run_equals_the_uninterrupted_one(
+    fit: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    averaged, words = state(fit("averaged", *AVERAGED, *SHORT)), [*AVERAGED, RECOMPUTED, *SHORT]
+    run, out = fit("both", *words), tmp_path / "stopped"
+    both = state(run)
     moved = {name for name, value in both.items() if not value.equal(averaged[name])}
     assert moved and all(name.endswith(("running_mean", "running_var")) for name in moved)
 
-
-@pytest.mark.parametrize("wrong", [{"average": 1.0}, {"average": 0.0}, {"statistics": 0}])
-def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match=r"steady\.(average|statistics) is .*; give"):
-        Steady(**wrong)
-
-
-def test_a_resumed_run_with_them_equals_the_uninterrupted_one(
-    fit: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     class StopAt(Callback):
         def on_train_batch_end(self, trainer, *args) -> None:
             if trainer.current_epoch == 1 and trainer.checkpoint_callbacks[0].dirpath.endswith("predict"):
                 raise KeyboardInterrupt
 
-    words = [*AVERAGED, RECOMPUTED, "--correlate.trainer.max_epochs=1", "--predict.trainer.max_epochs=2"]
-    run, out = fit("whole", *words), tmp_path / "stopped"
     whole = fit_module.checkpoints
     with monkeypatch.context() as patch:
         patch.setattr(fit_module, "checkpoints", lambda *args, **more: [*whole(*args, **more), StopAt()])
@@ -76,3 +67,9 @@ def test_a_resumed_run_with_them_equals_the_uninterrupted_one(
     assert main(["fit", "--resume", str(out)]) == 0
     for name in ("curves/predict.csv", "predictions.csv", "metrics.json"):
         assert (out / name).read_text() == (run / name).read_text(), name
+
+
+@pytest.mark.parametrize("wrong", [{"average": 1.0}, {"average": 0.0}, {"statistics": 0}])
+def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"steady\.(average|statistics) is .*; give"):
+        Steady(**wrong)

@@ -1,4 +1,4 @@
-"""Confinement of a recipe file: what it names writes into the run folder and stays off the network.
+"""Confinement of a recipe file: what it names writes into the run folder or the cache, and stays off the network.
 
 Whoever types a path or a logger on the command line means it; a file may be a stranger's. Components of plug-ins are
 not looked at here: whoever installed a plug-in trusts it.
@@ -15,11 +15,14 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
 
-from pathfuse.inference.trust import VARIABLE, trusted_by_user
+from pathfuse.data.images.cache import default_cache
+from pathfuse.inference.parsing.trust import VARIABLE, trusted_by_user
 from pathfuse.recipes.plain_yaml import Config
 
 FOLDER = "further"
 """Below the run folder, where files of such callbacks and loggers go."""
+CACHE = "pathfuse.cohort"
+"""What a user trusts who lets recipe files say where the cache is."""
 _KEYS = ("logger", "callbacks", "profiler", "strategy", "plugins", "accelerator")
 _PLACE = re.compile(r"(^|_)(dir|dirpath|path|folder)$")
 _LOCAL = ("CSVLogger", "TensorBoardLogger")
@@ -39,7 +42,36 @@ def reaches_out(config: Config) -> list[str]:
         for word in words
         if word in _REMOTE_WORDS and not trusted_by_user("lightning.pytorch.loggers")
     ]
+    cache = _said_cache(config)
+    if cache is not None and _leaves_cache(cache):
+        found.append(
+            f"cohort.cache is {cache!r}, which leads out of your cache. Type it on the command line, or set "
+            f"{VARIABLE}={CACHE}"
+        )
     return found + [line for key, kind, options in _named(config) for line in _outside(key, kind, options)]
+
+
+def confined_cache(cache: str | None, config: Config) -> str | None:
+    """The cache of a stage, below the user's own where a file names it; that one itself where the file leads out of it.
+
+    Args:
+        cache: `cohort.cache` as it was parsed; a typed one stays.
+        config: what files and layers say.
+    """
+    said = _said_cache(config)
+    if said is None or cache != said:
+        return cache
+    return None if _leaves_cache(said) else str(default_cache() / said)
+
+
+def _said_cache(config: Config) -> str | None:
+    said = (config.get("cohort") or {}).get("cache")
+    return said if isinstance(said, str) and not trusted_by_user(CACHE) else None
+
+
+def _leaves_cache(said: str) -> bool:
+    inside = ".." not in PurePosixPath(said).parts and Path(said).is_relative_to(default_cache())
+    return _leads_out(said) and not inside
 
 
 def confined(trainer: Namespace, config: Config, root: Path) -> Namespace:

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from pathfuse.core import Backbone, Encoder, Explainer, Fusion, Head, ImageInput, Metric, Objective
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import did_you_mean
-from pathfuse.inference.trust import not_allowed
+from pathfuse.inference.parsing.trust import not_allowed
 from pathfuse.registry import card_of, components
 from pathfuse.registry.unregistered import why_no_component
 

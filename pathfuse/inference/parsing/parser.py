@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from pathfuse.errors import RecipeError
-from pathfuse.inference.messages import explain
+from pathfuse.inference.parsing.messages import explain
 from pathfuse.recipes.plain_yaml import OddScalar, plain_yaml
 
 USAGE = "%(prog)s fit --recipe NAME [--key.subkey VALUE ...] [--STAGE.key.subkey VALUE ...]"
