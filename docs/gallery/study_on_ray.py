@@ -19,7 +19,7 @@ Path("runs").mkdir()
 Path("runs/pools.yaml").write_text("""
 splits: {folds: 2, seed: 0}
 seeds: [1]
-overrides: {cohort.demo.patients: 32, data.modalities: [ihc], data.pictures.grid: 3, trainer.max_epochs: 6}
+overrides: {cohort.demo.patients: 48, data.modalities: [ihc], data.pictures.grid: 3, trainer.max_epochs: 6}
 variants:
   attention: {recipe: attention_mil, layers: [demo], overrides: {model.modality_dropout: null}}
   mean: {recipe: attention_mil, layers: [demo], overrides: {model.modality_dropout: null, model.fusion: MeanPool}}
