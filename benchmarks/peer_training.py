@@ -1,4 +1,4 @@
-"""How CLAM and torchmil train attention pooling, one bag a step, written from their papers and documentation.
+"""Attention pooling trained as CLAM and torchmil do, one bag a step, written from their papers and documentation.
 
 Both read every bag whole from its file. CLAM concatenates a batch of one bag and asks for the loss of every step;
 torchmil pads a batch to its longest bag and hands a mask on. The modules have the weights of ours, so that the losses

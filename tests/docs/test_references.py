@@ -35,6 +35,8 @@ _MODULES = (
     "lightning.pytorch",
     "lightning.pytorch.callbacks",
     "lightning.pytorch.cli",
+    "pathfuse.training.lightning_data",
+    "pathfuse.training.lightning_task",
     "pathfuse.training.steady.statistics",
 )
 _ELSEWHERE = {"MyNetBackbone", "PersistentDataset", "ResNeXt", "EfficientNet", "DenseNet", "GitHub"}
