@@ -76,7 +76,7 @@ class Measures:
     @property
     def keys(self) -> tuple[str, ...]:
         """The main numbers of the metrics that the recipe adds."""
-        return tuple(metric.key for metric in self.further)
+        return tuple(metric.names(self.classes)[0] for metric in self.further)
 
     def in_validation(self, prob: Tensor, target: Tensor, confidence: Tensor | None) -> dict[str, float]:
         """After an epoch: ours, the recipe's, and the one that selects."""
