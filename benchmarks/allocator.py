@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bench_bags import BAGS, WIDTH, pair_of_bags, spec_of, wsmcl
-from benchmarks.harness import options
-from benchmarks.machine import machine, now
+from benchmarks.measure.harness import options
+from benchmarks.measure.machine import machine, now
 from pathfuse.core import Bags, Batch, SupervisedObjective
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder

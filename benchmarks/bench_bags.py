@@ -11,9 +11,9 @@ import sys
 import torch
 from torchmil.nn.attention import AttentionPool
 
-from benchmarks.aims import Aim, Outcome, note
-from benchmarks.harness import compare, options
-from benchmarks.looped_wsmcl import looped_contrast, loss_of
+from benchmarks.measure.aims import Aim, Outcome, note
+from benchmarks.measure.harness import compare, options
+from benchmarks.peers.looped_wsmcl import looped_contrast, loss_of
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model, SupervisedObjective
 from pathfuse_mil.attention import AttentionFusion
 from pathfuse_mil.encoder import BagEncoder
@@ -172,7 +172,7 @@ def large(patches, threads):
     for which in ("attention", "wsmcl"):
         found = {}
         for size in (10_000, patches):
-            words = [sys.executable, "-m", "benchmarks.large_bag", which, str(size)]
+            words = [sys.executable, "-m", "benchmarks.measure.large_bag", which, str(size)]
             words += [f"--threads={threads}"] if threads else []
             answer = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
             found[size] = answer

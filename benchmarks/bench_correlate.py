@@ -14,9 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks import plain_corrnet
-from benchmarks.aims import Aim
-from benchmarks.harness import compare, options
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
+from benchmarks.peers import plain_corrnet
 from pathfuse.core import Batch, DataSpec, ModalitySpec, Model, weighted_total
 from pathfuse_corranet.decoder import ReconstructionHead
 from pathfuse_corranet.encoder import StainEncoder

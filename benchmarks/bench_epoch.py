@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.aims import Aim
-from benchmarks.harness import Timing, compare, options
-from benchmarks.looped_wsmcl import loss_of
-from benchmarks.peer_training import BagFiles, clam_epoch, torchmil_epoch
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import Timing, compare, options
+from benchmarks.peers.looped_wsmcl import loss_of
+from benchmarks.peers.peer_training import BagFiles, clam_epoch, torchmil_epoch
 from pathfuse.inference.task import reseed
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.runs.folder import RunFolder

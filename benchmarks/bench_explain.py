@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.aims import Aim, Outcome, note
-from benchmarks.harness import compare, options
-from benchmarks.machine import now
+from benchmarks.measure.aims import Aim, Outcome, note
+from benchmarks.measure.harness import compare, options
+from benchmarks.measure.machine import now
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model, SlideInfo
 from pathfuse.explain import explain_cases
 from pathfuse_captum.attending import Attention

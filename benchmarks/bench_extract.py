@@ -25,9 +25,9 @@ import torch
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.aims import Aim
 from benchmarks.bench_tiles import jpeg_pyramid
-from benchmarks.harness import compare, options
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
 from pathfuse.extract.embed import Embedder
 from pathfuse.extract.encoders import load_encoder
 from pathfuse.extract.layout import Layout

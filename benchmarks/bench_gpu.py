@@ -18,11 +18,11 @@ from rich.table import Table
 from torch import Tensor, nn
 from torchmil.nn.attention import AttentionPool
 
-from benchmarks import plain_corrnet
 from benchmarks.bench_correlate import WEIGHTS, components, pairs
 from benchmarks.bench_explain import image_model
-from benchmarks.card import EDGE, Card, Step
-from benchmarks.looped_wsmcl import loss_of
+from benchmarks.measure.card import EDGE, Card, Step
+from benchmarks.peers import plain_corrnet
+from benchmarks.peers.looped_wsmcl import loss_of
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model, SupervisedObjective, weighted_total
 from pathfuse_corranet.objective import CorrelationObjective
 from pathfuse_mil.attention import AttentionFusion

@@ -18,8 +18,8 @@ from monai.apps.pathology.transforms.stain.dictionary import NormalizeHEStainsd
 from monai.data import DataLoader, PersistentDataset, PILReader, list_data_collate
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Resized, ScaleIntensityRanged, ToNumpyd
 
-from benchmarks.aims import Aim
-from benchmarks.harness import compare, options
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
 from pathfuse.cohort import Cohort
 from pathfuse.core import Batch
 from pathfuse.data.loading.options import Loading

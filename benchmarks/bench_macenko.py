@@ -17,8 +17,8 @@ import torchstain
 from monai.apps.pathology.transforms import NormalizeHEStainsd
 from PIL import Image
 
-from benchmarks.aims import Aim
-from benchmarks.harness import compare, options
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
 from pathfuse.slides.macenko import Macenko
 
 PEER, TRUTH = "torchstain torch", "torchstain numpy"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.aims import Aim
-from benchmarks.harness import compare, options
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
 from pathfuse.nn import product, products
 
 SHAPES = {  # rows, inner, columns

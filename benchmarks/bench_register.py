@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import compare, options
-from benchmarks.jpeg_pyramid import jpeg, write_jpeg_pyramid
-from benchmarks.machine import machine
+from benchmarks.measure.harness import compare, options
+from benchmarks.measure.jpeg_pyramid import jpeg, write_jpeg_pyramid
+from benchmarks.measure.machine import machine
 from pathfuse.demo import DemoCohort, SerialPictures
 from pathfuse.demo.serial.sections import SerialPair
 from pathfuse.pairs.cut import cut_moved

@@ -20,9 +20,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.aims import Outcome, note
-from benchmarks.harness import options
-from benchmarks.machine import machine
+from benchmarks.measure.aims import Outcome, note
+from benchmarks.measure.harness import options
+from benchmarks.measure.machine import machine
 
 CASES, PATIENTS, DRAWS = 5000, 1000, 10_000
 NONE = float("inf")

@@ -23,7 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmarks.aims import Outcome, note
+from benchmarks.measure.aims import Outcome, note
 from pathfuse.cohort import Cohort
 from pathfuse.cohort.sources.case_table import scan_cases
 from pathfuse.data.paired_bags import PairedBags
@@ -96,7 +96,7 @@ def command(folder: Path, *words: str, **environment: str) -> tuple[float, float
 def fixed_costs(folder: Path) -> dict[str, tuple[float, float]]:
     """What a fit of a few demo bags costs beside its steps, and what a trained model costs to ask once."""
     marks = folder / "marks.json"
-    callback = {"class_path": "benchmarks.fit_marks.Marks", "init_args": {"file": str(marks)}}
+    callback = {"class_path": "benchmarks.measure.fit_marks.Marks", "init_args": {"file": str(marks)}}
     words = ["--recipe=attention_mil", "--cohort.demo.patients=24", "--data.pictures.grid=3", "--trainer.max_epochs=1"]
     fit = ["-m", "pathfuse", "fit", *words]
     command(folder, *fit, "--out=run")  # draws the cohort; its recipe names nothing of this folder, and may be loaded

@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import norm
 
-from benchmarks.aims import Outcome, note
+from benchmarks.measure.aims import Outcome, note
 from pathfuse.evaluate.metrics.delong import delong_areas, delong_test
 from pathfuse.evaluate.metrics.resampling import bootstrap, percentile_interval, permutation_p, statistic
 from pathfuse.evaluate.metrics.standard import metric_named

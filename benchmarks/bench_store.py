@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import torch
 
-from benchmarks.aims import Aim
-from benchmarks.harness import compare, options
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
 from pathfuse.store import open_slide
 from pathfuse.store.repack import repack
 

@@ -18,9 +18,9 @@ import torch
 from monai.data.wsi_reader import WSIReader
 from PIL import Image
 
-from benchmarks.aims import Aim
-from benchmarks.harness import compare, options
-from benchmarks.jpeg_pyramid import DOWNSAMPLES, jpeg, write_jpeg_pyramid
+from benchmarks.measure.aims import Aim
+from benchmarks.measure.harness import compare, options
+from benchmarks.measure.jpeg_pyramid import DOWNSAMPLES, jpeg, write_jpeg_pyramid
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.opening import open_slide
 

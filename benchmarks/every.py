@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.aims import KEPT_IN, Outcome, noted
-from benchmarks.machine import machine, rates
+from benchmarks.measure.aims import KEPT_IN, Outcome, noted
+from benchmarks.measure.machine import machine, rates
 
 HERE = Path(__file__).parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted((ROOT / "benchmarks").glob("*.py"))
+FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 
 def test_there_are_benchmarks() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.import_graph import python_files
+from benchmarks.code.import_graph import python_files
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = [*python_files(ROOT), *sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / ".ci").glob("*.py"))]
+FILES = [*python_files(ROOT), *sorted((ROOT / "benchmarks").rglob("*.py")), *sorted((ROOT / ".ci").glob("*.py"))]
 ASKS = re.compile(r"(What|Where|How|Which|Who|Whose|Whether|When|Why)\b")
 
 

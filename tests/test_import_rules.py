@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.import_graph import circles, folder_sizes, imported, module_graph, room_graph
+from benchmarks.code.import_graph import circles, folder_sizes, imported, module_graph, room_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORK = sorted((ROOT / "pathfuse").rglob("*.py"))

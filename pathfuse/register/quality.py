@@ -19,7 +19,7 @@ from pathfuse.register.warp import warped
 
 Verdict = Literal["accepted", "review", "refused"]
 
-# Chosen by the experiment of `benchmarks/registration_limits.py`, of which docs/registration.md says how far it went.
+# Chosen by `benchmarks/trials/registration_limits.py`; docs/registration.md says how far that experiment went.
 REFUSE_LEAD, REVIEW_LEAD = 0.05, 0.08  # over the best other placement
 REFUSE_BELOW, REVIEW_BELOW = 0.70, 0.75  # of similarity
 REFUSE_ABOVE, REVIEW_ABOVE = 40.0, 20.0  # of inconsistency, in micrometres

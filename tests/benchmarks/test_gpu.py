@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import bench_gpu
-from benchmarks.card import Card
+from benchmarks.measure.card import Card
 
 
 def test_every_step_runs_at_tiny_sizes(capsys, monkeypatch):

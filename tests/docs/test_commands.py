@@ -22,7 +22,7 @@ import pytest
 import timm
 
 import pathfuse.cli
-from benchmarks.what_ihc_adds import TABLE, write_cohort
+from benchmarks.trials.what_ihc_adds import TABLE, write_cohort
 from pathfuse.cli import main
 from pathfuse.demo import write_bci
 from pathfuse.registry import table as registry
@@ -114,7 +114,7 @@ OTHERS = {
     "pip install '.[": "the extras of the package under test are installed",
     "python3 -m venv": "the test has an environment",
     "pytest": "pytest runs this",
-    "python -m benchmarks.structure --against": "wants another checkout; tests/benchmarks runs it on two",
+    "python -m benchmarks.code.structure --against": "wants another checkout; tests/benchmarks runs it on two",
     "ray start": "a cluster; the lines that use it get a Ray of their own",
     "sbatch ": "Slurm; the lines of its script are run",
 }

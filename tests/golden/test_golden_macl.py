@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmarks.looped_wsmcl import looped_contrast
+from benchmarks.peers.looped_wsmcl import looped_contrast
 from pathfuse.core import DataSpec, Tokens, TokenSpec
 from pathfuse_wsmcl.contrast import contrast_terms
 from pathfuse_wsmcl.macl import MACL

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.looped_wsmcl import loss_of
+from benchmarks.peers.looped_wsmcl import loss_of
 from pathfuse.core import Bags, Batch, DataSpec, ModalitySpec, Model
 from pathfuse_wsmcl.encoder import NystromEncoder
 from pathfuse_wsmcl.heads import StainHeads

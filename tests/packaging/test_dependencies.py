@@ -8,7 +8,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from benchmarks.import_graph import python_files, statements
+from benchmarks.code.import_graph import python_files, statements
 from tests.conftest import PROJECT_ROOT
 
 KNOWN = packages_distributions()  # module to those who bring it

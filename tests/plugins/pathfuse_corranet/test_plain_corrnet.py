@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from benchmarks import plain_corrnet
+from benchmarks.peers import plain_corrnet
 from pathfuse.core import weighted_total
 from pathfuse_corranet.objective import CorrelationObjective
 from tests.golden.corrnet import config_of, corrnet, pair

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from benchmarks.looped_wsmcl import loss_of
+from benchmarks.peers.looped_wsmcl import loss_of
 from pathfuse.core import (
     Bags,
     Batch,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from benchmarks.looped_wsmcl import looped_contrast
+from benchmarks.peers.looped_wsmcl import looped_contrast
 from pathfuse.core import (
     Tokens,
 )

@@ -1,6 +1,6 @@
 """The demo cohort's classifier from H&E through Corr-A-Net, from plain H&E, from IHC and from both, over seeds.
 
-    python -m benchmarks.demo_seeds --seeds 5
+    python -m benchmarks.trials.demo_seeds --seeds 5
 
 The patients and their parts stay the same; a seed changes weights, order and augmentation. The interval over seeds is
 Student's at 95 %: it says how much training varies, not how another cohort would do.

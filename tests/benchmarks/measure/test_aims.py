@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks import every
-from benchmarks.aims import KEPT_IN, Aim, Outcome, judge, noted
-from benchmarks.floor import floors, operations
+from benchmarks.measure.aims import KEPT_IN, Aim, Outcome, judge, noted
+from benchmarks.measure.floor import floors, operations
 from pathfuse.nn import add_product, product
 from pathfuse.nn.products import _onednn
 
@@ -64,9 +64,9 @@ def test_products_are_counted_by_precision_forward_and_backward(way, monkeypatch
 
 def test_the_variant_with_the_fewest_products_sets_the_floor(monkeypatch):
     monkeypatch.setattr(
-        "benchmarks.floor.product_rate", lambda dtype: {torch.float32: 10.0, torch.bfloat16: 40.0}[dtype]
+        "benchmarks.measure.floor.product_rate", lambda dtype: {torch.float32: 10.0, torch.bfloat16: 40.0}[dtype]
     )
-    monkeypatch.setattr("benchmarks.floor.bandwidth", lambda: 100.0)
+    monkeypatch.setattr("benchmarks.measure.floor.bandwidth", lambda: 100.0)
     counted = {
         "plain": {torch.float32: 100},
         "twice": {torch.float32: 200},

@@ -1,7 +1,7 @@
 """Known maps and strangers: how far registration is off, and what tells a good one from one of unrelated slides.
 
-    python -m benchmarks.registration_limits --pairs 40 --out limits.csv
-    python -m benchmarks.registration_limits --pairs 8 --restained --out restained.csv
+    python -m benchmarks.trials.registration_limits --pairs 40 --out limits.csv
+    python -m benchmarks.trials.registration_limits --pairs 8 --restained --out restained.csv
 
 Of the pairs every fourth is unrelated: the H&E of one patient with the IHC of another, every other one of them
 mirrored. All others are sections of one block with a known map. The limits of `pathfuse.register.quality` were chosen

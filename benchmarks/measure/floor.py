@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmarks.machine import bandwidth, product_rate
+from benchmarks.measure.machine import bandwidth, product_rate
 
 Operations = Counter[torch.dtype]
 

@@ -1,6 +1,6 @@
 """The house in figures: its size, its rooms and its arrows, before and after.
 
-`python -m benchmarks.structure [TREE] [--against TREE] [--names]` prints a table in Markdown. TREE is a checkout;
+`python -m benchmarks.code.structure [TREE] [--against TREE] [--names]` prints a table in Markdown. TREE is a checkout;
 without it, this one. Nothing is imported: all is read off the syntax trees.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from benchmarks.code_size import code_lines, functions, repeated_runs
-from benchmarks.import_graph import arrows, circles, folder_sizes, module_graph, python_files, room_graph
+from benchmarks.code.code_size import code_lines, functions, repeated_runs
+from benchmarks.code.import_graph import arrows, circles, folder_sizes, module_graph, python_files, room_graph
 
 LONG_LINES, MANY_BRANCHES, MANY_FILES = 40, 10, 16
 
@@ -78,7 +78,7 @@ def names(root: Path) -> str:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    here = Path(__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parents[2]
     parser.add_argument("tree", nargs="?", type=Path, default=here, help="a checkout (this one)")
     parser.add_argument("--against", type=Path, metavar="TREE", help="the checkout before")
     parser.add_argument("--names", action="store_true", help="also what stands behind the figures")

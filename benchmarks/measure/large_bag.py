@@ -1,6 +1,6 @@
 """Inference on one memory-mapped float16 bag in a process of its own: prints time and memory as one JSON object.
 
-    python -m benchmarks.large_bag wsmcl 500000
+    python -m benchmarks.measure.large_bag wsmcl 500000
 
 A process each: memory that a former run gave back would hide what this one takes.
 """

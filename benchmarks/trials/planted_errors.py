@@ -1,6 +1,6 @@
 """Corr-A-Net on pairs cut beside their place: how retrieval of the partner and the score from H&E fall with the error.
 
-    python -m benchmarks.planted_errors --seeds 3
+    python -m benchmarks.trials.planted_errors --seeds 3
 
 Serial sections of the demo cohort whose map is known are cut at that map, moved by a planted error: 0, 5, 10, 20 or 50
 micrometres, in a direction drawn per slide. Recipe `corranet` with its layer `demo` is trained on each. A seed makes
@@ -25,7 +25,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.clinical_columns import interval
+from benchmarks.trials.clinical_columns import interval
 from pathfuse.cli import main as pathfuse
 from pathfuse.demo import DemoCohort, SerialPictures
 from pathfuse.demo.block import make_block

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.floor import operations
+from benchmarks.measure.floor import operations
 
 EDGE = 8192  # of the square matrices whose product is taken for the peak
 

@@ -1,7 +1,7 @@
 """Draws the pictures of docs/trust_a_map.md: maps of bags beside the planted signal and a random map.
 
     pathfuse explain RUN --case_ids A,B --out MAPS
-    python -m benchmarks.trust_pictures MAPS COHORT --out docs/images
+    python -m benchmarks.trials.trust_pictures MAPS COHORT --out docs/images
 
 MAPS holds the attention of a run on the generated cohort in the folder COHORT, which says where the signal is.
 """

@@ -1,6 +1,6 @@
 """Equation 4 of Corr-A-Net in its readings, with and without stem: five cohorts of the demo, in the form of Table 1.
 
-    python -m benchmarks.correlation_readings --out build/readings
+    python -m benchmarks.trials.correlation_readings --out build/readings
 
 Every cohort has other patients and another seed. The classifier is given H&E alone. A run that is there already is
 read, so that the table may grow over several sittings: with --table alone nothing is trained. The stem has random

@@ -1,6 +1,6 @@
 """A BCI-shaped folder end to end: one epoch per stage, memory of all processes, and the wait for the loader.
 
-    python -m benchmarks.trial_bci --pairs 100 1000
+    python -m benchmarks.trials.bci --pairs 100 1000
 
 Memory is the highest sum of RssAnon over the process and its workers: pages that are nobody else's, without the
 memory-mapped cache, which the kernel may drop.

@@ -1,6 +1,6 @@
 """Limits of a teacher that sees IHC: half of the IHC missing, wrong labels, a teacher from another site.
 
-    python -m benchmarks.teacher_limits --seeds 3        # 24 runs, about 40 s each of one core
+    python -m benchmarks.trials.teacher_limits --seeds 3        # 24 runs, about 40 s each of one core
 
 `he_only` against `ihc_teacher`, both from H&E alone, with 16 labelled patients of a generated cohort and the settings
 of `studies/pairs_without_labels.yaml` in its layer `demo`. A seed makes new patients. In each setting something is
@@ -28,7 +28,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.clinical_columns import interval
+from benchmarks.trials.clinical_columns import interval
 from pathfuse.cli import main as pathfuse
 from pathfuse.demo import SCORES, DemoCohort, PatchPictures, write_patches
 

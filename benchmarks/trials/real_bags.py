@@ -1,7 +1,7 @@
 """Attention-MIL on small real bags, beside a logistic regression on the mean patch of every bag, on the same folds.
 
-    python -m benchmarks.trial_real_bags            # Chula HER2 IHC, MUSK1 and Elephant, about fifteen minutes
-    python -m benchmarks.trial_real_bags --sets chula --repeats 1
+    python -m benchmarks.trials.real_bags            # Chula HER2 IHC, MUSK1 and Elephant, about fifteen minutes
+    python -m benchmarks.trials.real_bags --sets chula --repeats 1
 
 The bags are read from $PATHFUSE_DATA. Attention-MIL goes the way of any user: case table, feature files, `pathfuse fit`
 with the recipe `attention_mil`, predictions.csv. Its settings were fixed before any result was seen; nothing is chosen
@@ -34,7 +34,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pathfuse.cli import main as pathfuse
 
-DATA = Path(os.environ.get("PATHFUSE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("PATHFUSE_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 # Small cohorts: a narrow model, more decay and dropout than the recipe's, one length of training for all.
 WORDS = (
     "--recipe=attention_mil --data.modalities=[ihc] --loading.num_workers=0 --cohort.val_fraction=0 "

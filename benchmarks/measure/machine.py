@@ -1,7 +1,8 @@
 """Rates of a machine: its matrix products, and the bandwidth of its memory.
 
-`python -m benchmarks.machine` prints them. On a machine that is busy with other things, `BENCH_CLOCK=processor` in the
-environment takes the time of the processor instead of the clock's, for benchmarks of one thread.
+`python -m benchmarks.measure.machine` prints them. On a machine that is busy with other things,
+`BENCH_CLOCK=processor` in the environment takes the time of the processor instead of the clock's, for benchmarks of one
+thread.
 """
 
 from __future__ import annotations

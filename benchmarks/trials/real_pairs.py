@@ -1,6 +1,6 @@
 """Retrieval of the partner on real pairs after Corr-A-Net's first stage, cross-validated, beside chance and raw images.
 
-    python -m benchmarks.real_pairs --sets bci birl
+    python -m benchmarks.trials.real_pairs --sets bci birl
 
 BCI: 24 thumbnails of H&E and HER2 IHC, six folds; whether two are of one slide nobody says. birl: tiles of one lung
 lesion (proSPC) and one rat kidney (pan-cytokeratin), serial sections that an affine map of the landmarks lays over each
@@ -36,7 +36,7 @@ from pathfuse.training.speaking import prepare_lightning
 from pathfuse_corranet.figures import grey
 from pathfuse_corranet.pairing import retrieval
 
-DATA = Path(os.environ.get("PATHFUSE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("PATHFUSE_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 READINGS = ("channel", "batch", "batch_channel")
 TILE_PX = 96
 Pair = tuple[str, Image.Image, Image.Image, int]

@@ -1,6 +1,6 @@
 """Clinical columns beside H&E: one that tells the score and one that is noise, over cohorts.
 
-    python -m benchmarks.clinical_columns --seeds 5
+    python -m benchmarks.trials.clinical_columns --seeds 5
 
 Recipe `he_ihc_clinical` with its layer `demo` and its usual settings, given bags of H&E and no table, the planted
 column `her2_copies`, or the column `age`, which has nothing to do with the score. A seed makes new patients, parts and

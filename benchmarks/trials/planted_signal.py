@@ -1,6 +1,6 @@
 """The planted signal of the demo cohort: the explainers that find it, per stain, recipe and seed.
 
-    python -m benchmarks.planted_signal --seeds 5
+    python -m benchmarks.trials.planted_signal --seeds 5
 
 The patients and their parts stay the same; a seed changes weights, order and augmentation. The interval over seeds is
 Student's at 95 %. Figures are areas under the ROC curve against the places that carry the signal; 0.5 is chance.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.code_size import code_lines, functions, repeated_runs
-from benchmarks.import_graph import (
+from benchmarks.code.code_size import code_lines, functions, repeated_runs
+from benchmarks.code.import_graph import (
     arrows,
     circles,
     folder_sizes,
@@ -14,9 +14,9 @@ from benchmarks.import_graph import (
     python_files,
     room_graph,
 )
-from benchmarks.structure import figures, table
+from benchmarks.code.structure import figures, table
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LONG = "def long():\n" + "    x = 1\n" * 45
 BRANCHED = "def branched(x):\n" + "".join(f"    if x == {n}:\n        return {n}\n" for n in range(11))
 SAID = "".join(f"value_{n} = {n}\n" for n in range(7))
@@ -137,7 +137,7 @@ def test_before_and_after_stand_side_by_side_with_the_change() -> None:
 
 
 def test_the_command_prints_the_table_and_names_what_is_behind_it(tree: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.structure", str(tree), "--against", str(tree), "--names"]
+    command = [sys.executable, "-m", "benchmarks.code.structure", str(tree), "--against", str(tree), "--names"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "| files | 8 | 8 | 0 |" in said
     assert "circle of rooms: core, data" in said

@@ -1,6 +1,6 @@
 """Times named variants side by side in one process and prints them relative to a peer and to the floor.
 
-`from benchmarks.harness import compare, options`; each benchmark is a script run as `python -m benchmarks.bench_x`.
+`from benchmarks.measure.harness import compare, options`; each benchmark is run as `python -m benchmarks.bench_x`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.aims import Aim, judge
-from benchmarks.floor import floors, operations
-from benchmarks.footprint import footprint
-from benchmarks.machine import machine, now, rates
+from benchmarks.measure.aims import Aim, judge
+from benchmarks.measure.floor import floors, operations
+from benchmarks.measure.footprint import footprint
+from benchmarks.measure.machine import machine, now, rates
 
 MIN_SAMPLE_S = (
     0.02  # a shorter call is repeated until one sample lasts this long: timers and wake-ups cost microseconds

@@ -1,6 +1,6 @@
 """A trial on a paired cohort with known truth: training with IHC, a test from H&E alone, and the share of each part.
 
-    python -m benchmarks.trial_missing_stain --seeds 5 --at_once 2      # half an hour of one processor
+    python -m benchmarks.trials.missing_stain --seeds 5 --at_once 2      # half an hour of one processor
 
 Generated bags: only tumour carries the score, H&E carries less of it than IHC, and a third of the cases lack a stain. A
 seed makes new patients and new weights. Every variant trains for a fixed number of epochs without a validation part, so

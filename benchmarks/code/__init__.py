@@ -1,0 +1,1 @@
+"""The size and structure of the code, in numbers."""
