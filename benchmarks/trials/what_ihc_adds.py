@@ -1,6 +1,6 @@
 """The picture in the README: the page of `pathfuse compare` on generated features of two stains, made by its commands.
 
-    python -m benchmarks.trials.what_ihc_adds --out docs/images/what_ihc_adds.png  # minutes; needs Chromium and playwright
+    python -m benchmarks.trials.what_ihc_adds --out docs/images/what_ihc_adds.png  # needs Chromium and playwright
 
 The features are noise with a direction that grows with the HER2 score: little in H&E, more in IHC, in a third of the
 patches. A fifth of the patients lacks one stain. Nothing was tried out on the seed before.
