@@ -104,7 +104,7 @@ class PairedBags(CaseData):
         slides = [(m, slide) for own in self._bags.slides.values() for m, several in own.items() for slide in several]
         return {modality: slide.encoder for modality, slide in reversed(slides) if slide.encoder is not None}
 
-    def setup(self, stage: str) -> None:
+    def _refuse_other_widths(self) -> None:
         """Refuses features of another width than the model was made for."""
         for modality in self.modalities:
             width, expected = self._bags.widths[modality], self._model_width(modality)
@@ -116,6 +116,7 @@ class PairedBags(CaseData):
 
     def dataset(self, index: Positions, part: Part) -> Batches:
         """Packed bags, read when a batch wants them."""
+        self._refuse_other_widths()
         training, seed = part == "train", self.loading.seed
         sampling = Sampling(self.patches_per_bag, seed)
         if not training:

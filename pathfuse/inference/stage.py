@@ -6,7 +6,7 @@ as the trainer and the optimiser, is not read here; `pathfuse.training.stage` re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import fields, replace
 from inspect import signature
@@ -65,11 +65,11 @@ class Stage:
         self._dumped: dict[bool, Config] = {}
         refuse_odd(name, overrides)
         self.file = without_typed(config, overrides)
-        self.parser = StageParser.of_stage()
+        self.parser: StageParser
+        self.config: Namespace
         try:
             said, words = self.read(config, overrides)
-            self.add_options(self.parser)
-            self.config: Namespace = plain_words(self.parser.parse_args(["--config", yaml.safe_dump(said), *words]))
+            self.parser, self.config = self.parsed(["--config", yaml.safe_dump(said), *words])
             check_classes(self.config)
             self._check_data()
         except PathfuseError as error:
@@ -95,6 +95,13 @@ class Stage:
                 )
         kept = {key: value for key, value in config.items() if key not in _TRAINS}
         return {**kept, "trainer": {key: value for key, value in trainer.items() if key in _TRAINER}}, overrides
+
+    def parsed(self, words: Sequence[str]) -> tuple[StageParser, Namespace]:
+        """A parser with all options, and what it made of the words."""
+        parser = StageParser(**StageParser.SETTINGS)
+        parser.add_argument("--config", action="config", help="A configuration in YAML.")
+        self.add_options(parser)
+        return parser, plain_words(parser.parse_args(list(words)))
 
     def add_options(self, parser: StageParser) -> None:
         """Adds the options: the cohort, how it is loaded, the seed, further ones, the model and the data."""

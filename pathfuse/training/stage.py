@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -21,6 +22,7 @@ from pathfuse.inference.stage import Stage
 from pathfuse.inference.task import Task
 from pathfuse.recipes.plain_yaml import Config, plain_yaml
 from pathfuse.training.callbacks import WholeFiles
+from pathfuse.training.lightning_cli import StageCLI
 from pathfuse.training.lightning_task import LightningTask
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.steady.nodes import refuse_endless_wait, refuse_other_number
@@ -60,6 +62,11 @@ class TrainingStage(Stage):
         if not config.get("optimizer") and not any(word.startswith("--optimizer=") for word in overrides):
             config = {**config, "optimizer": DEFAULT_OPTIMIZER}
         return config, overrides
+
+    def parsed(self, words: Sequence[str]) -> tuple[StageParser, Namespace]:
+        """Lightning's parser with all options, and what it made of the words."""
+        cli = StageCLI(words, self.add_options)
+        return cli.parser, cli.config
 
     def add_further(self, parser: StageParser) -> None:
         """Adds what is averaged, loggers, optimiser, schedule and trainer."""

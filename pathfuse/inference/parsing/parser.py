@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 import yaml
@@ -19,12 +19,11 @@ USAGE = "%(prog)s fit --recipe NAME [--key.subkey VALUE ...] [--STAGE.key.subkey
 class StageParser(ArgumentParser):
     """A parser whose errors are one line with the key, the reason and a guess."""
 
-    @classmethod
-    def of_stage(cls) -> StageParser:
-        """One that takes a configuration, and no option yet."""
-        parser = cls(allow_abbrev=False, usage=USAGE, description="Options of every stage:")
-        parser.add_argument("--config", action="config", help="A configuration in YAML.")
-        return parser
+    SETTINGS: ClassVar[dict[str, Any]] = {
+        "allow_abbrev": False,
+        "usage": USAGE,
+        "description": "Options of every stage:",
+    }
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises what the parser found as a RecipeError."""
