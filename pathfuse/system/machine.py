@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pathfuse.errors import MachineError
 
@@ -23,12 +24,10 @@ _ADVICE = {
 }
 """What to do about an error of the operating system; others are passed on in its words alone."""
 
+_LOADER_DIED = "a process that loads data died, most often out of memory. Take fewer with --loading.num_workers."
 # What torch raises has no class of its own.
 _OF_TORCH = (
-    (
-        re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL),
-        "a process that loads data died, most often out of memory. Take fewer of them with --loading.num_workers.",
-    ),
+    (re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL), _LOADER_DIED),
     (
         re.compile(r"received 0 items of ancdata|Too many open files"),
         "too many files are open. Raise the limit (`ulimit -n 4096`), or take fewer workers.",
@@ -50,6 +49,8 @@ _OF_TORCH = (
 
 def machine_fault(error: BaseException) -> str | None:
     """What the machine refused and what to do about it, in one line; None for any other error."""
+    if isinstance(error, ConnectionResetError | ConnectionRefusedError):
+        return _LOADER_DIED  # it died while it sent
     if isinstance(error, OSError):
         return _of_system(error)
     if isinstance(error, MemoryError):
@@ -73,10 +74,17 @@ def machine_faults(advice: str) -> Iterator[None]:
     except BrokenPipeError:
         raise  # who read the output wants no more of it
     except (OSError, RuntimeError, MemoryError) as error:
+        _end_watch()  # at once: torch may be about to raise the same again
         said = machine_fault(error)
         if said is None:
             raise
         raise MachineError(f"{said} {advice}") from error
+
+
+def _end_watch() -> None:
+    """Lets children end without torch, which would raise once more, anywhere, when it hears of the next one."""
+    with suppress(ValueError):  # not the main thread, which alone hears of them
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _of_system(error: OSError) -> str | None:

@@ -175,9 +175,10 @@ def test_a_killed_loader_is_one_line_with_the_next_step() -> None:
         (OSError(errno.EROFS, "Read-only file system", "x"), "can be written"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), "permissions"),
         (MemoryError(), "memory"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "loads data died"),
         (RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0"), "disk is full"),
     ],
-    ids=["space", "files", "read-only", "permission", "memory", "torch on a full disk"],
+    ids=["space", "files", "read-only", "permission", "memory", "a loader that sends", "torch on a full disk"],
 )
 def test_what_the_machine_refuses_has_a_line(error: Exception, word: str) -> None:
     said = machine_fault(error)
