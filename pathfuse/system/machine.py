@@ -49,8 +49,10 @@ _OF_TORCH = (
 
 def machine_fault(error: BaseException) -> str | None:
     """What the machine refused and what to do about it, in one line; None for any other error."""
-    if isinstance(error, ConnectionResetError | ConnectionRefusedError):
-        return _LOADER_DIED  # it died while it sent
+    if isinstance(error, ConnectionResetError | ConnectionRefusedError) or (
+        isinstance(error, EOFError) and not error.args
+    ):
+        return _LOADER_DIED  # while it sent; a file that ends too early says so
     if isinstance(error, OSError):
         return _of_system(error)
     if isinstance(error, MemoryError):
@@ -73,7 +75,7 @@ def machine_faults(advice: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # who read the output wants no more of it
-    except (OSError, RuntimeError, MemoryError) as error:
+    except (OSError, EOFError, RuntimeError, MemoryError) as error:
         _end_watch()  # at once: torch may be about to raise the same again
         said = machine_fault(error)
         if said is None:

@@ -176,9 +176,19 @@ def test_a_killed_loader_is_one_line_with_the_next_step() -> None:
         (PermissionError(errno.EACCES, "Permission denied", "x"), "permissions"),
         (MemoryError(), "memory"),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "loads data died"),
+        (EOFError(), "loads data died"),
         (RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0"), "disk is full"),
     ],
-    ids=["space", "files", "read-only", "permission", "memory", "a loader that sends", "torch on a full disk"],
+    ids=[
+        "space",
+        "files",
+        "read-only",
+        "permission",
+        "memory",
+        "a loader that sends",
+        "a loader that is asked",
+        "torch on a full disk",
+    ],
 )
 def test_what_the_machine_refuses_has_a_line(error: Exception, word: str) -> None:
     said = machine_fault(error)
@@ -186,7 +196,7 @@ def test_what_the_machine_refuses_has_a_line(error: Exception, word: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError("no number"), RuntimeError("x")]
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError("no number"), RuntimeError("x"), EOFError("x")]
 )
 def test_what_is_a_fault_of_the_program_is_not_taken_for_one_of_the_machine(error: Exception) -> None:
     assert machine_fault(error) is None
