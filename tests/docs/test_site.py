@@ -1,6 +1,6 @@
 """The built site in a real browser: pictures, search, copy buttons, folded parts, small and dark screens.
 
-It looks at what `make docs` has left in `build/docs`, and is skipped where that is not there.
+It looks at what `make docs` has left in `build/docs`, and is skipped where that is not there or older than a page.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from tests.report.test_browser import CHROMIUM, FLAGS
 SITE = PROJECT_ROOT / "build" / "docs"
 LOOKED_AT = ("index", "install", "numbers", "recipes/corranet", "commands", "examples/index", "examples/tutorial")
 
+
+def is_current() -> bool:
+    """Whether the site was built after the last change of its sources."""
+    search = SITE / "searchindex.js"  # written last
+    sources = [path for path in (PROJECT_ROOT / "docs").rglob("*") if path.suffix in (".md", ".py", ".css")]
+    return search.is_file() and search.stat().st_mtime >= max(path.stat().st_mtime for path in sources)
+
+
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium"),
-    pytest.mark.skipif(not (SITE / "index.html").is_file(), reason="no built site here; make docs"),
+    pytest.mark.skipif(not is_current(), reason="no site here that is built from these pages; make docs"),
 ]
 
 
