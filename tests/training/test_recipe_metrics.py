@@ -92,7 +92,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_recipe_adds_and_selects_by_it(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_adds_and_selects_by_it(
+    page: None, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run, plain = tmp_path / "run", tmp_path / "plain"
     words = ["--predict.model.metrics=[{class_path: ScoreError, init_args: {missed: 2}}, BrierScore]"]
     words += ["--predict.model.select_by=score_error", "--predict.trainer.max_epochs=3"]
