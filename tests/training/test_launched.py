@@ -42,6 +42,14 @@ TWO = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pat
 CPU = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
 
 
+@pytest.fixture(autouse=True)
+def address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets after a test what Lightning sets by itself, from Slurm's words: others would wait for that machine."""
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
 @pytest.mark.parametrize(
     ("environment", "same"),
     [
