@@ -5,6 +5,7 @@ The command line prints the message as one line and exits with `exit_code`; noth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -104,3 +105,8 @@ def cannot_be_read(error: type[E], path: object, cause: BaseException | str, adv
         words = f"{words} is missing"
     reason = " ".join(words.split())[:160] or type(cause).__name__
     return error(f"{path} cannot be read ({reason}). {advice}")
+
+
+def without_guess(text: str) -> str:
+    """A message without the sentence of `did_you_mean`, for one that goes on with what is known."""
+    return re.sub(r" Did you mean [^?]*\?", "", text)

@@ -20,7 +20,7 @@ from pathfuse.cohort import Cohort
 from pathfuse.core import DataSpec, Head, Model, stage_loader
 from pathfuse.data.contract import CaseData
 from pathfuse.data.loading.options import Loading
-from pathfuse.errors import PathfuseError, RecipeError
+from pathfuse.errors import PathfuseError, RecipeError, without_guess
 from pathfuse.inference.computing import Computing
 from pathfuse.inference.parsing.confined import confined_cache
 from pathfuse.inference.parsing.messages import explain
@@ -74,7 +74,8 @@ class Stage:
             self._check_data()
         except PathfuseError as error:
             renamed = new_names(config, overrides, str(error))
-            raise type(error)(f"stage {name}: {error}{renamed}") from error
+            line = without_guess(str(error)) if renamed else str(error)
+            raise type(error)(f"stage {name}: {line}{renamed}") from error
 
     def read(self, config: Config, overrides: list[str]) -> tuple[Config, list[str]]:
         """What of a recipe is read: here all but what trains.
