@@ -49,6 +49,7 @@ sphinx_gallery_conf = {
     "filename_pattern": "",
     "within_subsection_order": "ExampleTitleSortKey",
     "reset_modules": ("gallery_hooks.start_afresh", "matplotlib"),
+    "reset_modules_order": "both",
     "image_scrapers": ("matplotlib", "gallery_hooks.show_picture"),
     "ignore_repr_types": "Path|matplotlib|int",  # a picture stands below its block; what is drawn need not be named
     "write_computation_times": False,

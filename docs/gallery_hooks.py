@@ -17,7 +17,7 @@ PICTURES = (".jpg", ".png", ".svg")
 
 
 def start_afresh(gallery_conf: dict[str, Any], script: str | None) -> None:
-    """Before an example: what the last one wrote goes, and commands print a page's width."""
+    """Before and after an example: what was written goes, and commands print a page's width."""
     os.environ["COLUMNS"] = "100"
     pathfuse.cli.main = succeed
     for folder in (Path(gallery_conf["src_dir"]) / "gallery").iterdir():
