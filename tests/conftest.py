@@ -8,6 +8,7 @@ import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 from pathfuse.cli import main
 from pathfuse.registry import table as registry
+from tests.chromium import CHROMIUM, FLAGS
 from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +39,16 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data 
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the cache of the person who runs it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for one file of tests."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield found
+        found.close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from pathfuse.demo.cohort import Pictures
 from pathfuse.demo.options import DemoCohort
 from pathfuse.errors import CaseTableError, RecipeError
 from pathfuse.store.folder import Match
+from pathfuse.system.cache_folder import default_cache
 from pathfuse.system.spacing import MAX_MPP, MIN_MPP
 
 
@@ -176,9 +176,7 @@ class Cohort:
     @property
     def cache_folder(self) -> Path:
         """Where files lie that can be made again: `cache`, else `pathfuse` in the user's cache."""
-        if self.cache is not None:
-            return Path(self.cache)
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pathfuse"
+        return default_cache() if self.cache is None else Path(self.cache)
 
     @property
     def training(self) -> list[Case]:

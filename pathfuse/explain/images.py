@@ -15,7 +15,7 @@ from pathfuse.core import Batch
 from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import file_name, finite, said_of
 from pathfuse.explain.faith.drop import drop_in_accuracy, relative_interval
-from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map, resized
+from pathfuse.explain.faith.truth import Truth, auc_of, mean_score, random_map, random_map_of
 from pathfuse.explain.overlay import overlay, write_png
 
 DROP_BY_CHANCE = "drop_in_accuracy_of_a_random_map"
@@ -76,7 +76,7 @@ def maps_by_chance(batch: Batch, maps: Mapping[str, Tensor], seed: int) -> dict[
     """A random map (B, H, W) in [0, 1] beside every map, as coarse as that of Grad-CAM; the same for the same case."""
     found = {}
     for modality, own in maps.items():
-        drawn = [resized(random_map(f"{case}/{modality}", seed), tuple(own.shape[1:])) for case in batch.case_ids]
+        drawn = [random_map_of(case, modality, tuple(own.shape[1:]), seed) for case in batch.case_ids]
         found[modality] = torch.as_tensor(np.stack(drawn)).to(own)
     return found
 

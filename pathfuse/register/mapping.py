@@ -27,21 +27,23 @@ def map_points(folder: Path | str, points: Points, *, inverse: bool = False, pai
         RegistrationError: if there is no such registration, or all points lie beyond the slide; where some do, they
             go on as the nearest tissue does.
     """
-    return _mapped(read_record(find_record(Path(folder), pair)), points, inverse)
+    return _mapped(read_record(find_record(Path(folder), pair)), points, inverse)[0]
 
 
-def _mapped(record: Record, points: Points, inverse: bool) -> Points:
+def _mapped(record: Record, points: Points, inverse: bool) -> tuple[Points, int]:
+    """The points on the other slide, and how many of them lie beyond their own."""
     ours, theirs = record.fixed.mpp, record.moving.mpp
     points = np.asarray(points, np.float64).reshape(-1, 2)
     source = record.moving if inverse else record.fixed
-    if len(points) and beyond(points, (source.width, source.height)).all():
+    outside = int(np.count_nonzero(beyond(points, (source.width, source.height))))
+    if outside and outside == len(points):
         raise RegistrationError(
             f"all {len(points)} points lie beyond {Path(source.path).name}, which is {source.width} x {source.height} "
             f"px. Give level-0 pixels of the {'moving' if inverse else 'fixed'} slide."
         )
     if inverse:
-        return record.transform.backward(points * theirs) / ours
-    return record.transform.forward(points * ours) / theirs
+        return record.transform.backward(points * theirs) / ours, outside
+    return record.transform.forward(points * ours) / theirs, outside
 
 
 def map_table(
@@ -55,8 +57,6 @@ def map_table(
     Raises:
         RegistrationError: if there is no such registration, or the table cannot be read.
     """
-    record = read_record(find_record(folder, pair))
-    points = read_points(table)
-    write_mapped(out, table, _mapped(record, points, inverse))
-    source = record.moving if inverse else record.fixed
-    return len(points), int(np.count_nonzero(beyond(points, (source.width, source.height))))
+    mapped, outside = _mapped(read_record(find_record(folder, pair)), read_points(table), inverse)
+    write_mapped(out, table, mapped)
+    return len(mapped), outside

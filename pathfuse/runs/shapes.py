@@ -126,7 +126,7 @@ class Columns:
 
     Attributes:
         needs: columns, in any order; there may be others.
-        figures: those of them that hold finite numbers, or nothing.
+        figures: those of them that hold numbers.
     """
 
     needs: tuple[str, ...] = ()

@@ -84,9 +84,13 @@ def machine_faults(advice: str) -> Iterator[None]:
 
 
 def _end_watch() -> None:
-    """Lets children end without torch, which would raise once more, anywhere, when it hears of the next one."""
-    with suppress(ValueError):  # not the main thread, which alone hears of them
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    """Lets children end without torch, which would raise once more, anywhere, when it hears of the next one.
+
+    Nobody else's handler is touched. Windows has no such signal, and another thread than the main one hears of none.
+    """
+    with suppress(AttributeError, ValueError):
+        if getattr(signal.getsignal(signal.SIGCHLD), "__module__", "") == "torch.utils.data._utils.signal_handling":
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _of_system(error: OSError) -> str | None:

@@ -5,13 +5,12 @@ It looks at what `make docs` has left in `build/docs`, and is skipped where that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.chromium import needs_chromium
 from tests.conftest import PROJECT_ROOT
-from tests.report.test_browser import CHROMIUM, FLAGS
 
 SITE = PROJECT_ROOT / "build" / "docs"
 LOOKED_AT = ("index", "install", "numbers", "recipes/corranet", "commands", "examples/index", "examples/tutorial")
@@ -25,18 +24,9 @@ def is_current() -> bool:
 
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium"),
+    needs_chromium,
     pytest.mark.skipif(not is_current(), reason="no site here that is built from these pages; make docs"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.mark.parametrize("name", LOOKED_AT)

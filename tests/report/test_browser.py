@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +11,14 @@ from pathfuse.evaluate.compare.compare import compare_runs
 from pathfuse.evaluate.compare.findings import CompareOptions
 from pathfuse.evaluate.compare.run import read_runs
 from pathfuse.report.write import write_comparison_report, write_report
+from tests.chromium import needs_chromium
 from tests.evaluate.runs import write_run
 from tests.report.runs import write_study, write_whole_run
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 WIDTHS = (375, 768, 1280, 1920)
 LONG = "a_run_with_a_name_that_is_much_longer_than_anyone_would_like_to_read"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield found
-        found.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

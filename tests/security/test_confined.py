@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from pathfuse.cli import main
-from pathfuse.data.images.cache import default_cache
 from pathfuse.inference.parsing.confined import FOLDER, confined_cache, reaches_out
+from pathfuse.system.cache_folder import default_cache
 from tests.security.conftest import Refuse, put
 
 LOGGERS, CALLBACKS = "lightning.pytorch.loggers", "lightning.pytorch.callbacks"

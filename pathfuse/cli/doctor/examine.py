@@ -137,7 +137,7 @@ def _devices() -> Iterator[Finding]:
 def _folders() -> Iterator[Finding]:
     from huggingface_hub import constants
 
-    from pathfuse.data.images.cache import default_cache
+    from pathfuse.system.cache_folder import default_cache
 
     places = {"working folder": Path.cwd(), "cache": default_cache(), "cache of the hub": Path(constants.HF_HUB_CACHE)}
     for what, folder in places.items():

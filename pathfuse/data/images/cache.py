@@ -60,11 +60,6 @@ class PreparedImages:
         return {**self.__dict__, "_array": None, "_unseen": np.empty(0, np.int64)}
 
 
-def default_cache() -> Path:
-    """The platform's folder for files that can be made again: `$XDG_CACHE_HOME/pathfuse` or `~/.cache/pathfuse`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pathfuse"
-
-
 def prepared_images(
     files: Sequence[Path],
     preparation: Preparation,

@@ -20,7 +20,7 @@ from pathfuse.explain.faith.patch_truth import PatchTruth
 from pathfuse.explain.faith.perturbed import infidelity_and_sensitivity
 from pathfuse.explain.faith.randomised import mixed_up
 from pathfuse.explain.faith.ranked import places_of
-from pathfuse.explain.faith.truth import Truth, auc_of, random_map, resized
+from pathfuse.explain.faith.truth import Truth, auc_of, random_map_of, resized
 from pathfuse.explain.faith.words import Interval, sentence
 
 DRAWS = 1000
@@ -195,7 +195,7 @@ class Faithfulness:
             draw = np.random.default_rng([self.seed, zlib.crc32(f"{case_id}/{modality}".encode())])
             chance: Any = draw.random(len(like))
         else:
-            chance = resized(random_map(f"{case_id}/{modality}", self.seed), tuple(held.shape[-2:])).ravel()
+            chance = random_map_of(case_id, modality, tuple(held.shape[-2:]), self.seed).ravel()
         yield RANDOM, torch.as_tensor(chance, device=like.device)
         yield CONSTANT, torch.zeros_like(like)
 

@@ -75,6 +75,11 @@ def random_map(case_id: str, seed: int) -> Map:
     return np.random.default_rng([seed, zlib.crc32(case_id.encode())]).random((RANDOM_GRID, RANDOM_GRID))
 
 
+def random_map_of(case_id: str, modality: str, size: tuple[int, ...], seed: int) -> Map:
+    """A random map of one stain of a case, at the size (H, W) of its image."""
+    return resized(random_map(f"{case_id}/{modality}", seed), size)
+
+
 def mean_score(scores: Sequence[tuple[float, float]]) -> TruthScore:
     """The mean of (map, random map) pairs; NaN without any."""
     if not scores:

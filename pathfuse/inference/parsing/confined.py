@@ -15,9 +15,9 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse._util import import_object
 
-from pathfuse.data.images.cache import default_cache
 from pathfuse.inference.parsing.trust import VARIABLE, trusted_by_user
 from pathfuse.recipes.plain_yaml import Config
+from pathfuse.system.cache_folder import default_cache
 
 FOLDER = "further"
 """Below the run folder, where files of such callbacks and loggers go."""

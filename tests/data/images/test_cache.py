@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathfuse.data.images.cache import default_cache, prepared_images
+from pathfuse.data.images.cache import prepared_images
 from pathfuse.data.images.prepare import Preparation
 from pathfuse.errors import ImageError, RunError
+from pathfuse.system.cache_folder import default_cache
 from tests.data.pairs import save_image
 
 FORK = multiprocessing.get_context("fork")
