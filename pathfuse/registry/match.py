@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
 from typing import TypeVar, cast
@@ -40,7 +40,7 @@ def working(registry: Registry[T], contract: type) -> tuple[dict[str, T], list[s
     return found, failed
 
 
-def surest(candidates: dict[str, T], sure: Callable[[T], Match]) -> list[str]:
+def surest(candidates: Mapping[str, T], sure: Callable[[T], Match]) -> list[str]:
     """The names of those that are surest; several if they are equally sure, none if nobody wants it."""
     asked = {name: sure(candidate) for name, candidate in candidates.items()}
     best = max(asked.values(), default=Match.NO)

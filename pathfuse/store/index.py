@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from pathfuse.errors import PathfuseError
 from pathfuse.registry import STORES, note_use
-from pathfuse.store.contract import SlideFeatures
+from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import states_time
 from pathfuse.store.read import read_slide, stores, with_facts
 from pathfuse.store.rows import Stamp, unreadable
@@ -64,6 +65,10 @@ class FeatureIndex:
                 write_text(self._file(folder), json.dumps([self._made(folder), self._folders[folder]]))
         self._changed.clear()
 
+    @cached_property
+    def _stores(self) -> dict[str, Store]:
+        return stores()
+
     def _known(self, path: Path) -> SlideFeatures | None:
         """The slide as it is in the index; None if it is not, or the file is another by now."""
         entry = self._entries(path.absolute().parent).get(path.name)
@@ -81,14 +86,14 @@ class FeatureIndex:
         return slide if isinstance(slide, SlideFeatures) else None
 
     def _read(self, path: Path) -> SlideFeatures:
-        slide, store = read_slide(path)
+        slide, store = read_slide(path, known=self._stores)
         self.opened += 1
         if self.cache is None or store.beside(path) is None:
             return slide
         with suppress(NotPlainError, OSError):
             stamp, folder = Stamp.of(path), path.absolute().parent
             # What another store would go by counts too: a bare tensor is CLAM's as soon as it has a twin.
-            others = [] if store.alone else [file for one in stores().values() for file in one.beside(path) or ()]
+            others = [] if store.alone else [file for one in self._stores.values() for file in one.beside(path) or ()]
             beside = [_stamped(file) for file in dict.fromkeys(others)]
             entry = (stamp.size, stamp.time, type(store).__name__, _encoded(slide, path), beside)
             self._entries(folder)[path.name] = entry
@@ -118,7 +123,7 @@ class FeatureIndex:
 
     def _made(self, folder: Path) -> list[Any]:
         """What an index depends on besides the files: who reads them, and what TRIDENT noted elsewhere."""
-        readers = sorted(f"{name} {type(store).__module__}" for name, store in stores().items())
+        readers = sorted(f"{name} {type(store).__module__}" for name, store in self._stores.items())
         return [VERSION, version("pathfuse"), readers, states_time(folder)]
 
 

@@ -48,8 +48,9 @@ def clean_labels(
         keep: labels that stay as they are written: the classes that somebody named.
     """
     texts = [" ".join(unicodedata.normalize("NFKC", cell).split()) for cell in cells]
-    signs = any(text.startswith("+") and text.strip("+") == "" for text in texts if text not in keep)
-    gone = {text for text in texts if is_unknown(text, keep) or (not signs and text in _DASHES and text not in keep)}
+    words = dict.fromkeys(texts)
+    signs = any(text.startswith("+") and text.strip("+") == "" for text in words if text not in keep)
+    gone = {text for text in words if is_unknown(text, keep) or (not signs and text in _DASHES and text not in keep)}
     known = [text for text in texts if text not in gone]
     becomes = {text: text for text in known}
     for rule in (_scores, _whole_numbers, _spellings):
@@ -64,15 +65,15 @@ def clean_labels(
 def _scores(labels: Sequence[str], column: str) -> dict[str, str]:
     """HER2 scores and HER2 words by how they are written; nothing where the column is about something else."""
     named = _HER2_NAMES.fullmatch(plain(column))
-    scores = {text: _score(text) for text in labels}
+    scores = {text: _score(text) for text in dict.fromkeys(labels)}
     found = {score for score in scores.values() if score}
     plus = any(score in HER2[1:] and "+" in text and not _PLUSES.fullmatch(text) for text, score in scores.items())
     # 0 and 1 alone may be negative and positive.
     by_name = named is not None and named["kind"] != "status" and found - {"0", "1+"}
-    pluses = named is not None and any(_PLUSES.fullmatch(text) and text.count("+") > 1 for text in labels)
+    pluses = named is not None and any(_PLUSES.fullmatch(text) and text.count("+") > 1 for text in scores)
     if plus or by_name or pluses:
         return {text: score for text, score in scores.items() if score}
-    words = {text: match[1].strip() for text in labels if (match := _WORD.fullmatch(text))}
+    words = {text: match[1].strip() for text in scores if (match := _WORD.fullmatch(text))}
     return {text: {"+": "positive", "-": "negative"}.get(word, word.casefold()) for text, word in words.items()}
 
 
@@ -95,8 +96,8 @@ def _spellings(labels: Sequence[str], column: str) -> dict[str, str]:
     """The most frequent spelling of each word; of equally frequent ones the first."""
     del column
     groups: dict[str, Counter[str]] = {}
-    for text in labels:
-        groups.setdefault(text.casefold(), Counter())[text] += 1
+    for text, count in Counter(labels).items():
+        groups.setdefault(text.casefold(), Counter())[text] = count
     return {text: counts.most_common(1)[0][0] for counts in groups.values() for text in counts if len(counts) > 1}
 
 

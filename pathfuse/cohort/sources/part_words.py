@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 _WORDS = {
     "train": ("train", "training", "tr", "trainset", "trainingset"),
@@ -14,6 +15,7 @@ NAMES = frozenset({"set", "subset", "partition", "dataset", "part", "phase", "us
 """What a column of parts may be called besides `split`, if its cells are parts."""
 
 
+@lru_cache(maxsize=1024)
 def part_of(cell: str) -> str:
     """The part behind a word: train, val or test; empty if it is none."""
     return _PART.get("".join(sign for sign in cell.casefold() if sign.isalnum()), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from math import prod
 from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
@@ -29,8 +30,9 @@ def read_hdf5(path: Path) -> Contents:
     try:
         stamp = Stamp.of(path)
         with open_hdf5(str(path)) as file:
+            mapped = file.userblock_size == 0  # a user block shifts every offset; nobody writes one
             for name in islice(file, MAX_NAMES):
-                found = _found(file, name, path, stamp)
+                found = _found(file, name, path, stamp, mapped)
                 if isinstance(found, str):
                     ignored[name] = found
                 else:
@@ -41,7 +43,7 @@ def read_hdf5(path: Path) -> Contents:
     return Contents(path, "hdf5", arrays, attributes, ignored)
 
 
-def _found(file: h5py.File, name: str, path: Path, stamp: Stamp) -> Found | str:
+def _found(file: h5py.File, name: str, path: Path, stamp: Stamp, mapped: bool) -> Found | str:
     """An array, or why it is none."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         return "a link that may lead out of the file, ignored"
@@ -50,37 +52,33 @@ def _found(file: h5py.File, name: str, path: Path, stamp: Stamp) -> Found | str:
         return "a group"
     if dataset.external or dataset.is_virtual:
         return "its data lie in another file, ignored"
-    if dataset.shape is None or dataset.dtype.kind not in "fiu":
-        return f"holds no numbers but {dataset.dtype}"
-    needed = dataset.dtype.itemsize * int(np.prod(dataset.shape, dtype=object))
-    check_size(path, name, needed, dataset.id.get_storage_size())
-    rows, contiguous = _rows(dataset, name, path, stamp, needed)
-    return Found(dataset.shape, rows, _attributes(dataset), dataset.chunks, str(dataset.dtype), contiguous)
-
-
-def _rows(dataset: h5py.Dataset, name: str, path: Path, stamp: Stamp, needed: int) -> tuple[Rows | None, bool]:
-    shape = rows_shape(dataset.shape)
+    shape, dtype, chunks = dataset.shape, dataset.dtype, dataset.chunks  # h5py asks the file for each, each time
+    if shape is None or dtype.kind not in "fiu":
+        return f"holds no numbers but {dtype}"
+    needed, stored = dtype.itemsize * prod(shape), dataset.id.get_storage_size()
+    check_size(path, name, needed, stored)
     offset = dataset.id.get_offset()
-    # A user block shifts every offset; nobody writes one, so such a file is read the slow way.
-    contiguous = offset is not None and dataset.file.userblock_size == 0 and dataset.id.get_storage_size() == needed
-    contiguous = contiguous or (needed == 0 and dataset.chunks is None)
-    if shape is None:
-        return None, contiguous
-    if contiguous and 0 not in shape:
-        return MappedRows(path, stamp, shape, dataset.dtype.str, int(offset), sums=read_sums(dataset, needed)), True
-    if len(dataset.shape) == 1:
-        return MemoryRows(to_tensor(dataset[()]).reshape(shape)), contiguous
-    return Hdf5Rows(path, stamp, shape, dataset.dtype.str, name, len(dataset.shape) - 2), contiguous
+    contiguous = (mapped and offset is not None and stored == needed) or (needed == 0 and chunks is None)
+    rows: Rows | None = None
+    if (two := rows_shape(shape)) is not None:
+        if contiguous and needed > 0:
+            rows = MappedRows(path, stamp, two, dtype.str, int(offset), sums=read_sums(dataset, needed))
+        elif len(shape) == 1:
+            rows = MemoryRows(to_tensor(dataset[()]).reshape(two))
+        else:
+            rows = Hdf5Rows(path, stamp, two, dtype.str, name, len(shape) - 2)
+    return Found(shape, rows, _attributes(dataset), chunks, str(dtype), contiguous)
 
 
 def _attributes(thing: h5py.File | h5py.Dataset) -> dict[str, Fact]:
     """Single numbers and texts; nothing is evaluated, and a text stays a text."""
     facts: dict[str, Fact] = {}
-    for name in islice(thing.attrs, MAX_NAMES):
+    attributes = thing.attrs
+    for name in islice(attributes, MAX_NAMES):
         if name in (SUMS, SIZE):
             continue
         try:
-            value = _attribute(thing, name)
+            value = _attribute(attributes, name)
         except (OSError, KeyError, ValueError, TypeError, RuntimeError):
             continue  # a type that h5py does not know, for example a reference to something deleted
         if value is not None and value != "None":
@@ -88,17 +86,18 @@ def _attributes(thing: h5py.File | h5py.Dataset) -> dict[str, Fact]:
     return facts
 
 
-def _attribute(thing: h5py.File | h5py.Dataset, name: str) -> Fact | None:
-    kind = thing.attrs.get_id(name)
-    if kind.dtype.kind in "fiub":
-        if int(np.prod(kind.shape, dtype=object)) not in range(1, MAX_NUMBERS + 1):
+def _attribute(attributes: h5py.AttributeManager, name: str) -> Fact | None:
+    kind = attributes.get_id(name)
+    shape, dtype = kind.shape, kind.dtype
+    if dtype.kind in "fiub":
+        if shape is None or prod(shape) not in range(1, MAX_NUMBERS + 1):
             return None
-        numbers = np.asarray(thing.attrs[name]).ravel()
+        numbers = np.asarray(attributes[name]).ravel()
         # The downsample of CLAM is a pair of equal numbers.
         return numbers[0].item() if (numbers == numbers[0]).all() else " ".join(str(n) for n in numbers.tolist())
-    if kind.shape != () or kind.dtype.itemsize > MAX_TEXT:
+    if shape != () or dtype.itemsize > MAX_TEXT:
         return None
-    value = thing.attrs[name]
+    value = attributes[name]
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return value[:MAX_TEXT] if isinstance(value, str) else None
