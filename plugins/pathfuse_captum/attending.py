@@ -13,7 +13,7 @@ from pathfuse.core import AttentionStep, Bags, Batch, Explainer, Model
 from pathfuse.core.spec import Kind
 from pathfuse.errors import RecipeError
 from pathfuse_captum.asking import class_scores, nothing, predicted, prepared, together, where_present
-from pathfuse_captum.gradcam import enlarge
+from pathfuse_captum.layers import enlarge
 
 Answer = Callable[[dict[str, list[AttentionStep]], Tensor], dict[str, Tensor]]
 WITH_ATTENTION = "a transformer of timm without windows, TransMIL or AttentionFusion"

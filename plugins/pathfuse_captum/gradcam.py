@@ -9,12 +9,11 @@ from dataclasses import replace
 import torch
 from captum.attr import LayerGradCam  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pathfuse.core import Batch, CamLayer, Explainer, Model, as_map
 from pathfuse.errors import RecipeError
 from pathfuse_captum.asking import class_scores, predicted, prepared
-from pathfuse_captum.layers import layers_for_maps, refuse_no_map
+from pathfuse_captum.layers import enlarge, layers_for_maps, refuse_no_map
 
 
 class GradCAM(Explainer):
@@ -129,11 +128,6 @@ def tapped(layer: CamLayer) -> Iterator[nn.Module]:
         yield tap
     finally:
         handle.remove()
-
-
-def enlarge(cam: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Maps (B, h, w) at another size (B, H, W), bilinear with half-pixel centres."""
-    return functional.interpolate(cam[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def scale(cam: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import takewhile
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pathfuse.core import CamLayer, Model
 from pathfuse.errors import RecipeError, did_you_mean
@@ -57,6 +59,11 @@ def refuse_no_map(layer: CamLayer, activation: object) -> None:
         raise RecipeError(
             f"layer: {type(layer.layer).__name__} gives {what}, and a map has places. Name a layer before the pooling."
         )
+
+
+def enlarge(cam: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """Maps (B, h, w) at another size (B, H, W), bilinear with half-pixel centres."""
+    return functional.interpolate(cam[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def _shared(one: str, other: str) -> int:

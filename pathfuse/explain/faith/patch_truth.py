@@ -10,6 +10,7 @@ import numpy as np
 
 from pathfuse.demo.bags import TRUTH
 from pathfuse.errors import CaseTableError
+from pathfuse.explain.faith.truth import area_of
 from pathfuse.explain.places import SlideScores
 from pathfuse.system.csv_table import read_csv
 
@@ -54,9 +55,8 @@ def patch_auc(slides: Sequence[SlideScores], truth: PatchTruth, seed: int) -> tu
             if signal is not None:
                 planted.append(signal)
                 weight.append(own)
-    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
-
     if not planted or all(planted) or not any(planted):
         return None
     chance = np.random.default_rng([seed, zlib.crc32(slides[0].case_id.encode())]).random(len(planted))
-    return float(roc_auc_score(planted, weight)), float(roc_auc_score(planted, chance))
+    signal_here = np.array(planted)
+    return area_of(np.array(weight), signal_here), area_of(chance, signal_here)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from captum.metrics import infidelity, sensitivity_max  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pathfuse.core import Bags, Batch, Explainer, Model
@@ -34,6 +33,8 @@ def infidelity_and_sensitivity(
 
     Source: Yeh et al. 2019, arXiv:1901.09392; Captum's infidelity (normalised) and sensitivity_max.
     """
+    from captum.metrics import infidelity, sensitivity_max  # type: ignore[import-untyped]  # with pyplot, a second
+
     held = case.x[modality]
     values = held.values if isinstance(held, Bags) else held
     chosen = torch.tensor([target], device=values.device)
