@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pathfuse.register.blocks import smoothed, stepped, weights
-from pathfuse.register.compare import CLOSE_PX, EDGE_PX, ENOUGH, STEP_PX, compared
+from pathfuse.register.compare import EDGE_PX, ENOUGH, STEP_PX, compared
 from pathfuse.register.field import Field
 from pathfuse.register.transform import Matrix, Transform
 from pathfuse.register.views import View
@@ -19,7 +19,14 @@ FEW_CLOSE = 0.10  # the same of small patches: those of strangers reach 0.05 by 
 
 
 def shifted(
-    fixed: View, moving: View, transform: Transform, *, edge: int = EDGE_PX, step: int = STEP_PX, torn: bool = False
+    fixed: View,
+    moving: View,
+    transform: Transform,
+    *,
+    edge: int = EDGE_PX,
+    step: int = STEP_PX,
+    least: float = FEW_CLEAR,
+    torn: bool = False,
 ) -> Transform | None:
     """The transform with every patch moved to where it matches best; None where patches say too little.
 
@@ -29,11 +36,12 @@ def shifted(
         transform: from the fixed to the moving slide.
         edge: of a patch in pixels.
         step: between neighbours in pixels; the field is smooth over about that distance.
+        least: mean belief in patches below which they say too little.
         torn: let the field jump where patches do, instead of making it smooth.
     """
     blocks = compared(fixed, moving, transform, edge=edge, step=step)
     belief = weights(blocks)
-    if belief.sum() < LEAST_BELIEF or belief.mean() < (FEW_CLOSE if edge <= CLOSE_PX else FEW_CLEAR):
+    if belief.sum() < LEAST_BELIEF or belief.mean() < least:
         return None
     shape = fixed.tissue.shape
     if torn:

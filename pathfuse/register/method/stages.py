@@ -8,7 +8,7 @@ from pathfuse.errors import RecipeError, RegistrationError
 from pathfuse.register.compare import CLOSE_PX, EDGE_PX, STEP_PX, agreement, close_step, coarse_um, judged_um
 from pathfuse.register.contract import Registration, Section
 from pathfuse.register.field import Field
-from pathfuse.register.improve import polished, shifted
+from pathfuse.register.improve import FEW_CLEAR, FEW_CLOSE, polished, shifted
 from pathfuse.register.method.itk import bent, refined, sitk
 from pathfuse.register.method.start import starts
 from pathfuse.register.transform import Matrix, Transform
@@ -20,19 +20,19 @@ class Look(NamedTuple):
 
     Attributes:
         um: spacing in micrometres.
-        edge_px: of a patch.
-        step_px: between neighbours.
+        step_px: between neighbouring patches.
+        close: whether patches are small, and fewer steps are taken where there is much tissue.
         torn: whether the field may jump where patches do.
     """
 
     um: float
-    edge_px: int
     step_px: int
+    close: bool = False
     torn: bool = False
 
 
-WIDE = tuple(Look(um, EDGE_PX, STEP_PX) for um in (8.0, 4.0, 2.0))
-CLOSE = (Look(4.0, CLOSE_PX, 12), *(Look(2.0, CLOSE_PX, 8, torn=True),) * 2)
+WIDE = tuple(Look(um, STEP_PX) for um in (8.0, 4.0, 2.0))
+CLOSE = (Look(4.0, 12, close=True), *(Look(2.0, 8, close=True, torn=True),) * 2)
 
 
 class SerialSections(Registration):
@@ -118,5 +118,8 @@ class SerialSections(Registration):
         if fixed.spacing(look.um) > 1.5 * look.um:
             return None  # before it is read: the finer, the longer
         ours, theirs = fixed.view(look.um), moving.view(look.um)
-        step = close_step(ours, look.step_px) if look.edge_px == CLOSE_PX else look.step_px
-        return None if step is None else shifted(ours, theirs, found, edge=look.edge_px, step=step, torn=look.torn)
+        step = close_step(ours, look.step_px) if look.close else look.step_px
+        if step is None:
+            return None
+        edge, least = (CLOSE_PX, FEW_CLOSE) if look.close else (EDGE_PX, FEW_CLEAR)
+        return shifted(ours, theirs, found, edge=edge, step=step, least=least, torn=look.torn)
