@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from pathfuse.data.loading.options import Loading
     from pathfuse.data.samples import Draw, SampleData
     from pathfuse.errors import PathfuseError
+    from pathfuse.evaluate.compare.findings import Comparison
     from pathfuse.inference.model import TrainedModel, load
     from pathfuse.inference.table import PredictionTable
     from pathfuse.register import Registration, Section, Transform
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
         STORES,
         TISSUES,
     )
+    from pathfuse.report.comparing import compare
     from pathfuse.slides import Normaliser, Slide, SlideReader, Tissue
     from pathfuse.store import SlideFeatures, Store
     from pathfuse.testing import Example, parametrize_with_checks, run_checks
@@ -87,6 +89,7 @@ __all__ = [
     "CaseData",
     "Cohort",
     "Column",
+    "Comparison",
     "DataSpec",
     "Draw",
     "Encoder",
@@ -122,6 +125,7 @@ __all__ = [
     "TrainedModel",
     "Transform",
     "__version__",
+    "compare",
     "fit",
     "load",
     "parametrize_with_checks",
@@ -139,11 +143,13 @@ _HOME = {
     "pathfuse.data.loading.options": ("Loading",),
     "pathfuse.data.samples": ("Draw", "SampleData"),
     "pathfuse.errors": ("PathfuseError",),
+    "pathfuse.evaluate.compare.findings": ("Comparison",),
     "pathfuse.register": ("Registration", "Section", "Transform"),
     "pathfuse.registry": (
         "BACKBONES", "DATA", "ENCODERS", "EXPLAINERS", "FUSIONS", "HEADS", "INPUTS", "METRICS", "NORMALISERS",
         "OBJECTIVES", "READERS", "REGISTRATIONS", "STORES", "TISSUES",
     ),
+    "pathfuse.report.comparing": ("compare",),
     "pathfuse.slides": ("Normaliser", "Slide", "SlideReader", "Tissue"),
     "pathfuse.store": ("SlideFeatures", "Store"),
     "pathfuse.testing": ("Example", "parametrize_with_checks", "run_checks"),

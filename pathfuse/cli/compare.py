@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,34 +29,35 @@ def compare(words: list[str]) -> int:
     line = Words.split(words)
     if line.has("help") or not words:
         return print_help("compare", HELP)
-    from pathfuse.evaluate.compare.compare import compare_runs, compare_subsets
-    from pathfuse.evaluate.compare.files import as_table, write_comparison
-    from pathfuse.evaluate.compare.findings import CompareOptions
-    from pathfuse.evaluate.compare.run import read_runs
-    from pathfuse.report.write import PAGE, write_comparison_report
+    from pathfuse.evaluate.compare.files import as_table
+    from pathfuse.report.comparing import compare as compared
+    from pathfuse.report.comparing import write
 
-    metrics = [name for value in line.take_all("metric") for name in value.split(",") if name]
-    options = CompareOptions(
-        metrics=tuple(metrics),
-        baseline=line.take("baseline"),
-        draws=whole("draws", line.take("draws") or "10000", 1),
-        permutations=whole("permutations", line.take("permutations") or "10000", 1),
-        level=number("level", line.take("level") or "0.95", lambda x: 0 < x < 1, "a number between 0 and 1"),
-        seed=whole("seed", line.take("seed") or "0"),
-        all_subsets=line.take("all-subsets") is not None,
+    out, runs, given, baseline = (
+        line.take("out") or "comparison",
+        line.positional,
+        line.take("given"),
+        line.take("baseline"),
     )
-    given = line.take("given")
-    out, paths = Path(line.take("out") or "comparison"), [Path(word) for word in line.positional]
+    metrics = [name for value in line.take_all("metric") for name in value.split(",") if name]
+    draws = whole("draws", line.take("draws") or "10000", 1)
+    permutations = whole("permutations", line.take("permutations") or "10000", 1)
+    level = number("level", line.take("level") or "0.95", lambda x: 0 < x < 1, "a number between 0 and 1")
+    seed, all_subsets = whole("seed", line.take("seed") or "0"), line.take("all-subsets") is not None
     line.positional = []
     line.finish()
-    runs = read_runs(paths, given=given)
-    if len(runs) == 1:
-        comparison = compare_subsets(runs[0], options)
-    else:
-        by_path = {str(path): run.name for path in paths for run in runs if run.path == path}
-        baseline = options.baseline and by_path.get(options.baseline, options.baseline)
-        comparison = compare_runs(runs, replace(options, baseline=baseline))
-    files = [*write_comparison_report(comparison, out / PAGE), *write_comparison(out, comparison)]
+    comparison = compared(
+        *runs,
+        baseline=baseline,
+        metrics=metrics,
+        given=given,
+        draws=draws,
+        permutations=permutations,
+        level=level,
+        seed=seed,
+        all_subsets=all_subsets,
+    )
+    files = write(comparison, Path(out))
     console = Console()
     console.print(as_table(comparison))
     for file in files:

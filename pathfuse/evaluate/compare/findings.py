@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pathfuse.errors import RecipeError
+
 
 @dataclass(frozen=True)
 class CompareOptions:
@@ -27,6 +29,13 @@ class CompareOptions:
     level: float = 0.95
     seed: int = 0
     all_subsets: bool = False
+
+    def __post_init__(self) -> None:
+        if self.draws < 1 or self.permutations < 1 or not 0 < self.level < 1:
+            raise RecipeError(
+                f"draws={self.draws}, permutations={self.permutations}, level={self.level}: give at least one of "
+                "each, and a level between 0 and 1."
+            )
 
 
 @dataclass(frozen=True)
