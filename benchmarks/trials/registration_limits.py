@@ -42,10 +42,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--slide-px", type=int, default=1024)
     parser.add_argument("--restained", action="store_true")
+    parser.add_argument("--folded", type=float, default=0.0, help="share of sections with a fold")
     parser.add_argument("--out", type=Path, default=Path("registration_limits.csv"))
     given = parser.parse_args()
     who = DemoCohort(patients=given.pairs + 1, seed=given.seed)
-    pictures = SerialPictures(slide_px=given.slide_px, restained=given.restained)
+    pictures = SerialPictures(slide_px=given.slide_px, restained=given.restained, folded=given.folded)
     rows = []
     with given.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)

@@ -104,6 +104,7 @@ class SerialPictures:
         warp_um: largest bend of a section.
         lost: share of IHC sections of which a piece is missing.
         torn: share of IHC sections with a tear.
+        folded: share of IHC sections with a fold, where three layers lie on each other.
     """
 
     slide_px: int = 1536
@@ -115,12 +116,13 @@ class SerialPictures:
     warp_um: float = 30.0
     lost: float = 0.3
     torn: float = 0.3
+    folded: float = 0.0
 
     def __post_init__(self) -> None:
         if self.slide_px < 256:
             raise RecipeError(f"demo serial: slide_px is {self.slide_px}; give at least 256.")
         if not 0.1 <= self.mpp <= 2:
             raise RecipeError(f"demo serial: mpp is {self.mpp}; cells can be drawn from 0.1 to 2 µm per pixel.")
-        for name in ("mirrored", "lost", "torn"):
+        for name in ("mirrored", "lost", "torn", "folded"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"demo serial: {name} is {getattr(self, name)}; give a share from 0 to 1.")

@@ -1,8 +1,8 @@
-"""The map between two sections of one block, known because it is made: turned, mirrored, stretched, bent and torn."""
+"""The map between two sections of one block, known because it is made: turned, mirrored, bent, torn and folded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,49 @@ class Tear:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A fold across the section: a strip lies upside down on what is before it, and what is beyond on both.
+
+    Attributes:
+        angle: direction across the fold in radians.
+        offset_um: distance of its crest from the middle of the slide, along that direction.
+        width_um: of the strip, and so of the band where three layers lie; what is beyond moves back by twice as much.
+    """
+
+    angle: float
+    offset_um: float
+    width_um: float
+
+    def along(self, points: Points, middle: Points) -> NDArray[np.float64]:
+        """(N,) place of points across the fold, 0 on the crest."""
+        at: NDArray[np.float64] = (points - middle) @ self.normal - self.offset_um
+        return at
+
+    @property
+    def normal(self) -> Points:
+        """(2,) the direction across."""
+        return np.array([np.cos(self.angle), np.sin(self.angle)])
+
+    def fold(self, points: Points, middle: Points) -> Points:
+        """Where points (N, 2) of the flat section come to lie."""
+        at = self.along(points, middle)
+        back = np.where(at > self.width_um, 2 * self.width_um, 2 * np.clip(at, 0, None))
+        return points - back[:, None] * self.normal
+
+    def single(self, points: Points, middle: Points) -> NDArray[np.bool_]:
+        """(N,) whether one layer lies at points (N, 2)."""
+        at = self.along(points, middle)
+        return (at <= -self.width_um) | (at >= 0)
+
+    def layers(self, points: Points, middle: Points) -> Iterator[tuple[Points, NDArray[np.bool_]]]:
+        """Of every layer, the places of the flat section that lie at points (N, 2), and (N,) whether it is there."""
+        at = self.along(points, middle)
+        yield points, at <= 0
+        yield points - 2 * at[:, None] * self.normal, (-self.width_um < at) & (at < 0)
+        yield points + 2 * self.width_um * self.normal, at > -self.width_um
+
+
+@dataclass(frozen=True)
 class KnownMap:
     """From the first section's slide to the second's and back, in micrometres.
 
@@ -59,6 +102,7 @@ class KnownMap:
         waves: its smooth bends.
         tear: its crack, if it has one.
         lost: half-plane, given as a tear without a gap, that is missing from it.
+        fold: its fold, if it has one.
     """
 
     middle_um: float
@@ -69,6 +113,7 @@ class KnownMap:
     waves: Sequence[Wave] = ()
     tear: Tear | None = None
     lost: Tear | None = None
+    fold: Fold | None = None
 
     def forward(self, points: Points) -> Points:
         """Where points (N, 2) of the first slide lie on the second."""
@@ -76,22 +121,43 @@ class KnownMap:
         for _ in range(_STEPS):
             flat = points - self._bend(flat)
         placed: Points = (flat - self._middle) @ self._turn.T + self._middle + self.shift_um
+        if self.fold is not None:
+            placed = self.fold.fold(placed, self._middle)
         if self.tear is not None:
             beyond = self.tear.along(placed, self._middle) > 0
             placed = placed + beyond[:, None] * self.tear.gap_um * self.tear.normal
         return placed
 
     def backward(self, points: Points) -> tuple[Points, NDArray[np.bool_]]:
-        """Where points (N, 2) of the second slide lie on the first, and (N,) whether the section is there at all."""
-        whole, there = points, np.ones(len(points), bool)
-        if self.tear is not None:
-            at = self.tear.along(points, self._middle)
-            there &= (at <= 0) | (at >= self.tear.gap_um)
-            whole = points - (at > 0)[:, None] * self.tear.gap_um * self.tear.normal
-        if self.lost is not None:
-            there &= self.lost.along(whole, self._middle) <= 0
-        flat: Points = (whole - self._middle - self.shift_um) @ np.linalg.inv(self._turn).T + self._middle
-        return flat + self._bend(flat), there
+        """Where points (N, 2) of the second slide lie on the first, and (N,) whether there is one layer of it."""
+        source, found = points, np.zeros(len(points), bool)
+        for layer, there in self.layers(points):
+            source, found = np.where(there[:, None], layer, source), found | there
+        if self.fold is not None:
+            found &= self.fold.single(self._closed(points)[0], self._middle)
+        return source, found
+
+    def layers(self, points: Points) -> Iterator[tuple[Points, NDArray[np.bool_]]]:
+        """Of every layer, where points (N, 2) of the second slide lie on the first, and (N,) whether it is there.
+
+        There is one layer but for folds.
+        """
+        whole, there = self._closed(points)
+        unfolded = iter([(whole, there)]) if self.fold is None else self.fold.layers(whole, self._middle)
+        for layer, here in unfolded:
+            kept = here & there
+            if self.lost is not None:
+                kept &= self.lost.along(layer, self._middle) <= 0
+            flat: Points = (layer - self._middle - self.shift_um) @ np.linalg.inv(self._turn).T + self._middle
+            yield flat + self._bend(flat), kept
+
+    def _closed(self, points: Points) -> tuple[Points, NDArray[np.bool_]]:
+        """Points (N, 2) of the slide on the section before it was torn, and (N,) whether they are not in the gap."""
+        if self.tear is None:
+            return points, np.ones(len(points), bool)
+        at = self.tear.along(points, self._middle)
+        there = (at <= 0) | (at >= self.tear.gap_um)
+        return points - (at > 0)[:, None] * self.tear.gap_um * self.tear.normal, there
 
     @property
     def _middle(self) -> Points:
@@ -121,6 +187,7 @@ def draw_map(
     warp_um: float,
     lost: float,
     torn: float,
+    folded: float = 0.0,
 ) -> KnownMap:
     """A map drawn at random.
 
@@ -133,6 +200,7 @@ def draw_map(
         warp_um: largest bend; each of two waves has up to half of it in x and in y.
         lost: share of sections of which a piece is missing.
         torn: share of sections with a crack.
+        folded: share of sections with a fold.
     """
     angle, size = rng.uniform(-1, 1) * np.deg2rad(rotation_deg), 1 + scale * rng.uniform(-1, 1)
     face = bool(rng.uniform() < mirrored)
@@ -147,6 +215,9 @@ def draw_map(
     gone = Tear(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.12, 0.25) * edge_um), 0.0)
     crack = Tear(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(-0.1, 0.1) * edge_um), float(rng.uniform(20, 60)))
     has_lost, has_tear = rng.uniform() < lost, rng.uniform() < torn
+    # Drawn last, so that a section is otherwise the same with and without a fold.
+    ply = Fold(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(-0.1, 0.1) * edge_um), float(rng.uniform(15, 40)))
+    has_fold = rng.uniform() < folded
     return KnownMap(
         edge_um / 2,
         float(angle),
@@ -156,4 +227,5 @@ def draw_map(
         tuple(waves),
         crack if has_tear else None,
         gone if has_lost else None,
+        ply if has_fold else None,
     )

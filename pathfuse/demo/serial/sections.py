@@ -108,6 +108,7 @@ class SerialPair:
             warp_um=pictures.warp_um,
             lost=pictures.lost,
             torn=pictures.torn,
+            folded=pictures.folded,
         )
 
     def image(self, stain: str) -> NDArray[np.uint8]:
@@ -152,9 +153,11 @@ class SerialPair:
         centre = (np.arange(edge) + 0.5) * mpp
         for top in range(0, edge, _BAND):
             points: Points = np.stack(np.meshgrid(centre, centre[top : top + _BAND]), axis=-1).reshape(-1, 2)
-            source, there = self.known.backward(points)
-            place = (source / mpp - 0.5).T[::-1]  # row and column of the pixel's centre
-            for channel in range(3):
-                values = map_coordinates(light[..., channel], place, order=1, mode="constant", cval=glass[channel])
-                moved[top : top + _BAND, :, channel] = np.where(there, values, glass[channel]).reshape(-1, edge)
+            passed = np.ones((len(points), 3), np.float32)  # share of the light that comes through, layer after layer
+            for source, there in self.known.layers(points):
+                place = (source[there] / mpp - 0.5).T[::-1]  # row and column of the pixel's centre
+                for channel, clear in enumerate(glass):
+                    values = map_coordinates(light[..., channel], place, order=1, mode="constant", cval=clear)
+                    passed[there, channel] *= values / clear
+            moved[top : top + _BAND] = (passed * glass).reshape(-1, edge, 3)
         return moved
