@@ -31,6 +31,8 @@ SMOOTH_PX = 7
 CLOSE_PX = 4
 EDGE_PX = 6  # half the width of a coverslip edge, about 100 um
 HALO_PX = 4  # around a marker
+STROKE_PX = 6  # half the width of the thinnest stroke, about 100 um
+RIM_PX = 20  # how far its faint rim reaches, about 160 um
 ROUGH = 1.2  # units of lightness
 MIN_SHARE = 0.05  # of the picture: a region of interest smaller than a square millimetre keeps its smaller pieces
 
@@ -141,9 +143,21 @@ def _pen_on_ihc(light: Array, a: Array, b: Array, chroma: Array) -> Mask:
     # The rim of red ink is as pink as eosin, so it counts only where it surrounds what is red.
     pen |= apply_hysteresis_threshold(np.where(red, chroma, np.where(reddish, np.minimum(chroma, 40), 0)), 3, 48)
     pen |= apply_hysteresis_threshold(np.where(blue, chroma, 0), 30, 48)
-    pen |= apply_hysteresis_threshold(np.where(chroma < 0.2 * -light, -light, 0), 8, 60)
+    pen |= _black(np.where(chroma < 0.2 * -light, -light, 0))
     grown: Mask = isotropic_dilation(pen, HALO_PX)
     return grown
+
+
+def _black(dark: Array) -> Mask:
+    """Black marker and its rim, by how dark what has no colour is.
+
+    A fold is as dark but narrower than any stroke. Brown and blue together have no colour either: tissue that touches
+    the marker is no rim of it.
+    """
+    strokes = isotropic_opening(dark > 60, STROKE_PX)
+    rim = apply_hysteresis_threshold(np.where(strokes, np.inf, dark), 8, np.finfo(np.float32).max)
+    black: Mask = rim & isotropic_dilation(strokes, RIM_PX)
+    return black
 
 
 def _glass(lab: Array) -> Array:

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pathfuse.demo import DemoCohort, SerialPictures
+from pathfuse.demo.serial.sections import SerialPair
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.tissue import tissue_mask, tissue_rule
 from tests.conftest import DATA, needs_data
@@ -53,6 +55,26 @@ def test_marker_on_glass_is_no_tissue_and_leaves_tissue_alone(rule: str, pen: st
     mask = found(finished(image), rule)
     assert overlap(mask, truth) > 0.85
     assert (mask & (soft > 0)).sum() < 0.05 * ink.sum()
+
+
+def grey_section(fold: bool) -> np.ndarray:
+    """At 8 um: IHC whose brown and blue have no colour together, and a fold as dark as marker."""
+    still = SerialPictures(slide_px=1024, rotation_deg=0, mirrored=0, scale=0, warp_um=0, lost=0, torn=0, folded=fold)
+    picture = Image.fromarray(SerialPair(DemoCohort(patients=2, seed=2031), still, 1).image("ihc"))
+    return np.asarray(picture.resize((128, 128), Image.Resampling.BOX))
+
+
+def test_a_fold_is_no_marker_and_takes_no_tissue_with_it() -> None:
+    flat, folded = (found(grey_section(fold), "ihc").mean() for fold in (False, True))
+    assert flat > 0.3 and folded > 0.85 * flat
+
+
+def test_marker_over_grey_tissue_takes_little_more_than_itself() -> None:
+    image = grey_section(False).copy()
+    image[24:40, 10:118] = 12
+    mask, without = found(image, "ihc"), found(grey_section(False), "ihc")
+    assert not mask[24:40].any()
+    assert (mask[68:] == without[68:]).mean() > 0.98
 
 
 @pytest.mark.parametrize("rule", ["he", "ihc"])
