@@ -158,7 +158,7 @@ RUN                 a run folder, or a folder of the runs of all folds with one 
     ),
     "pairs": Command(
         "pathfuse.cli.sections.pairs:pairs",
-        "pathfuse pairs DIR --out PAIRS [--patch-px 1024] [--mpp 0.46] [--max-error-um 30] [--min-similarity 0.6]",
+        "pathfuse pairs DIR --out PAIRS [--patch-px 1024] [--mpp 0.46] [--max-error-um 15] [--min-similarity 0.6]",
         "cut trusted patch pairs from registered slides",
     ),
     "quantify": Command(

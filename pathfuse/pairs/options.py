@@ -26,7 +26,7 @@ class PairCut:
     mpp: float = 0.46
     overlap_px: int = 0
     min_tissue: float = 0.5
-    max_error_um: float = 30.0
+    max_error_um: float = 15.0
     min_similarity: float = 0.6
     review: bool = False
 

@@ -18,7 +18,7 @@ DIR                what `pathfuse register` wrote
 --mpp V            micrometres per pixel (0.46)
 --overlap-px N     pixels that neighbouring patches share (0)
 --min-tissue V     share of a patch that has to be tissue, on both slides (0.5)
---max-error-um V   largest local error within a patch (30)
+--max-error-um V   largest local error within a patch (15)
 --min-similarity V least similarity of a patch; 0.5 is chance (0.6)
 --review WHAT      use or leave: pairs of slides that are to be looked at (leave)
 
@@ -40,7 +40,7 @@ def pairs(words: list[str]) -> int:
     overlap = whole("overlap-px", line.take("overlap-px") or "0")
     tissue, error, similarity = (
         number(key, line.take(key) or default)
-        for key, default in (("min-tissue", "0.5"), ("max-error-um", "30"), ("min-similarity", "0.6"))
+        for key, default in (("min-tissue", "0.5"), ("max-error-um", "15"), ("min-similarity", "0.6"))
     )
     review = one_of("review", line.take("review") or "leave", ("use", "leave")) == "use"
     line.finish()
