@@ -15,6 +15,7 @@ from pathfuse.data.images.decode import Pixels
 from pathfuse.errors import RecipeError
 from pathfuse.slides.opening import open_slide, slide_suffixes
 from pathfuse.slides.slide import Slide
+from pathfuse.store.read import suffixes
 
 PART_PX = 4096  # of the level that is read, at a time, so that memory does not grow with the slide
 Box = tuple[float, float, float, float]
@@ -36,14 +37,10 @@ class SlidesAtHand:
     @classmethod
     def of_cases(cls, cases: Iterable[Case], folders: Mapping[str, Path]) -> SlidesAtHand | None:
         """The slides that some cases name and those of folders; None where there is neither."""
-        endings = slide_suffixes()
-        known = {
-            (stain, file.path.stem): file.path
-            for case in cases
-            for stain, files in case.files.items()
-            for file in files
-            if file.path.suffix.lower() in endings
-        }
+        named = [(stain, file.path) for case in cases for stain, files in case.files.items() for file in files]
+        kinds = {path.suffix.lower() for _, path in named} - {*suffixes()}
+        endings = slide_suffixes() if kinds else frozenset()  # readers import what reads slides
+        known = {(stain, path.stem): path for stain, path in named if path.suffix.lower() in endings}
         return cls(folders, known) if known or folders else None
 
     def __post_init__(self) -> None:

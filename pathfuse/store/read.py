@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from stat import S_ISDIR, S_ISREG
 
 from pathfuse.errors import PluginError, StoreError
 from pathfuse.registry import STORES, Match, note_use, surest, working
@@ -77,24 +77,25 @@ def read_contents(path: Path) -> Contents:
         StoreError: if it cannot be read, is empty or damaged.
     """
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if S_ISDIR(mode):
             raise StoreError(f"{path} is a folder. Give one of its files.")
-        if not path.is_file() and path.exists():
+        if not S_ISREG(mode):
             raise StoreError(f"{path} is no regular file. Give a feature file.")
         with path.open("rb") as file:
-            starts = [_at(file, place) for place in USER_BLOCKS]
+            head = file.read(USER_BLOCKS[-1] + 8)
     except OSError as error:
         raise unreadable(path, error) from error
-    if hdf5.SIGNATURE in starts:
+    if any(head[place : place + 8] == hdf5.SIGNATURE for place in USER_BLOCKS):
         return hdf5.read_hdf5(path)
-    if starts[0].startswith(npy.SIGNATURE):
+    if head.startswith(npy.SIGNATURE):
         return npy.read_npy(path)
     if path.suffix.lower() == ".npz":
         raise StoreError(f"{path} is a .npz, which is not read. Save its features as .npy, .pt or .h5.")
     # A torch file is a ZIP archive, or a pickle when it was written before torch 1.6.
-    if starts[0].startswith((b"PK\x03\x04", b"\x80")):
+    if head.startswith((b"PK\x03\x04", b"\x80")):
         return read_torch(path)
-    if not starts[0]:
+    if not head:
         raise StoreError(f"{path} is empty. {_advice()}")
     return Contents(path, "other", {})
 
@@ -120,11 +121,6 @@ def stores() -> dict[str, Store]:
                 f"format {store.source_format} is claimed by both {first} and {second}. Uninstall one of them."
             )
     return found
-
-
-def _at(file: BinaryIO, place: int) -> bytes:
-    file.seek(place)
-    return file.read(8)
 
 
 def _reader(contents: Contents, source_format: str | None, known: Mapping[str, Store]) -> Store:

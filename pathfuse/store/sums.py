@@ -92,16 +92,16 @@ def bytes_of(array: npt.NDArray[Any]) -> Bytes:
     return array.reshape(-1).view(np.uint8)
 
 
-def read_sums(dataset: h5py.Dataset, length: int) -> BlockSums | None:
-    """The checksums beside an array of so many bytes; None where it has none.
+def read_sums(attributes: h5py.AttributeManager, name: str, length: int) -> BlockSums | None:
+    """The checksums among the attributes of an array of so many bytes; None where it has none.
 
     Raises:
         ValueError: if they are not those of such an array.
     """
-    if SUMS not in dataset.attrs:
+    if SUMS not in attributes:
         return None
-    kind, block = dataset.attrs.get_id(SUMS), dataset.attrs.get(SIZE, 0)
+    kind, block = attributes.get_id(SUMS), attributes.get(SIZE, 0)
     size = int(block) if isinstance(block, np.integer) and block > 0 else 0
     if not size or kind.dtype != np.dtype("<u4") or kind.shape != (-(-length // size),):
-        raise ValueError(f"the checksums of {dataset.name} are not those of its bytes")
-    return BlockSums(size, np.asarray(dataset.attrs[SUMS], "<u4").tobytes())
+        raise ValueError(f"the checksums of {name} are not those of its bytes")
+    return BlockSums(size, np.asarray(attributes[SUMS], "<u4").tobytes())

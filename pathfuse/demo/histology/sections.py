@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
 from pathfuse.demo.histology.fields import Floats, Window, normal, smooth
 from pathfuse.demo.histology.tissue import Tissue
@@ -62,6 +61,8 @@ def expose(patient: DemoPatient, modality: str, stains: list[Floats], mpp: float
     light = staining.transmit(stains)
     sigma = staining.blur_um / mpp
     if sigma > 0.25:
+        from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]  # only where something is drawn
+
         light = gaussian_filter(light, (sigma, sigma, 0), truncate=3.0)
     image: NDArray[np.uint8] = np.clip(light + noise + np.float32(0.5), 0, 255).astype(np.uint8)
     return image

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates  # type: ignore[import-untyped]
 
 from pathfuse.demo.block import Row, make_block
 from pathfuse.demo.case import SLIDE_UM
@@ -143,11 +142,15 @@ class SerialPair:
         )
         staining = self.patient.stainings[stain]
         light = staining.transmit([one * self.piece for one in stains])
+        from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]  # only where something is drawn
+
         sigma = staining.blur_um / self.pictures.mpp
         return gaussian_filter(light, (sigma, sigma, 0), truncate=3.0) if sigma > 0.25 else light
 
     def _moved(self, light: Floats, glass: Floats) -> Floats:
         """The light of a section as it lies on its slide; glass where it is not."""
+        from scipy.ndimage import map_coordinates
+
         edge, mpp = self.pictures.slide_px, self.pictures.mpp
         moved = np.empty_like(light)
         centre = (np.arange(edge) + 0.5) * mpp

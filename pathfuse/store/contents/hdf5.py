@@ -45,11 +45,13 @@ def read_hdf5(path: Path) -> Contents:
 
 def _found(file: h5py.File, name: str, path: Path, stamp: Stamp, mapped: bool) -> Found | str:
     """An array, or why it is none."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    written = name.encode("utf-8", "surrogateescape")
+    if file.id.links.get_info(written).type != h5py.h5l.TYPE_HARD:
         return "a link that may lead out of the file, ignored"
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset):
+    found = h5py.h5o.open(file.id, written)  # `file[name]` would first make another object of the whole file
+    if not isinstance(found, h5py.h5d.DatasetID):
         return "a group"
+    dataset = h5py.Dataset(found, readonly=True)
     if dataset.external or dataset.is_virtual:
         return "its data lie in another file, ignored"
     shape, dtype, chunks = dataset.shape, dataset.dtype, dataset.chunks  # h5py asks the file for each, each time
@@ -62,7 +64,7 @@ def _found(file: h5py.File, name: str, path: Path, stamp: Stamp, mapped: bool) -
     rows: Rows | None = None
     if (two := rows_shape(shape)) is not None:
         if contiguous and needed > 0:
-            rows = MappedRows(path, stamp, two, dtype.str, int(offset), sums=read_sums(dataset, needed))
+            rows = MappedRows(path, stamp, two, dtype.str, int(offset), sums=read_sums(dataset.attrs, name, needed))
         elif len(shape) == 1:
             rows = MemoryRows(to_tensor(dataset[()]).reshape(two))
         else:
@@ -92,7 +94,8 @@ def _attribute(attributes: h5py.AttributeManager, name: str) -> Fact | None:
     if dtype.kind in "fiub":
         if shape is None or prod(shape) not in range(1, MAX_NUMBERS + 1):
             return None
-        numbers = np.asarray(attributes[name]).ravel()
+        numbers = np.empty(shape, dtype).reshape(-1)
+        kind.read(numbers)
         # The downsample of CLAM is a pair of equal numbers.
         return numbers[0].item() if (numbers == numbers[0]).all() else " ".join(str(n) for n in numbers.tolist())
     if shape != () or dtype.itemsize > MAX_TEXT:
