@@ -32,6 +32,7 @@ RECIPES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "corranet": ((), OF_IMAGES),
     "attention_mil": (("--layer", "both_stains"), (*OF_BAGS, "AttentionGradient")),
     "wsmcl": ((), OF_BAGS),
+    "wsmcl_attended": ((), OF_BAGS),
     "transmil": ((), (*OF_BAGS, "AttentionGradient", "AttentionRollout")),
 }
 Found = dict[tuple[str, str, str], list[float]]
