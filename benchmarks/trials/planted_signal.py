@@ -83,7 +83,8 @@ def main() -> None:
         for seed in range(1, arguments.seeds + 1):
             for recipe in arguments.recipes:
                 add(found, recipe, explained(recipe, seed, Path(folder), arguments.further))
-                print(f"{recipe} seed {seed}", file=sys.stderr, flush=True)
+                own = {key[1:]: round(values[-1], 3) for key, values in found.items() if key[0] == recipe}
+                print(f"{recipe} seed {seed}: {own}", file=sys.stderr, flush=True)
     table = Table("recipe", "explainer", "stain", "mean", "95 % interval over seeds")
     for (recipe, explainer, stain), numbers in found.items():
         values = np.array(numbers)
