@@ -1,4 +1,4 @@
-"""What a component promised, held against what it returned; who broke its promise is named in one line."""
+"""Types and sizes that a component promised, held against what it returned, in one line that names it."""
 
 from __future__ import annotations
 
