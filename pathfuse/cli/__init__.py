@@ -46,6 +46,12 @@ def run(name: str, words: list[str]) -> int:
             print(f"usage: {COMMANDS[name].usage}", file=sys.stderr)
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:  # a fault of a program keeps its traceback, for whoever wrote it
+        from pathfuse.registry.blame import blamed
+
+        if said := blamed(error):
+            error.add_note(said)
+        raise
     except KeyboardInterrupt as error:
         print(str(error) or "stopped", file=sys.stderr)
         return INTERRUPTED

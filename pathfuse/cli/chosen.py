@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pathfuse.cli.words import Words
 from pathfuse.errors import RecipeError
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.recipes.compose import SOURCES
+from pathfuse.recipes.compose import SOURCES, STAGE_KEYS
 
 if TYPE_CHECKING:
     from pathfuse.inference.plan import Plan
@@ -64,6 +64,7 @@ def choose_run(line: Words, *, trains: bool = False) -> Chosen:
     plans = _plans(trains)
     line = line.lengthen()
     checkpoint, files, layers = line.take("ckpt_path"), line.take_all("recipe"), line.take_all("layer")
+    line.refuse_misspelt(STAGE_KEYS)
     if len(line.positional) > 1:
         raise RecipeError(f"{line.positional[1]!r} is not understood here; one run at a time.")
     if line.positional:

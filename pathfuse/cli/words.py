@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pathfuse.cli.values import mapping
-from pathfuse.errors import RecipeError
+from pathfuse.errors import RecipeError, did_you_mean
 
 FLAGS = (
     "help",
@@ -32,10 +32,12 @@ class Words:
     Attributes:
         options: (key, value) pairs without dashes, in order; a flag without value has the value "".
         positional: the other words.
+        known: the options that the command has asked for so far.
     """
 
     options: list[tuple[str, str]] = field(default_factory=list)
     positional: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
 
     @classmethod
     def split(cls, words: Sequence[str]) -> Words:
@@ -77,6 +79,7 @@ class Words:
 
     def take_all(self, key: str) -> list[str]:
         """Removes an option and returns all its values, in order."""
+        self.known.add(key)
         values = [value for name, value in self.options if name == key]
         self.options = [(name, value) for name, value in self.options if name != key]
         return values
@@ -84,6 +87,20 @@ class Words:
     def has(self, *keys: str) -> bool:
         """Whether one of the options is there."""
         return any(name in keys for name, _ in self.options)
+
+    def refuse_misspelt(self, others: Iterable[str]) -> None:
+        """Refuses a word that is nearly an option of the command.
+
+        Args:
+            others: first words of keys of a recipe, which may stand beside its options.
+
+        Raises:
+            RecipeError: naming the word and the option.
+        """
+        for key, _ in self.options:
+            guess = "" if "." in key or key in others else did_you_mean(key, self.known, before="--")
+            if guess:
+                raise RecipeError(f"--{key} is no option.{guess}")
 
     def finish(self) -> None:
         """Refuses what nobody took.

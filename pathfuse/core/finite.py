@@ -29,7 +29,7 @@ def refuse_not_finite(case_ids: Sequence[str], *values: Tensor) -> None:
     Raises:
         NotFiniteError: that names the cases.
     """
-    fine = torch.stack([torch.isfinite(value).reshape(len(value), -1).all(1) for value in values]).all(0)  # (N,)
+    fine = torch.stack([torch.isfinite(value)[:, None].flatten(1).all(1) for value in values]).all(0)  # (N,)
     if not bool(fine.all()):
         broken = [case for case, is_fine in zip(case_ids, fine.tolist(), strict=True) if not is_fine]
         raise NotFiniteError(

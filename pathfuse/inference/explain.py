@@ -16,6 +16,7 @@ from pathfuse.core import Batch
 from pathfuse.data.contract import CaseData
 from pathfuse.data.slides_at_hand import SlidesAtHand
 from pathfuse.errors import RecipeError, RunError
+from pathfuse.evaluate.names import stain_name
 from pathfuse.explain import (
     Agreement,
     Faithfulness,
@@ -179,8 +180,8 @@ def _say(summary: dict[str, Any], out: Path, console: Console) -> None:
         console.print(table)
     shares = summary.get("shares", {}).get("mean", {})
     if shares:
-        words = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
-        hardly = [name for name, share in shares.items() if share < HARDLY]
+        words = ", ".join(f"{stain_name(name)} {100 * share:.0f} %" for name, share in shares.items())
+        hardly = [stain_name(name) for name, share in shares.items() if share < HARDLY]
         said = f"; hardly used: {', '.join(hardly)}" if hardly else ""
         console.print(f"share of each stain (StainShapley): {words}{said}", highlight=False, soft_wrap=True)
     lines = summary.get("faithfulness", {}).get("sentences", [])
@@ -201,8 +202,10 @@ def figures(summary: dict[str, Any]) -> Table:
             if chance := own.get(DROP_BY_CHANCE, {}).get(name):
                 table.add_row(explainer, f"Drop in Accuracy of a random map, {name} mask", _text(chance["relative"]))
         for stain, score in own.get("truth", {}).items():
-            table.add_row(explainer, f"AUC against the truth, {stain} ({score['cases']} cases)", _text(score["auc"]))
-            table.add_row(explainer, f"AUC of a random map, {stain}", _text(score["random_auc"]))
+            table.add_row(
+                explainer, f"AUC against the truth, {stain_name(stain)} ({score['cases']} cases)", _text(score["auc"])
+            )
+            table.add_row(explainer, f"AUC of a random map, {stain_name(stain)}", _text(score["random_auc"]))
     return table
 
 

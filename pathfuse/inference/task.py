@@ -25,6 +25,7 @@ from pathfuse.core import (
     TokenSpec,
     weighted_total,
 )
+from pathfuse.core.promises import check_out
 from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics.measures import Measures
@@ -138,7 +139,9 @@ class Task(nn.Module):
         reseed(seed)
         make_encoder, make_fusion, make_head = self.slots
         encoder = make_encoder(spec)
+        check_out(encoder)
         fusion = make_fusion(encoder.out, spec)
+        check_out(fusion)
         self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
         self.measures = Measures.of(self.metrics, self.select_by, self.select_on, spec.classes)
         self.seed = seed

@@ -158,7 +158,7 @@ def sort_overrides(options: Iterable[tuple[str, str]], stages: list[str]) -> dic
 
 def _no_option(key: str, stages: list[str]) -> str:
     first, _, rest = key.partition(".")
-    lists = "`pathfuse fit --help` lists all of them."
+    lists = "`pathfuse fit --help` lists the keys of a recipe."
     if first == "last" and rest:
         is_key = rest.partition(".")[0] in STAGE_KEYS
         own = f"--{rest}" if len(stages) == 1 else f"--{stages[-1]}.{rest}"

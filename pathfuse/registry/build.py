@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pathfuse.errors import PluginError, RecipeError, did_you_mean
 from pathfuse.registry.table import Registry
+from pathfuse.registry.unregistered import wrong_base
 from pathfuse.registry.used import note_use
 
 T = TypeVar("T")
@@ -30,8 +31,8 @@ def build(registry: Registry[T], word: str, options: Mapping[str, object], contr
     """
     component = registry.component(word)
     kind = component.load()
-    if not issubclass(kind, contract):
-        raise PluginError(f"{kind.__name__} is no {contract.__name__}. Make it a subclass of it.")
+    if wrong := wrong_base(component, kind, {registry.slot: contract}):
+        raise PluginError(wrong)
     known = inspect.signature(kind).parameters
     for name in options:
         if name not in known:

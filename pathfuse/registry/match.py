@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 from pathfuse.errors import PluginError
 from pathfuse.registry.table import Registry
+from pathfuse.registry.unregistered import wrong_base
 
 T = TypeVar("T")
 
@@ -34,7 +35,10 @@ def working(registry: Registry[T], contract: type) -> tuple[dict[str, T], list[s
     failed: list[str] = []
     for name, component in registry.table().items():
         try:
-            found[name] = cast(T, _made(component.load(), contract))
+            kind = component.load()
+            if wrong := wrong_base(component, kind, {registry.slot: contract}):
+                raise PluginError(wrong)
+            found[name] = cast(T, _made(kind))
         except PluginError as error:
             failed.append(str(error))
     return found, failed
@@ -48,9 +52,7 @@ def surest(candidates: Mapping[str, T], sure: Callable[[T], Match]) -> list[str]
 
 
 @cache
-def _made(kind: type, contract: type) -> object:
-    if not issubclass(kind, contract):
-        raise PluginError(f"{kind.__name__} is no {contract.__name__}. Make it a subclass of it.")
+def _made(kind: type) -> object:
     try:
         made: object = kind()
     except Exception as error:

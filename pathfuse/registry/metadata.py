@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions
 from importlib.metadata import distribution as find_distribution
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PREFIX = "pathfuse."
+_OURS = "pathfuse"  # also of who wrote another separator behind it
 UNKNOWN = "not known"
 
 
@@ -42,12 +42,9 @@ def stated(group: str) -> list[Stated]:
     return [one for one in _read()[0] if one.entry.group == group]
 
 
-def groups() -> dict[str, list[str]]:
-    """Every group of pathfuse that somebody states, and who does."""
-    found: dict[str, list[str]] = {}
-    for entry, owner in _read()[0]:
-        found.setdefault(entry.group, []).append(owner)
-    return found
+def every() -> tuple[Stated, ...]:
+    """The entry points of all groups of pathfuse, in the order of the path; also of groups that there are not."""
+    return _read()[0]
 
 
 def damaged() -> tuple[tuple[str, str], ...]:
@@ -83,14 +80,14 @@ def _read() -> tuple[tuple[Stated, ...], tuple[tuple[str, str], ...]]:
     seen: set[str] = set()
     for one in distributions():
         text = _text(one)
-        if f"[{PREFIX}" not in text:  # most have nothing for us, and their metadata need not be read
+        if f"[{_OURS}" not in text:  # most have nothing for us, and their metadata need not be read
             continue
         owner = _owner(one)
         if owner in seen:  # further back on the path, and hidden by the first
             continue
         seen.add(owner)
         try:
-            found += [Stated(entry, owner) for entry in one.entry_points if entry.group.startswith(PREFIX)]
+            found += [Stated(entry, owner) for entry in one.entry_points if entry.group.startswith(_OURS)]
         except Exception as error:  # noqa: BLE001 - whatever a parser raises over a damaged file
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             troubles.append((owner, f"the entry points of {owner} cannot be read ({why}). Repair or uninstall it."))
@@ -116,14 +113,3 @@ def _name(one: Distribution) -> str:
 def _owner(one: Distribution) -> str:
     folder = getattr(one, "_path", None)  # what is installed in folders, which is all that pip makes
     return _name(one) or (Path(str(folder)).name if folder is not None else "an unknown distribution")
-
-
-def unread(known: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Group and distribution of what nobody here reads.
-
-    Args:
-        known: the groups that are read.
-    """
-    for group, owners in groups().items():
-        if group not in known:
-            yield from ((group, owner) for owner in dict.fromkeys(owners))

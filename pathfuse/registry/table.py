@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 from pathfuse.errors import PluginError, did_you_mean
 from pathfuse.registry.api import api_versions, misfit
 from pathfuse.registry.cards import card_of, read_cards
+from pathfuse.registry.groups import misplaced
 from pathfuse.registry.metadata import PREFIX, forget, stated
 from pathfuse.registry.watched import watched
 
@@ -54,14 +55,27 @@ class Component:
     @property
     def refused(self) -> str:
         """One line on why it is not loaded, known without importing it; empty if nothing speaks against it."""
-        return self.claimed_twice if self.rival else misfit(self.name, self.distribution, self.api)
+        if self.rival:
+            return self.claimed_twice
+        return self.named_otherwise or misfit(self.name, self.distribution, self.api)
 
     @property
     def claimed_twice(self) -> str:
         """One line for a name that two distributions claim."""
         return (
             f"{self.name} is claimed in {self.group} by both {self.distribution} and {self.rival}. "
-            "Uninstall one of them."
+            "Uninstall one of them, or give the class of one another name."
+        )
+
+    @property
+    def named_otherwise(self) -> str:
+        """One line for an entry point that is not called as its class is; empty if it is."""
+        kind = self.target.rpartition(":")[2]
+        if kind == self.name:
+            return ""
+        return (
+            f"{self.name} of {self.distribution} is the class {kind}, and both have one name here. Write the entry "
+            f'point as {kind} = "{self.target}", and install it again.'
         )
 
     @property
@@ -262,6 +276,8 @@ def unknown(what: str, name: str, known: dict[str, Component] | list[str]) -> st
         return card.refusal
     if card is not None and card.name in known:
         return f"{what} is called {name!r}. Here its name is {card.name}."
+    if said := misplaced(name, (registry.group for registry in REGISTRIES)):
+        return said
     return f"{what} is called {name!r}.{did_you_mean(name, known)} `pathfuse plugins` lists all of them."
 
 

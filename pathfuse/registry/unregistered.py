@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 from pathfuse.registry.api import api_versions
-from pathfuse.registry.table import REGISTRIES, components
+from pathfuse.registry.groups import misplaced
+from pathfuse.registry.table import REGISTRIES, Component, components
 
 _KNOWN = {
     "torchmil": "pathfuse[torchmil]",
@@ -31,20 +33,46 @@ def why_no_component(word: str, kinds: dict[str, type]) -> str:
     name = word.rpartition(".")[2]
     # A path says which module is meant: it is refused as such, and is not looked for by its last word.
     in_session = "" if name != word else _of_session(name, kinds)
-    return _wrong_base(name, kinds) or in_session or _forgotten(name, kinds) or _not_installed(word)
+    unread = misplaced(name, (registry.group for registry in REGISTRIES))
+    return _another(name, kinds) or unread or in_session or _forgotten(name, kinds) or _not_installed(word)
 
 
-def _wrong_base(name: str, kinds: dict[str, type]) -> str:
+def wrong_base(component: Component, kind: object, kinds: Mapping[str, type]) -> str:
+    """One line on what an entry point names that does not fill its slot; empty if it does.
+
+    Args:
+        component: the entry point.
+        kind: what it names.
+        kinds: per slot the class that its components subclass.
+    """
+    contract = kinds[component.slot]
+    start = f"{component.name} of {component.distribution} is registered as {component.slot} and is no"
+    if not isinstance(kind, type):
+        return f"{start} {contract.__name__}: it is no class at all. Name a class in the entry points."
+    if issubclass(kind, contract):
+        return ""
+    fits = next((slot for slot, other in kinds.items() if issubclass(kind, other)), "")
+    if fits:
+        instead = f'Name it in the entry points "pathfuse.{fits}" instead.'
+        return f"{start} {contract.__name__}, but a {kinds[fits].__name__}. {instead}"
+    bases = ", ".join(base.__name__ for base in kind.__bases__)
+    return f"{start} {contract.__name__}, but {bases}. Make it a subclass of {_public(contract)}."
+
+
+def _public(contract: type) -> str:
+    """The path by which a plug-in imports a contract: of the packages around it, the outermost that exports it."""
+    parts = contract.__module__.split(".")
+    paths = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
+    found = (path for path in paths if getattr(sys.modules.get(path), contract.__name__, None) is contract)
+    return f"{next(found, contract.__module__)}.{contract.__name__}"
+
+
+def _another(name: str, kinds: dict[str, type]) -> str:
+    """A component of that name which does not fill a slot, or another one."""
     for component in components():
         if component.name == name and component.slot in kinds:
-            kind, contract = component.load(), kinds[component.slot]
-            if not issubclass(kind, contract):
-                bases = ", ".join(base.__name__ for base in kind.__bases__)
-                return (
-                    f"{name} of {component.distribution} is registered as {component.slot} and is no "
-                    f"{contract.__name__}, but {bases}. Make it a subclass of pathfuse.core.{contract.__name__}."
-                )
-            return f"{name} is a component of slot {component.slot}, and another slot is filled here."
+            wrong = wrong_base(component, component.load(), kinds)
+            return wrong or f"{name} is a component of slot {component.slot}, and another slot is filled here."
     return ""
 
 
@@ -102,6 +130,8 @@ def _sources(package: str) -> Iterator[tuple[Path, str]]:
         spec = find_spec(package)
     except (ImportError, ValueError):
         return
+    if spec and spec.origin and not spec.submodule_search_locations:
+        yield Path(spec.origin), package
     for place in (spec.submodule_search_locations or []) if spec else []:
         for file in sorted(Path(place).rglob("*.py")):
             parts = file.relative_to(place).with_suffix("").parts

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pathfuse.evaluate.names import given_name
 
-Form = Literal["text", "given", "count", "share", "signed", "percent", "p", "number"]
+Form = Literal["text", "given", "count", "share", "signed", "percent", "p", "number", "tenths"]
 Raw = str | int | float | None
 Record = Mapping[str, Raw]
 NOTHING = "\N{EN DASH}"
@@ -33,7 +33,7 @@ def shown(value: Raw, form: Form) -> str:
         return str(value)
     if form == "p":
         return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
-    formats = {"count": ",.0f", "share": ".3f", "signed": "+.3f", "percent": ".1%", "number": ".4g"}
+    formats = {"count": ",.0f", "share": ".3f", "signed": "+.3f", "percent": ".1%", "number": ".4g", "tenths": ".1f"}
     return f"{value:{formats[form]}}"
 
 

@@ -45,6 +45,8 @@ def write_registration_page(folder: Path) -> list[Path]:
     counts = {word: sum(one.status == word for one in statuses.values()) for word in HEADS}
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     sections = [Section("pairs", "Pairs", [_table(statuses), Text(_limits(), points=True)])]
+    if any((folder / pair / picture).is_file() for pair in statuses for picture in PICTURES):
+        sections.append(Section("pictures", "What the pictures show", [Text(list(PICTURES.values()), points=True)]))
     for word, head in HEADS.items():
         own = [one for one in statuses.values() if one.status == word]
         examples = [_example(folder, one) for one in own]
@@ -60,16 +62,16 @@ def _table(statuses: Mapping[str, PairStatus]) -> Block:
         Column("status", "Status"),
         Column("lead", "Lead", "share"),
         Column("similarity", "Similarity", "share"),
-        Column("consistency_um", "There and back, um", "number"),
+        Column("consistency_um", "There and back, µm", "tenths"),
         Column("overlap", "Overlap", "percent"),
-        Column("degrees", "Turned, degrees", "number"),
+        Column("degrees", "Turned, degrees", "tenths"),
         Column("mirrored", "Mirrored"),
         Column("scale", "Scale", "share"),
     ]
     if any(one.landmarks_median_px for one in statuses.values()):
         columns += [
-            Column("landmarks_median_px", "Landmarks, median px", "number"),
-            Column("landmarks_p90_px", "90th percentile px", "number"),
+            Column("landmarks_median_px", "Landmarks, median px", "tenths"),
+            Column("landmarks_p90_px", "90th percentile px", "tenths"),
         ]
     columns.append(Column("reason", "Why"))
     return Table("pairs", "What became of every pair", columns, [_record(one) for one in statuses.values()])
@@ -95,7 +97,7 @@ def _limits() -> list[str]:
         "Similarity is the share of random placements of the same tissue that look less alike: 0.5 is chance. Below "
         f"{REFUSE_BELOW:g} a pair is refused, below {REVIEW_BELOW:g} it is to be looked at.",
         "There and back is the median distance of a place from itself, by two registrations that know nothing of each "
-        f"other. Above {REFUSE_ABOVE:g} um a pair is refused, above {REVIEW_ABOVE:g} it is to be looked at.",
+        f"other. Above {REFUSE_ABOVE:g} µm a pair is refused, above {REVIEW_ABOVE:g} it is to be looked at.",
         f"Tissues that overlap by less than {LEAST_OVERLAP:.0%} of the smaller one are refused.",
         "The local error does not see what misleads both ways alike: it is a lower bound.",
     ]
@@ -107,6 +109,7 @@ def _example(folder: Path, status: PairStatus) -> Example:
         path = folder / status.pair / name
         if path.is_file():
             uri = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
-            pictures.append(Picture(uri, f"{caption.split(':')[0]} of pair {status.pair}", caption))
-    numbers = [f"lead {status.lead}", f"similarity {status.similarity}", f"there and back {status.consistency_um} um"]
+            what = caption.partition(":")[0]
+            pictures.append(Picture(uri, f"{what} of pair {status.pair}", what))
+    numbers = [f"lead {status.lead}", f"similarity {status.similarity}", f"there and back {status.consistency_um} µm"]
     return Example(status.pair, "; ".join(filter(None, [*numbers, status.reason])), pictures)

@@ -11,6 +11,9 @@ from pathfuse.cli.help.completion import following
 from pathfuse.cli.help.examples import EXAMPLES
 from pathfuse.cli.help.lines import WIDTH, shortened
 from pathfuse.cli.text import COMMANDS
+from pathfuse.cli.words import Words
+from pathfuse.errors import RecipeError
+from pathfuse.recipes.compose import STAGE_KEYS
 from pathfuse.recipes.usual import USUAL
 
 Says = pytest.CaptureFixture[str]
@@ -87,3 +90,12 @@ def test_an_option_of_another_tool_is_answered_with_ours(words: str, hint: str, 
     assert main(["fit", "--recipe", "corranet", *words.split()]) == 2
     assert f"Here it is {hint}." in capsys.readouterr().err
     assert all(option.startswith("--") for option in USUAL.values())
+
+
+def test_a_word_that_is_nearly_an_option_of_the_command_gets_it_as_a_guess() -> None:
+    line = Words.split(["runs/mine", "--targett", "3+", "--seed", "4", "--data.size_px", "64"])
+    assert line.take("target") is None and line.take_all("explainer") == []
+    with pytest.raises(RecipeError, match=r"--targett is no option\. Did you mean --target\?"):
+        line.refuse_misspelt(STAGE_KEYS)
+    line.take("targett")
+    line.refuse_misspelt(STAGE_KEYS)

@@ -70,5 +70,8 @@ def test_a_component_is_shown_with_its_owner_and_ways_to_the_network(capsys: Say
     assert main(["plugins", "show", "TimmBackbone"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "Of pathfuse 0.1.0, licence Apache-2.0." in shown and "huggingface_hub, timm" in shown
+    assert "name: str = 'resnext50_32x4d'" in shown
+    assert main(["plugins", "show", "timm:resnet50"]) == 0 and "TimmBackbone" in capsys.readouterr().out
+    assert main(["plugins", "show", "UNI_v2"]) == 0 and "encoders.uni2_h" in capsys.readouterr().out
     assert main(["plugins", "show", "hibou_b"]) == 0
     assert "remote code" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from torch import nn
 
 from pathfuse.cli import main
 from pathfuse.core import Fused, FusedSpec, Model, Prediction, TokenSpec
+from pathfuse.core.promises import check_out
 from pathfuse.errors import PluginError
 from pathfuse.registry import FUSIONS
 from pathfuse.testing import TWO_STAINS, ReferenceEncoder, ReferenceFusion, ReferenceHead, synthetic_batch
@@ -45,6 +46,28 @@ class OneScoreTooMany(ReferenceHead):
         return Prediction(fused.present, nn.functional.pad(prediction.logits, (0, 1)))
 
 
+class TensorsForTokens(ReferenceEncoder):
+    def forward(self, batch):
+        return {name: token.values for name, token in super().forward(batch).items()}
+
+
+class ATupleForFused(ReferenceFusion):
+    def forward(self, tokens):
+        fused = super().forward(tokens)
+        return fused.embedding, fused.present
+
+
+class ScoresAlone(ReferenceHead):
+    def forward(self, fused):
+        return super().forward(fused).logits
+
+
+class SaysNothing(ReferenceFusion):
+    def __init__(self, tokens, spec):
+        super().__init__(tokens, spec)
+        del self.out
+
+
 def model(encoder=ReferenceEncoder, fusion=ReferenceFusion, head=ReferenceHead):
     first = encoder(TWO_STAINS)
     second = fusion(first.out, TWO_STAINS)
@@ -58,6 +81,9 @@ def model(encoder=ReferenceEncoder, fusion=ReferenceFusion, head=ReferenceHead):
         ({"encoder": NarrowTokens}, r"NarrowTokens returns a token 'he' of \(3, \d+.*\), and promised \(3, \d+"),
         ({"fusion": SaysAnotherWidth}, r"SaysAnotherWidth returns an embedding of \(3, .*\), and promised \(3, "),
         ({"fusion": LosesCases}, r"LosesCases returns an embedding of \(1, .*\), and promised \(3, "),
+        ({"encoder": TensorsForTokens}, r"TensorsForTokens returns a dict of Tensor, and has to return Tokens by name"),
+        ({"fusion": ATupleForFused}, r"ATupleForFused returns a tuple, and has to return Fused"),
+        ({"head": ScoresAlone}, r"ScoresAlone returns a Tensor, and has to return a Prediction"),
         ({"head": OneScoreTooMany}, r"OneScoreTooMany returns scores of \(3, 5\), and promised \(3, 4\)"),
     ],
 )
@@ -67,6 +93,12 @@ def test_it_is_named_with_both_sizes_and_the_cure(wrong, said):
         model(**wrong)(batch)
     assert str(caught.value).endswith("Correct `out` or `forward`; `pathfuse plugins check "
                                       f"{next(iter(wrong.values())).__name__}` shows more.")  # fmt: skip
+
+
+def test_a_component_that_does_not_say_what_it_returns_is_named():
+    sizes = ReferenceEncoder(TWO_STAINS).out
+    with pytest.raises(PluginError, match="SaysNothing does not set `out` in its constructor"):
+        check_out(SaysNothing(sizes, TWO_STAINS))
 
 
 def test_packed_tokens_may_have_any_number_of_patches_and_maps_any_size():

@@ -12,7 +12,7 @@ from pathfuse.explain.faith.alone import gini, likeness, overlap, pointing
 from pathfuse.explain.faith.curves import insertion_and_deletion
 from pathfuse.explain.faith.measured import over_patients
 from pathfuse.explain.faith.randomised import mixed_up
-from pathfuse.explain.faith.words import FEWEST, Interval, sentence
+from pathfuse.explain.faith.words import FEWEST, MEASURES, Interval, sentence
 from pathfuse.explain.stains import hardly_used, mean_shares
 from pathfuse.testing.reference_attention import tiny_bag_model
 from pathfuse.testing.specs import stains, with_vector
@@ -135,6 +135,8 @@ def test_images_are_measured_beside_a_random_and_a_constant_map(tmp_path):
     named = {"GradCAM": GradCAM(), "Blind": Blind()}
     summary = explain_cases(make_model("each"), [make_batch()], named, tmp_path, classes=CLASSES, wanted=wanted)
     lines = {(one["explainer"], one["modality"], one["measure"]): one for one in summary["faithfulness"]["table"]}
+    told = {" ".join(measure.split()[:2]) for _, _, measure in lines}
+    assert told <= {" ".join(measure.split()[:2]) for measure in MEASURES}, "the page says what every measure is"
     blind = lines["Blind", "he", "insertion"]
     assert blind["value"] == pytest.approx(blind["constant"]) and blind["random"] is not None
     own = summary["explainers"]["GradCAM"]

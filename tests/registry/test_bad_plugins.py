@@ -75,12 +75,25 @@ def the_good_one_works() -> None:
         pytest.param(
             "[pathfuse.fusions]\nBad = bad_lab_parts:Bad\n", "",
             "bad-lab names the entry-point group pathfuse.fusions, which nobody reads. Did you mean pathfuse.fusion? "
-            "Correct its pyproject.toml.",
+            "Correct its pyproject.toml, and install it again.",
             id="wrong group",
         ),
         pytest.param(
+            "[pathfuse_fusion]\nBad = bad_lab_parts:Bad\n", "",
+            "bad-lab names the entry-point group pathfuse_fusion, which nobody reads. Did you mean pathfuse.fusion? "
+            "Correct its pyproject.toml, and install it again.",
+            id="another separator",
+        ),
+        pytest.param(
+            "[pathfuse.fusion]\nBad = bad_lab_parts:Good\n", "class Good: ...\n",
+            "Bad of bad-lab is the class Good, and both have one name here. Write the entry point as "
+            'Good = "bad_lab_parts:Good", and install it again.',
+            id="another name",
+        ),
+        pytest.param(
             "[pathfuse.tissue]\nGoodTissue = bad_lab_parts:GoodTissue\n", GOOD,
-            "GoodTissue is claimed in pathfuse.tissue by both bad-lab and good-lab. Uninstall one of them.",
+            "GoodTissue is claimed in pathfuse.tissue by both bad-lab and good-lab. Uninstall one of them, or give "
+            "the class of one another name.",
             id="name clash",
         ),
         pytest.param(
@@ -155,14 +168,18 @@ def test_a_class_of_the_wrong_base_is_one_line_for_the_check_and_for_who_names_i
             .replace("from __future__ import annotations\n", ""))  # fmt: skip
     assert main(["plugins", "check", "bad-lab"]) == 1
     printed = " ".join(capsys.readouterr().err.split())
-    assert "Bad of bad-lab is registered as tissue and is no Tissue. Make it a subclass of Tissue." in printed
+    assert "Bad of bad-lab is registered as tissue and is no Tissue, but object. Make it a subclass of " in printed
+    assert "a subclass of pathfuse.slides.Tissue." in printed
     assert (
         "BadTissue of bad-lab is registered as store and is no Store, but a Tissue. Name it in the entry points "
         '"pathfuse.tissue" instead.' in printed
     )
     assert "bad of bad-lab is registered as head and is no Head: it is no class at all." in printed
     assert "Bad: 1 checks ran, 0 passed, 1 failed" in printed
-    with pytest.raises(PluginError, match="Bad is no Tissue"):
+    with pytest.raises(
+        PluginError,
+        match=r"Bad of bad-lab .* is no Tissue, but object\. Make it a subclass of pathfuse\.slides\.Tissue",
+    ):
         tissue_rule("Bad")
     the_good_one_works()
 

@@ -124,7 +124,7 @@ def test_the_lists_show_encoders_with_their_terms(
     assert "CC-BY-NC-ND-4.0; not for commercial use; gated" in lines["uni2_h"]
     assert main(["plugins", "show", "uni2_h"]) == 0
     out = capsys.readouterr().out
-    assert "weights: 'str' = 'random'" in out and "revision: d517a8dd47902dd7c308b3c36f63bce47e7b9a43" in out
+    assert "weights: str = 'random'" in out and "revision: d517a8dd47902dd7c308b3c36f63bce47e7b9a43" in out
     assert "tried: no" in out
     assert main(["plugins", "show", "titan"]) == 0
     assert "is not built here" in capsys.readouterr().out

@@ -308,7 +308,7 @@ def test_a_plug_in_that_states_no_api_is_used(install: Install) -> None:
 def test_a_class_in_the_wrong_slot_is_refused(install: Install) -> None:
     install()
     wrong: Registry[object] = Registry("store")
-    with pytest.raises(PluginError, match="LabStore is no Tissue"):
+    with pytest.raises(PluginError, match="is no Tissue"):
         build(wrong, "lab", {}, Tissue, "--tissue")
 
 

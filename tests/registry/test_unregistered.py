@@ -12,6 +12,7 @@ from pathfuse.core import Fusion
 from pathfuse.errors import PluginError
 from pathfuse.inference.parsing.messages import KINDS
 from pathfuse.registry import FUSIONS, components, forget_installed
+from pathfuse.registry.blame import blamed
 from pathfuse.registry.broken import trouble
 from pathfuse.registry.table import import_named_in
 from pathfuse.registry.unregistered import why_no_component
@@ -22,8 +23,14 @@ FILES = {
     "ends.py": "raise SystemExit('no licence')\n",
     "fails.py": "1 / 0\n",
     "empty.py": "x = 1\n",
+    "made.py": "def made_fusion(): ...\n",
+    "crashes.py": "class CrashingFusion:\n    def __init__(self): 1 / 0\n",
 }
-OFFERED = {"EndsFusion": "ends", "FailsFusion": "fails", "AbsentFusion": "empty"}
+OFFERED = {"EndsFusion": "ends", "FailsFusion": "fails", "AbsentFusion": "empty", "made_fusion": "made",
+           "CrashingFusion": "crashes"}  # fmt: skip
+
+
+LOST = "[pathfuse.fusions]\nLostFusion = lab_parts.blocks:LostFusion\n"
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-parts\nVersion: 1.0\n")
     lines = "".join(f"{kind} = lab_parts.{module}:{kind}\n" for kind, module in OFFERED.items())
-    (info / "entry_points.txt").write_text(f"[pathfuse.fusion]\n{lines}[pathfuse.api]\n1.0 = lab_parts\n")
+    (info / "entry_points.txt").write_text(f"[pathfuse.fusion]\n{lines}[pathfuse.api]\n1.0 = lab_parts\n{LOST}")
     monkeypatch.syspath_prepend(str(tmp_path))
     forget_installed()
     yield
@@ -74,6 +81,29 @@ def test_a_forgotten_entry_point_is_said(lab: None) -> None:
     said = why_no_component("ForgottenFusion", KINDS)
     assert "is a class of lab_parts.blocks, which names it in no entry point" in said
     assert '[project.entry-points."pathfuse.fusion"] as ForgottenFusion = "lab_parts.blocks:ForgottenFusion"' in said
+
+
+def test_a_name_in_a_group_that_nobody_reads_is_said_where_it_is_asked_for(lab: None) -> None:
+    said = why_no_component("LostFusion", KINDS)
+    assert said.startswith("lab-parts names the entry-point group pathfuse.fusions, which nobody reads. Did you mean")
+    with pytest.raises(PluginError, match=r"pathfuse\.fusions, which nobody reads"):
+        FUSIONS.get("LostFusion")
+
+
+def test_a_function_in_the_place_of_a_class_is_said(lab: None) -> None:
+    assert (
+        "made_fusion of lab-parts is registered as fusion and is no Fusion: it is no class at all"
+        in why_no_component("made_fusion", KINDS)
+    )
+
+
+def test_a_fault_in_a_plugin_names_the_plugin_and_its_check(lab: None) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        FUSIONS.table()["CrashingFusion"].load()()
+    assert blamed(caught.value) == (
+        "error: it came up in lab_parts.crashes of lab-parts. `pathfuse plugins check CrashingFusion` may say why."
+    )
+    assert blamed(ValueError("elsewhere")) == ""
 
 
 def test_a_package_that_we_know_and_that_is_not_there_is_named() -> None:

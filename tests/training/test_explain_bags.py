@@ -54,7 +54,7 @@ def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
     one = rows_of(run / "splits.csv")[-1]["case_id"]
     assert main(["explain", str(run), "--part", "all", "--case_ids", one, "--out", str(tmp_path / "maps")]) == 0
     said = capsys.readouterr().out
-    assert "AUC against the truth, he" in said and "AUC of a random map, he" in said and "12 cases explained" in said
+    assert "AUC against the truth, H&E" in said and "AUC of a random map, H&E" in said and "12 cases explained" in said
     assert "Lay them over the slides with --slides DIR." in said
     summary = json.loads((tmp_path / "maps" / "explain.json").read_text())
     assert 0 <= summary["explainers"]["Attention"]["truth"]["he"]["auc"] <= 1

@@ -43,6 +43,24 @@ def shortened(line: str) -> list[str]:
     )
 
 
+def flowing(text: str) -> list[str]:
+    """The lines of a docstring at eighty columns: what was broken there is joined before it is broken anew."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        goes_on = bool(lines and lines[-1]) and not lines[-1].endswith(":") and not line.lstrip().startswith(("-", "|"))
+        here, above = (len(one) - len(one.lstrip()) for one in (line, lines[-1] if lines else ""))
+        if line and goes_on and (here > above or here == above == 0):
+            lines[-1] += " " + line.strip()
+        else:
+            lines.append(line)
+    indents = (" " * (len(line) - len(line.lstrip()) + (4 if line.startswith(" ") else 0)) for line in lines)
+    return [
+        short
+        for line, indent in zip(lines, indents, strict=True)
+        for short in textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    ]
+
+
 def _command(example: str) -> list[str]:
     """A command line, broken with backslashes where it is too long."""
     whole = re.sub(r"'[^']*'", lambda found: found[0].replace(" ", "\0"), example)  # what is quoted stays in one line

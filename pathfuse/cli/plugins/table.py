@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pathfuse.cli.help.lines import shortened
+from pathfuse.cli.help.lines import flowing, shortened
 from pathfuse.errors import PluginError
 from pathfuse.registry import API, REGISTRIES, Card, Component, card_of, cards, components, unknown
 from pathfuse.registry.metadata import UNKNOWN, facts_of
@@ -51,12 +51,12 @@ def show(name: str) -> int:
     if card is not None and card.missing:
         print(card.text())
         return 0
-    component = find(name)
+    component = find(_registered(name, card))
     kind = component.load()
-    lines = [f"{kind.__module__}.{kind.__qualname__}", "", *(inspect.getdoc(kind) or "").splitlines(), "", "Options:"]
+    lines = [f"{kind.__module__}.{kind.__qualname__}", "", *flowing(inspect.getdoc(kind) or ""), "", "Options:"]
     for parameter in inspect.signature(kind).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
-            lines.append(f"  {parameter}")
+            lines.append("  " + _option(parameter))
     facts = facts_of(component.distribution)
     network = ", ".join(network_of(component)) or "none that its source names"
     origin = f"Of {component.distribution} {facts.version}, licence {facts.licence}. Ways to the network: {network}."
@@ -65,6 +65,20 @@ def show(name: str) -> int:
         lines += ["", "Card:", *card.text().splitlines()]
     print("\n".join(short for line in lines for short in shortened(line)))
     return 0
+
+
+def _registered(name: str, card: Card | None) -> str:
+    """The name of a component for what other programs call it, or for a word of `--encoder` such as `timm:resnet50`."""
+    if name.startswith(("timm:", "local-dir:")):
+        return "TimmBackbone"
+    return name if card is None or any(component.name == name for component in components()) else card.name
+
+
+def _option(parameter: inspect.Parameter) -> str:
+    """An option with its type and default, as Python would write them."""
+    said = parameter.annotation
+    kind = said if isinstance(said, str) else inspect.formatannotation(said)
+    return f"{parameter.name}: {kind}" + ("" if parameter.default is parameter.empty else f" = {parameter.default!r}")
 
 
 def find(name: str) -> Component:

@@ -13,6 +13,23 @@ FEWEST = 5
 UNTRAINED = 0.5
 """Correlation with the map of a mixed-up model from which a map is said to owe little to the training."""
 
+MEASURES = {
+    "insertion": "probability of the class while the highest places come first; high is good",
+    "deletion": "the same while the highest places go first; low is good",
+    "insertion gain": "insertion less that of a random map; above 0 is better than chance",
+    "sparsity": "0 is a map that is the same everywhere, near 1 is one where few places have all; neither is better",
+    "untrained": "correlation with the map of the same model with its weights mixed up; near 1 the map owes nothing to "
+    "the training",
+    "agreement with NAME": "correlation with the map of another explainer; where it is low, at least one is wrong",
+    "infidelity": "how badly the map foretells the logit under noise; low is good",
+    "sensitivity": "how far a little noise moves the map; low is good",
+    "AUC against the truth": "whether places with the signal rank above the others; 0.5 is chance",
+    "pointing game": "share of cases whose highest place has the signal",
+    "IoU with the truth": "how far the highest places and those with the signal are the same; 1 is all of them",
+    "Drop in Accuracy": "fall of the accuracy where only the places of the map are shown; low is good",
+}
+"""What the page says about every measure."""
+
 
 @dataclass(frozen=True)
 class Interval:

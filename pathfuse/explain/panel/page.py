@@ -19,6 +19,7 @@ from pathfuse.charts.sortable import sortable_script
 from pathfuse.core import Batch, DataSpec, Model
 from pathfuse.evaluate.names import stain_name
 from pathfuse.explain.entries import said_of
+from pathfuse.explain.faith.words import MEASURES
 from pathfuse.explain.heat_map import BAR_MM, LONGEST_PX, Tissue, raster
 from pathfuse.explain.panel.layers import map_layer, scale_css, sheet_layer, tissue_layer
 from pathfuse.explain.places import SlideScores
@@ -117,6 +118,7 @@ class Panels:
             shown=self.shown,
             said=said_of,
             stain=stain_name,
+            measures=MEASURES,
             scale=Markup(scale_css()),
             style=Markup(_packaged("panel.css")),
             script=Markup(script),

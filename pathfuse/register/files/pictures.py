@@ -22,7 +22,7 @@ WORST_UM = 50.0  # drawn as red
 PICTURES = {
     "overlay.jpg": "Overlay: the fixed section in magenta, the moving one in green; grey where they agree",
     "checkerboard.jpg": "Checkerboard of both slides: structures go on across the edges",
-    "error.jpg": f"Local error over the fixed slide: blue none, red {WORST_UM:g} um or more, grey unknown or glass",
+    "error.jpg": f"Local error over the fixed slide: blue none, red {WORST_UM:g} µm or more, grey unknown or glass",
 }
 
 

@@ -47,3 +47,8 @@ def test_a_prediction_that_is_no_number_names_its_cases() -> None:
 
 def test_a_few_cases_are_named_and_the_others_counted() -> None:
     assert some(["a", "b"]) == "a, b" and some([str(n) for n in range(7)]) == "0, 1, 2, 3, 4 and 2 more"
+
+
+def test_no_case_at_all_is_nothing_to_refuse() -> None:
+    """A fusion block that leaves out a stain predicts nobody from that stain alone."""
+    refuse_not_finite([], torch.zeros(0, 4), torch.zeros(0))
