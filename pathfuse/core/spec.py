@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Kind = Literal["image", "patches", "features", "vector"]
 CASE_WISE: tuple[Kind, ...] = ("image", "vector")
@@ -103,9 +103,15 @@ class DataSpec:
 
     @classmethod
     def from_json(cls, text: str) -> DataSpec:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, KeyError: if the text describes something else.
+        """
         raw = json.loads(text)
         modalities = tuple(_modality(**modality) for modality in raw["modalities"])
+        if len(raw["classes"]) != len(raw["class_counts"]) or any(one.kind not in get_args(Kind) for one in modalities):
+            raise TypeError("a class has no count, or a modality is of no known kind")
         return cls(modalities, tuple(raw["classes"]), tuple(raw["class_counts"]))
 
 

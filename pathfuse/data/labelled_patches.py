@@ -14,7 +14,7 @@ from pathfuse.data.images.dataset import PairedImages
 from pathfuse.data.images.decode import Pixels, picture_of
 from pathfuse.data.labelled.pixels import FittedImages, images_of
 from pathfuse.data.loading.sampler import Item
-from pathfuse.data.option_checks import check_at_least
+from pathfuse.data.option_checks import check_edge
 from pathfuse.demo.pictures import PatchPictures
 from pathfuse.errors import PathfuseError
 
@@ -56,7 +56,7 @@ class LabelledPatches(CaseData):
         augment: Augment | None = _AUGMENT,
         pictures: PatchPictures = _PICTURES,
     ) -> None:
-        check_at_least("size_px", size_px, 1)
+        check_edge("size_px", size_px)
         cohort = cohort.drawn(pictures).of_modalities([modality])
         refuse_several(cohort.unparted, type(self).__name__)
         super().__init__(cohort)

@@ -18,7 +18,7 @@ from pathfuse.data.images.dataset import ImageRows, PairedImages
 from pathfuse.data.images.decode import Pixels, check_same_size, image_size, picture_of
 from pathfuse.data.images.prepare import Preparation, preparations
 from pathfuse.data.images.registered import RegisteredImages, RegisteredTable, registered_table
-from pathfuse.data.option_checks import check_at_least, check_modalities
+from pathfuse.data.option_checks import check_edge, check_modalities
 from pathfuse.demo.cohort import Pictures
 from pathfuse.demo.pictures import PatchPictures
 from pathfuse.errors import RecipeError
@@ -80,7 +80,7 @@ class PairedPatches(CaseData):
         cut: PairCut = _CUT,
         pictures: PatchPictures = _PICTURES,
     ) -> None:
-        check_at_least("size_px", size_px, 1)
+        check_edge("size_px", size_px)
         self.registration = registration
         self.cut = cut
         self._of_cohort(cohort, modalities, pictures)

@@ -16,7 +16,7 @@ from pathfuse.data.contract import Batches, CaseData, Part
 from pathfuse.data.images.augment import Augment, Augmenter
 from pathfuse.data.images.decode import Pixels
 from pathfuse.data.images.prepare import preparations
-from pathfuse.data.option_checks import check_at_least, check_modalities, check_positive
+from pathfuse.data.option_checks import check_at_least, check_edge, check_modalities, check_positive
 from pathfuse.demo.pictures import SlidePictures
 from pathfuse.errors import RecipeError
 from pathfuse.slides.grid import PatchGrid
@@ -83,7 +83,7 @@ class SlidePatches(CaseData):
         pictures: SlidePictures = _PICTURES,
     ) -> None:
         check_modalities(modalities)
-        check_at_least("size_px", size_px, 1)
+        check_edge("size_px", size_px)
         check_at_least("patches_per_bag", patches_per_bag, 1, ", or null for all")
         check_at_least("eval_patches_per_bag", eval_patches_per_bag, 1, ", or null for all")
         check_positive("read_mpp", read_mpp)

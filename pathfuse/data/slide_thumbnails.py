@@ -10,7 +10,7 @@ from pathfuse.data.images.augment import Augmenter
 from pathfuse.data.images.prepare import Preparation
 from pathfuse.data.images.thumbnail import Thumbnail
 from pathfuse.data.images.thumbnail_augment import ThumbnailAugment, ThumbnailAugmenter
-from pathfuse.data.option_checks import check_at_least, check_positive
+from pathfuse.data.option_checks import check_edge, check_positive
 from pathfuse.data.paired_patches import PairedPatches
 from pathfuse.demo.pictures import SlidePictures
 from pathfuse.errors import RecipeError
@@ -69,7 +69,7 @@ class SlideThumbnails(PairedPatches):
         verify: bool = False,
         pictures: SlidePictures = _PICTURES,
     ) -> None:
-        check_at_least("size_px", size_px, 1)
+        check_edge("size_px", size_px)
         check_positive("read_mpp", read_mpp)
         if not 0 <= margin < 1:
             raise RecipeError(f"data.margin is {margin}; give a fraction from 0 to below 1.")

@@ -13,6 +13,7 @@ from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.normalise import Normaliser
 from pathfuse.slides.tissue import Tissue
 from pathfuse.slides.tissue_rules import HETissue
+from pathfuse.system.reading import parse_json
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Settings:
 def differences(stored: str, wanted: str) -> list[str]:
     """What two settings do not agree on, as `key: stored, wanted`."""
     try:
-        before, after = _flat(json.loads(stored)), _flat(json.loads(wanted))
+        before, after = _flat(parse_json(stored)), _flat(parse_json(wanted))
     except (ValueError, AttributeError):
         return ["its settings cannot be read"]
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]

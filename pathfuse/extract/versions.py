@@ -14,7 +14,7 @@ from pathfuse.extract.settings import Settings
 from pathfuse.registry import BACKBONES, NORMALISERS, READERS, TISSUES, Component, Registry, software_of
 from pathfuse.system.files import write_text
 from pathfuse.system.locks import held
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 VERSIONS = "versions.json"
 
@@ -47,7 +47,7 @@ def record_versions(layout: Layout, settings: Settings, reader: str) -> None:
     said: dict[str, Any] = {**own, **software_of(used=_used(settings, reader))}
     with held(path, path.with_name(f".{VERSIONS}.lock")):
         try:
-            before = json.loads(read_whole_text(path))
+            before = read_json(path)
             said["plugins"] = {**before["plugins"], **said["plugins"]}
             for owner, names in before["components"].items():
                 said["components"][owner] = sorted({*names, *said["components"].get(owner, ())})

@@ -28,6 +28,7 @@ from pathfuse.recipes.compose import SHARED
 from pathfuse.recipes.plain_yaml import Config
 from pathfuse.registry import import_named_in
 from pathfuse.runs.folder import RunFolder
+from pathfuse.system.reading import open_regular
 
 STAGE = "stage:"
 
@@ -168,7 +169,7 @@ class Plan:
 def read_tensors(checkpoint: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint, or of the safetensors file of an exported run, as it wrote them."""
     run = RunFolder.of_checkpoint(checkpoint)
-    with checkpoint.open("rb") if run is None else run.loadable(checkpoint) as file:
+    with open_regular(checkpoint) if run is None else run.loadable(checkpoint) as file:
         return load(file.read()) if checkpoint.suffix == ".safetensors" else tensors_of(load_saved(file))
 
 

@@ -121,7 +121,7 @@ def split_stages(config: Config, source: str) -> dict[str, Config]:
     result = {}
     for name, stage in stages.items():
         # The name becomes a folder of the run and the first part of an option.
-        if name in STAGE_KEYS or not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w-]*", name)):
+        if name in STAGE_KEYS or not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w-]{0,99}", name)):
             raise RecipeError(f"{source}: a stage cannot be called {name!r}; choose another name.")
         place = f"{source}, stage {name}"
         stage = _mapping(stage, place)
@@ -203,7 +203,9 @@ def _has_source(config: Config, options: list[tuple[str, str]]) -> bool:
         parts = key.split(".")
         if "cohort" in parts and parts[-1] in SOURCES and value.lower() not in ("null", "none", "~"):
             return True
-    blocks = [config.get("cohort"), *((stage or {}).get("cohort") for stage in (config.get("stages") or {}).values())]
+    stages = config.get("stages")  # whatever that is
+    inside = list(stages.values()) if isinstance(stages, dict) else []
+    blocks = [one.get("cohort") for one in (config, *inside) if isinstance(one, dict)]
     return any(block.get(source) is not None for block in blocks if isinstance(block, dict) for source in SOURCES)
 
 

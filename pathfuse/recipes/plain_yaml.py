@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pathfuse.errors import RecipeError
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import WIDEST, read_whole_text
 
 Config = dict[str, Any]
 MOST = 16 << 20  # bytes; the longest recipe has some hundred lines
@@ -18,8 +18,12 @@ class OddScalar(yaml.constructor.ConstructorError):
     """A value that looks like a number or a date and is none, such as `2020-13-45`."""
 
 
+class TwiceError(yaml.constructor.ConstructorError):
+    """A key that a mapping has twice."""
+
+
 class PlainLoader(yaml.SafeLoader):
-    """YAML without aliases. A few nested ones stand for a billion nodes."""
+    """YAML without aliases, of which a few nested ones stand for a billion nodes, and without a key twice."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuses aliases (`*name`)."""
@@ -31,11 +35,26 @@ class PlainLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - any plain data
         """Says where a value stands that its own type refuses: PyYAML passes on whatever Python raises."""
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > WIDEST:
+                raise ValueError(f"it has more than {WIDEST} bits")
+            if isinstance(value, str):
+                value.encode()  # half of a sign of two cannot be written again
+            return value
         except (ValueError, LookupError, AttributeError, ArithmeticError) as error:
             shown = str(getattr(node, "value", ""))[:40]
             kind = node.tag.rpartition(":")[2]
             raise OddScalar(None, None, f"{shown!r} is no {kind}; quote it, or correct it", node.start_mark) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuses a key that stands twice, of which one would not count."""
+        seen = set[tuple[str, str]]()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise TwiceError(None, None, f"{key.value[:40]!r} stands twice; take one out", key.start_mark)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
 
 
 def plain_yaml(text: str) -> object:

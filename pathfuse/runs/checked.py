@@ -38,7 +38,14 @@ class CheckedFiles(TextFiles):
         return [row for _, row in found]
 
     def _mapping(self, name: str) -> dict[str, Any]:
-        content = super()._mapping(name)
+        return self.held(name, super()._mapping(name))
+
+    def held(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
+        """The content of a file, which is of the form that the schema gives it.
+
+        Raises:
+            RunError: naming the place, if it is not.
+        """
         if said := wrong_mapping(name, content):
             raise RunError(f"{self.path / name}: {said}. Restore the file.")
         return content

@@ -12,6 +12,7 @@ from pathfuse.errors import RunError
 from pathfuse.runs.checked import CheckedFiles
 from pathfuse.runs.files import CHECKPOINTS, STAGES
 from pathfuse.runs.seal import Seal, digest_of
+from pathfuse.system.reading import open_regular
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -31,10 +32,17 @@ class CheckpointFiles(CheckedFiles):
         """The checkpoint that the stage hands on: the best on the validation part, or the last without one.
 
         Raises:
-            RunError: if the stage has none yet.
+            RunError: if the stage has none yet, or has lost its best one, whose place no other epoch takes.
         """
-        if self.has_weights(stage):
-            return next(path for name in (BEST, LAST, TENSORS) if (path := self.checkpoints(stage) / name).is_file())
+        folder = self.checkpoints(stage)
+        found = next((path for name in (BEST, LAST, TENSORS) if (path := folder / name).is_file()), None)
+        if found == folder / LAST and self.seal.of(f"{CHECKPOINTS}/{stage}/{BEST}") is not None:
+            raise RunError(
+                f"{folder / BEST} is gone, and {LAST} is of another epoch. Restore it, or remove {folder} and "
+                f"train the stage again with `pathfuse fit --resume {self.path}`."
+            )
+        if found is not None:
+            return found
         raise RunError(
             f"{self.path} has no checkpoint of stage {stage}. Train it with `pathfuse fit --resume {self.path}`."
         )
@@ -46,7 +54,7 @@ class CheckpointFiles(CheckedFiles):
             RunError: if another one lies in its place.
             OSError: if it cannot be opened.
         """
-        file = checkpoint.open("rb")
+        file = open_regular(checkpoint)
         name = f"{CHECKPOINTS}/{checkpoint.parent.name}/{checkpoint.name}"
         if self.seal.of(name) is not None:
             try:

@@ -14,7 +14,7 @@ from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.system.csv_table import read_csv
 from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import LARGEST, read_whole
+from pathfuse.system.reading import LARGEST, parse_json, read_whole
 
 CONFIG = "config.yaml"
 LOCK = ".lock"
@@ -134,8 +134,8 @@ class TextFiles:
 
     def _mapping(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads(self.text(name))
-        except (ValueError, RecursionError) as error:
+            content = parse_json(self.text(name))
+        except ValueError as error:
             raise self.damaged(name, error) from error
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name} holds no mapping. Restore the file.")

@@ -129,9 +129,10 @@ class RunFolder(CheckpointFiles):
 
     def _parsed(self) -> Config:
         try:
-            return parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {}
+            config = parse_yaml(self.text(CONFIG), str(self.config_file)) if self.begun else {}
         except RecipeError as error:
             raise RunError(str(error)) from error
+        return self.held(CONFIG, config)
 
     @property
     def versions(self) -> dict[str, Any]:

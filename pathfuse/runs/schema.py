@@ -25,7 +25,7 @@ from pathfuse.runs.files import (
     VERSIONS,
     WEIGHTS,
 )
-from pathfuse.runs.shapes import Anything, Columns, Each, Figure, Maybe, Record, Words, named
+from pathfuse.runs.shapes import Anything, Columns, Each, Either, Figure, Maybe, Record, Words, named
 
 MIB = 1 << 20
 COUNT, FIGURE, TEXT = Figure(count=True), Maybe(Figure()), Words()
@@ -51,8 +51,41 @@ _FITTED = Record(
     needs=("temperature", "abstention", "sets", "sureness", "cases", "patients", "confidence"),
 )
 
+_COLUMN = Record(
+    {"name": TEXT, "kind": TEXT, "mean": Figure(), "deviation": Figure(), "categories": Each(TEXT)},
+    needs=("name", "kind", "categories"),
+)
+_MODALITY = Record(
+    {
+        **{"name": TEXT, "kind": TEXT, "width": COUNT, "size_px": Maybe(COUNT), "mpp": FIGURE, "patch_um": FIGURE},
+        **{"encoder": Maybe(TEXT), "columns": Each(_COLUMN)},
+    },
+    needs=("name", "kind", "width"),
+)
+_SPEC = Record(
+    {"modalities": Each(_MODALITY), "classes": Each(TEXT), "class_counts": Each(COUNT)},
+    needs=("modalities", "classes", "class_counts"),
+)
+_GROUP, _SET = Maybe(Record()), Figure(finite=False)  # a recipe may name a rate that training stops at
+_CLASS = Maybe(Either(Record({"class_path": TEXT, "init_args": Maybe(Record({"lr": Maybe(_SET)}))}), Words()))
+_MODEL = Record(
+    {**dict.fromkeys(("encoder", "fusion", "head", "objective"), _CLASS), "loss_weights": Maybe(named(_SET))}
+)
+_SHARED = {
+    **{
+        "cohort": _GROUP,
+        "loading": _GROUP,
+        "trainer": _GROUP,
+        "seed": Maybe(_SET),
+        "data": _CLASS,
+        "optimizer": _CLASS,
+    },
+    **{"steady": Maybe(Record(others=Maybe(_SET))), "model": Maybe(_MODEL)},
+}
+
 MAPPINGS: dict[str, Record] = {
-    SPEC: named(Record()),
+    CONFIG: Record({**_SHARED, "stages": Maybe(named(Record(_SHARED)))}),
+    SPEC: named(_SPEC),
     VERSIONS: Record(
         {
             **dict.fromkeys(("pathfuse", "torch", "lightning", "python", "run", "checkpoint"), Maybe(TEXT)),
@@ -75,7 +108,7 @@ MAPPINGS: dict[str, Record] = {
     COHORT: Record({"origin": Maybe(TEXT), "data": TEXT, "flow": Each(_FLOW), "notes": Each(TEXT)}),
     WEIGHTS: Record({"weights": Each(named(TEXT))}),
 }
-"""JSON files; keys that are not named here are for people, and nobody reads them."""
+"""The recipe, and JSON files; keys that are not named here are for people, and nobody reads them."""
 
 TABLES: dict[str, Columns] = {
     SPLITS: Columns(("case_id", "patient_id", "split", "label")),
@@ -91,7 +124,7 @@ TABLES: dict[str, Columns] = {
 }
 """CSV files; a name that ends in `/` stands for all in that folder. `predictions.csv` has a reader of its own."""
 
-LARGEST = {CONFIG: 16 * MIB, **dict.fromkeys(MAPPINGS, 64 * MIB), **dict.fromkeys(TABLES, 256 * MIB)}
+LARGEST = {**dict.fromkeys(MAPPINGS, 64 * MIB), **dict.fromkeys(TABLES, 256 * MIB), CONFIG: 16 * MIB}
 """Bytes that a file may have; predictions may have as many as any table."""
 
 
@@ -106,5 +139,5 @@ def largest(name: str) -> int | None:
 
 
 def wrong_mapping(name: str, content: object) -> str:
-    """What is wrong with the content of a JSON file, as a sentence without its end; empty where nothing is."""
+    """What is wrong with the mapping that a file holds, as a sentence without its end; empty where nothing is."""
     return MAPPINGS.get(name, Record(others=Anything())).wrong(content, "")

@@ -16,8 +16,10 @@ from typing import BinaryIO
 from pathfuse.errors import RunError, cannot_be_read
 from pathfuse.runs.files import EXPLANATION
 from pathfuse.system.files import write_text
+from pathfuse.system.reading import read_json
 
 SEAL = "seal.json"
+LARGEST = 64 << 20  # bytes; a name and 64 digits per file
 BLOCK = 1 << 20
 _Stamp = tuple[int, int, int]
 _known: dict[Path, tuple[_Stamp, dict[str, str]]] = {}
@@ -118,8 +120,8 @@ def _stamp(path: Path) -> _Stamp:
 def _parsed(path: Path) -> dict[str, str]:
     advice = "Restore it, or remove it to go without."
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(path, most=LARGEST)
+    except (OSError, ValueError) as error:
         raise cannot_be_read(RunError, path, error, advice) from error
     digests = content.get("sha256") if isinstance(content, dict) else None
     if not isinstance(digests, dict) or not all(isinstance(one, str) for one in digests.values()):

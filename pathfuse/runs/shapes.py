@@ -46,17 +46,19 @@ class Words(Shape):
 
 @dataclass(frozen=True)
 class Figure(Shape):
-    """A finite number.
+    """A number.
 
     Attributes:
         count: whether it is a whole number from 0.
+        finite: whether it has to be finite.
     """
 
     count: bool = False
+    finite: bool = True
 
     def wrong(self, value: Any, place: str) -> str:  # noqa: ANN401
         """That it is none."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or (self.finite and not isfinite(value)):
             return f"{place} is {_short(value)} and no number"
         return f"{place} is {_short(value)} and no count" if self.count and (value < 0 or value != int(value)) else ""
 
@@ -85,6 +87,23 @@ class Each(Shape):
         if len(value) > LONGEST:
             return f"{place} has more than {LONGEST} entries"
         return _first(self.of.wrong(one, f"{place}[{number}]") for number, one in enumerate(value))
+
+
+@dataclass(frozen=True)
+class Either(Shape):
+    """A value of one of two shapes.
+
+    Attributes:
+        of: the usual one, of which a fault is told.
+        other: the other one.
+    """
+
+    of: Shape
+    other: Shape
+
+    def wrong(self, value: Any, place: str) -> str:  # noqa: ANN401
+        """What the usual shape says, where the other one does not fit either."""
+        return self.of.wrong(value, place) if self.other.wrong(value, place) else ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pathfuse.store.formats.trident import states_time
 from pathfuse.store.read import read_slide, stores, with_facts
 from pathfuse.store.rows import Stamp, unreadable
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 VERSION = 2
 OURS = "pathfuse.store."
@@ -107,14 +107,14 @@ class FeatureIndex:
 
     def _loaded(self, folder: Path) -> dict[str, Entry]:
         try:
-            made, entries = json.loads(read_whole_text(self._file(folder)))
+            made, entries = read_json(self._file(folder))
             if made != self._made(folder):
                 return {}
             return {
                 str(name): (size, time, store, plain, beside)
                 for name, (size, time, store, plain, beside) in entries.items()
             }
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
     def _file(self, folder: Path) -> Path:

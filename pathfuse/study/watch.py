@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from pathfuse.runs.files import PROGRESS
 from pathfuse.study.jobs import Job
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 EVERY_S = 1.0
 
@@ -45,7 +44,7 @@ def watching(jobs: Sequence[Job], say: Callable[[str], None]) -> Iterator[None]:
 def doing(name: str, folder: Path) -> str:
     """What a run is doing; empty where it does not train."""
     try:
-        at = json.loads(read_whole_text(folder / PROGRESS))
+        at = read_json(folder / PROGRESS)
         return f"{name}: {at['stage']}, epoch {at['epoch']} of {at['epochs']}, batch {at['batch']} of {at['batches']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

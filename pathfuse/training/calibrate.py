@@ -13,6 +13,7 @@ from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 from pathfuse.training.lightning_data import LightningData
 from pathfuse.training.plan import TrainingPlan
+from pathfuse.training.steady.refused import refusing
 
 
 def calibrate(plan: TrainingPlan, task: Task, run: RunFolder, console: Console) -> Calibrators | None:
@@ -39,7 +40,8 @@ def calibrate(plan: TrainingPlan, task: Task, run: RunFolder, console: Console) 
     stage = plan.stages[plan.last]
     trainer = stage.make_trainer([], str(run.path))
     # As a test, so that every subset of stains is predicted; the cases are those of validation.
-    trainer.test(stage.in_lightning(task), datamodule=LightningData(data, tests="val"), verbose=False)
+    with refusing(plan.last):
+        trainer.test(stage.in_lightning(task), datamodule=LightningData(data, tests="val"), verbose=False)
     if not trainer.is_global_zero:
         return None
     subsets = _as_trained(task, {row.case_id: row.split for row in data.split_table()})

@@ -25,6 +25,7 @@ from pathfuse.runs.files import METRICS, MODALITIES
 from pathfuse.runs.folder import RunFolder
 from pathfuse.training.lightning_data import LightningData
 from pathfuse.training.plan import TrainingPlan
+from pathfuse.training.steady.refused import refusing
 
 Metrics = dict[str, dict[str, float]]
 
@@ -34,7 +35,8 @@ def validate_cases(plan: TrainingPlan, checkpoint: Path, out: RunFolder, console
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
     stage = plan.stages[plan.last]
     trainer = stage.make_trainer([], str(out.path))
-    trainer.validate(stage.in_lightning(task), datamodule=LightningData(data), verbose=False)
+    with refusing(plan.last):
+        trainer.validate(stage.in_lightning(task), datamodule=LightningData(data), verbose=False)
     for name, value in sorted(trainer.callback_metrics.items()):
         console.print(f"{name}  {float(value):.4f}", highlight=False)
 
@@ -63,7 +65,8 @@ def test_cases(
     check_cases(data, task.spec)
     stage = plan.stages[plan.last]
     trainer = stage.make_trainer([], str(out.path))
-    trainer.test(stage.in_lightning(task), datamodule=LightningData(data), verbose=False)
+    with refusing(plan.last):
+        trainer.test(stage.in_lightning(task), datamodule=LightningData(data), verbose=False)
     if not trainer.is_global_zero:
         return
     calibration = Calibrators.of_checkpoint(checkpoint, task.spec.classes)

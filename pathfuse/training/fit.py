@@ -164,7 +164,7 @@ def check_everything_fits(plan: TrainingPlan) -> None:
         task = plan.task_of(name)
         try:
             plan.stages[name].in_lightning(task).configure_optimizers()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise RecipeError(f"stage {name}: optimizer or lr_scheduler cannot be built: {error}") from error
         plan.stages[name].make_trainer([], os.curdir)
 

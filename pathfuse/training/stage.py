@@ -25,6 +25,7 @@ from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.lightning_cli import StageCLI
 from pathfuse.training.lightning_task import LightningTask
 from pathfuse.training.loggers.build import logger_words
+from pathfuse.training.steady.all_cases import refuse_partial_test
 from pathfuse.training.steady.nodes import refuse_endless_wait, refuse_other_number
 from pathfuse.training.steady.options import Steady
 
@@ -139,6 +140,7 @@ class TrainingStage(Stage):
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
         refuse_endless_wait(config)
+        refuse_partial_test(config)
         if not validates:
             config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]

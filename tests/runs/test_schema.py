@@ -53,6 +53,17 @@ def test_every_file_of_a_run_is_in_the_schema_and_allowed(tmp_path: Path) -> Non
         ("stages.json", {"complete": "train"}, "complete is 'train' and no list"),
         ("versions.json", {"given": 3}, "given is 3 and no list"),
         ("versions.json", {"plugins": {"a": 1}}, "plugins.a is 1 and no text"),
+        ("spec.json", {"train": {"modalities": [], "classes": [1]}}, "train.class_counts is missing"),
+        (
+            "spec.json",
+            {"train": {"modalities": [], "classes": ["a"], "class_counts": ["1"]}},
+            "train.class_counts[0] is '1' and no number",
+        ),
+        (
+            "config.yaml",
+            {"stages": {"train": {"steady": {"average": []}}}},
+            "stages.train.steady.average is [] and no number",
+        ),
         ("modalities.json", {"same_patients": {}}, "same_patients.n_cases is missing"),
     ],
 )
@@ -87,3 +98,18 @@ def test_a_file_that_is_larger_than_it_may_be_is_not_read(tmp_path: Path) -> Non
     with pytest.raises(RunError, match=r"stages\.json cannot be read \(it is larger than 64 MiB\)"):
         RunFolder(tmp_path).json("stages.json")
     assert all(largest(name) for name in (*MAPPINGS, *TABLES, "config.yaml"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"train": {"modalities": [], "classes": ["a"], "class_counts": []}}',
+        '{"train": {"modalities": [{"name": "he", "kind": "smell", "width": 3}], "classes": [], "class_counts": []}}',
+        '{"train": {"modalities": [{"name": "he", "kind": "image", "width": 3, "x": 1}], "classes": [], '
+        '"class_counts": []}}',
+    ],
+)
+def test_a_spec_that_describes_no_data_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(text)
+    with pytest.raises(RunError, match=r"spec\.json describes no data"):
+        RunFolder(tmp_path).specs()

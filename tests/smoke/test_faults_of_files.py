@@ -11,10 +11,12 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from torch import nn
 
 from pathfuse.cohort.sources.case_table import read_cases
 from pathfuse.data.images.decode import decode
 from pathfuse.errors import PathfuseError, StoreError
+from pathfuse.inference.plan import load_weights
 from pathfuse.recipes.plain_yaml import read_yaml
 from pathfuse.register.files.metaimage import read_mha
 from pathfuse.register.files.points import read_points
@@ -36,6 +38,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "features.h5": open_slide,
     "slide.tiff": open_image,
     "image.png": decode,
+    "weights.ckpt": lambda path: load_weights(nn.Linear(1, 1), path),
 }
 
 

@@ -59,6 +59,12 @@ VALUES: tuple[tuple[str, Any], ...] = (
     ("cohort/labels", "grade"),
     ("logger", "telepathy"),
     ("stages", {"model": {}}),
+    ("stages", [1]),
+    ("seed", 10**30),
+    ("data/init_args/size_px", 10**9),
+    ("trainer/limit_test_batches", 0),
+    ("trainer/limit_test_batches", 0.5),
+    ("optimizer/init_args", {"fused": True, "foreach": True}),
 )
 
 
@@ -87,3 +93,11 @@ def test_it_ends_in_one_line(
     recipe.write_text(yaml.safe_dump(put(plain, key, value)))
     refused(capsys, "fit", "--recipe", recipe, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "twice.yaml"
+    recipe.write_text("trainer: {max_epochs: 1}\nmodel:\n  head: SoftmaxHead\n  head: MeanHead\n")
+    assert "twice.yaml line 4 column 3: not readable as YAML ('head' stands twice" in refused(
+        capsys, "fit", "--recipe", recipe
+    )

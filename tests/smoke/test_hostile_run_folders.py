@@ -82,6 +82,15 @@ SPOILT: Mapping[str, tuple[Spoil, str]] = {
     "a given that is a number": (text("versions.json", '{"given": 3}'), "versions.json: given is"),
     "risk in words": (text("risk_coverage.csv", "subset,score,coverage,risk\nhe,a,high,low\n"), "no number"),
     "parts without labels": (text("splits.csv", "case_id,patient_id,split\na,a,test\n"), "column label is missing"),
+    "a seal that is a pipe": (pipe("seal.json"), "seal.json"),
+    "a seal without end": (device("seal.json"), "seal.json"),
+    "a number of 400 digits": (text("versions.json", '{"repeat": 1' + "0" * 400 + "}"), "versions.json"),
+    "half of a sign": (text("versions.json", '{"pathfuse": "\\ud800"}'), "versions.json"),
+    "stages in a word": (text("config.yaml", "stages: train\n"), "config.yaml: stages is"),
+    "a stage that is none": (text("config.yaml", "stages: {train: }\n"), "config.yaml: stages.train is"),
+    "an encoder that is a number": (text("config.yaml", "stages: {train: {model: {encoder: 3}}}\n"), "encoder is 3"),
+    "a weight in a word": (text("config.yaml", "model: {loss_weights: {a: much}}\n"), "loss_weights.a is 'much'"),
+    "a key twice": (text("config.yaml", "seed: 1\nseed: 2\n"), "'seed' stands twice"),
     "pictures that are no table": (text("examples.csv", b'kind,"'), "examples.csv"),
 }
 

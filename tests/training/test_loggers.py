@@ -98,6 +98,11 @@ def test_after_a_full_disk_a_run_goes_on_by_the_line_that_is_said(moved: Path, c
 def test_a_run_without_its_checkpoint_is_trained_again_by_the_line_that_is_said(moved: Path, capsys: Says) -> None:
     run = moved / "run"
     before = (run / "predictions.csv").read_text()
+    (run / "checkpoints" / "train" / "best.ckpt").unlink()
+    assert main(["test", str(run)]) == 2  # the last epoch does not take its place
+    assert (
+        f"best.ckpt is gone, and last.ckpt is of another epoch. Restore it, or remove {run}" in capsys.readouterr().err
+    )
     shutil.rmtree(run / "checkpoints")
     assert main(["test", str(run)]) == 2
     advice = re.search(r"has no checkpoint of stage train\. Train it with `pathfuse (.+?)`", capsys.readouterr().err)

@@ -41,6 +41,12 @@ REFUSED = {
     "half precision throughout": ("--trainer.precision=bf16-true", "Use 32-true, bf16-mixed"),
     "an optimiser of sparse gradients": ("--optimizer=SparseAdam", "does not support dense gradients"),
     "no batch to accumulate": ("--trainer.accumulate_grad_batches=0", "modulo by zero"),
+    "a callback for another model": (callback("BackboneFinetuning"), "has no attribute 'backbone'"),
+    "options that exclude each other": (
+        "--optimizer={class_path: Adam, init_args: {fused: true, foreach: true}}",
+        "together",
+    ),
+    "a part of the test": ("--trainer.limit_test_batches=0.5", "all cases are tested"),
     "no epoch": ("--trainer.max_epochs=0", "has trained no epoch"),
     "a device that is not there": ("--trainer.accelerator=tpu", "trainer cannot be built"),
 }

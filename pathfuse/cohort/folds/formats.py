@@ -18,7 +18,7 @@ from pathfuse.errors import CaseTableError
 from pathfuse.system.csv_table import read_csv
 from pathfuse.system.csv_writing import CsvWriter
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 Ids = Literal["case", "slide"]
 _CLAM = re.compile(r"splits_(\d+)\.csv")
@@ -107,7 +107,7 @@ def read_stamp(path: Path, cases: Sequence[Case], *, val_fraction: float = 0.2, 
         CaseTableError: if the file cannot be read, or a patient is not in the cohort.
     """
     try:
-        splits = json.loads(read_whole_text(path))["splits"]
+        splits = read_json(path)["splits"]
         ids = [{"train": list(one["train_patients"]), "val": [], "test": list(one["test_patients"])} for one in splits]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CaseTableError(f"{path.name} is no splits file of STAMP ({error!r}). Name its splits.json.") from error

@@ -12,7 +12,7 @@ from pathfuse.cohort.folds.file import FoldRow
 from pathfuse.cohort.sources.pairs import SUFFIXES
 from pathfuse.cohort.table import Case
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 
 def near_notes(cases: Sequence[Case], cache: Path, rows: Sequence[FoldRow] | None = None) -> list[str]:
@@ -63,7 +63,7 @@ def _plain(pair: Pair) -> list[str | int]:
 
 def _kept(place: Path) -> list[Pair] | None:
     try:
-        rows = json.loads(read_whole_text(place))
+        rows = read_json(place)
         return [
             Pair(one, two, stain, Path(first), Path(second), int(apart))
             for one, two, stain, first, second, apart in rows

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from pathfuse.data.images.prepare import Preparation
 from pathfuse.errors import ImageError, PathfuseError, RunError
 from pathfuse.system.progress import available_cores, progress_bar
+from pathfuse.system.reading import read_json
 
 ARRAY, CHECKSUMS, FILES = "images.npy", "checksums.npy", "files.json"
 SERIAL = 32  # fewer images than this are not worth starting processes for
@@ -71,7 +72,7 @@ def done_rows(array: Rows, checksums: Sums) -> set[int]:
 def _open(partial: Path, keys: list[str], shape: tuple[int, ...]) -> tuple[Map, Map]:
     """Array and journal of a build: those of an interrupted one if they fit, else new ones."""
     try:
-        if json.loads((partial / FILES).read_text(encoding="utf-8")) == keys:
+        if read_json(partial / FILES) == keys:
             array, sums = (np.load(partial / name, mmap_mode="r+", allow_pickle=False) for name in (ARRAY, CHECKSUMS))
             if array.shape == shape and sums.shape == shape[:1]:
                 return array, sums
@@ -107,7 +108,7 @@ def _adopt(entry: Path, keys: list[str], array: Rows, checksums: Sums, ready: se
         if not wanted or not (other / FILES).exists() or other == entry.with_suffix(".partial"):
             continue
         try:
-            known = json.loads((other / FILES).read_text(encoding="utf-8"))
+            known = read_json(other / FILES)
             theirs = np.load(other / ARRAY, mmap_mode="r", allow_pickle=False)
             sums = np.load(other / CHECKSUMS, allow_pickle=False)
         except (OSError, ValueError, EOFError):

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pathfuse.data.images.build import ARRAY, CHECKSUMS, FILES, build, done_rows
 from pathfuse.data.images.prepare import Preparation
 from pathfuse.errors import ImageError, RunError
+from pathfuse.system.reading import read_json
 
 _locks: set[int] = set()
 
@@ -118,7 +119,7 @@ def _key(file: Path, verify: bool) -> str:
 def _complete(entry: Path, keys: list[str], shape: tuple[int, ...], verify: bool) -> bool:
     """Whether an entry is whole: named files, shape and size of the array; with `verify`, every checksum."""
     try:
-        if json.loads((entry / FILES).read_text(encoding="utf-8")) != keys:
+        if read_json(entry / FILES) != keys:
             return False
         array = np.load(entry / ARRAY, mmap_mode="r", allow_pickle=False)
         checksums = np.load(entry / CHECKSUMS, allow_pickle=False)

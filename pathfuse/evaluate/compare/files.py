@@ -20,7 +20,7 @@ from pathfuse.evaluate.compare.findings import CompareOptions, Comparison, Diffe
 from pathfuse.evaluate.names import in_sentence, metric_name
 from pathfuse.system.csv_writing import CsvRecordWriter
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 JSON = "comparison.json"
 STRATA = {"high": "0.9 and above", "medium": "0.75 to 0.9", "low": "below 0.75"}
@@ -63,7 +63,7 @@ def read_comparison(folder: Path) -> Comparison:
     """
     path = folder / JSON
     try:
-        raw = json.loads(read_whole_text(path))["comparison"]
+        raw = read_json(path)["comparison"]
         options = raw["options"]
         return Comparison(
             tuple(raw["runs"]),
@@ -77,7 +77,7 @@ def read_comparison(folder: Path) -> Comparison:
             raw["within"],
             {str(subset): tuple(map(int, own)) for subset, own in raw["counts"].items()},
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise cannot_be_read(RunError, path, error, "Compare again with `pathfuse compare`.") from error
 
 

@@ -21,7 +21,7 @@ from pathfuse.register.transform import Transform
 from pathfuse.slides.opening import open_slide
 from pathfuse.slides.slide import Slide
 from pathfuse.system.files import write_text
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 FILE, FIELD, TRUST = "transform.json", "field.mha", "trust.mha"
 FORMAT = "pathfuse-registration-1"
@@ -206,7 +206,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RegistrationError(f"{path} is too large for a registration. Register again.")
-        document = json.loads(read_whole_text(path))
+        document = read_json(path)
     except OSError as error:
         raise RegistrationError(f"{path} cannot be read ({error.strerror}). Register again.") from error
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +13,7 @@ from pathfuse.register.contract import Registration, Section
 from pathfuse.register.files.record import check_matrix
 from pathfuse.register.landmarks import landmarks_of
 from pathfuse.register.transform import Matrix, Transform
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 _MAX_BYTES = 1 << 20
 IDENTITY = "identity"
@@ -90,7 +89,7 @@ def _of_numbers(path: Path, fixed: Section, moving: Section) -> Matrix:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RegistrationError(f"{path} is too large for an affine of nine numbers. Name another file.")
-        content: Any = np.load(path, allow_pickle=False) if suffix == ".npy" else json.loads(read_whole_text(path))
+        content: Any = np.load(path, allow_pickle=False) if suffix == ".npy" else read_json(path)
         if isinstance(content, dict):
             _check_sizes(path, content, fixed, moving)
             content = content["affine"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from pathfuse.store.contents.contents import Contents, Fact
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident_write import OURS, write_trident
 from pathfuse.store.rows import MemoryRows, Rows
-from pathfuse.system.reading import read_whole_text
+from pathfuse.system.reading import read_json
 
 STATES = "wsi_states"
 MAX_STATE = 1 << 24  # bytes of a state file
@@ -169,8 +168,8 @@ def _mpp_in(file: Path) -> float | None:
     try:
         if file.stat().st_size > MAX_STATE:
             return None
-        state = json.loads(read_whole_text(file))
+        state = read_json(file)
         mpp = state["meta"]["mpp"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return number(mpp) if isinstance(mpp, int | float | str) and (number(mpp) or MAX_MPP) < MAX_MPP else None
