@@ -46,15 +46,20 @@ class _Rectified(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:  # noqa: ANN401
         values, weight, result = ctx.saved_tensors
         exact = torch.promote_types(weight.dtype, torch.float32)
-        d_weight, d_bias = torch.zeros_like(weight, dtype=exact), weight.new_zeros(len(weight), dtype=exact)
+        d_weight: Tensor | None = None  # the first block makes it: zeros of its size would cost a small bag a tenth
+        d_bias = weight.new_zeros(len(weight), dtype=exact)
         d_values = torch.empty_like(values) if ctx.needs_input_grad[0] else None
         with torch.autocast("cpu", enabled=False):
             cheap = weight.to(result.dtype)
             for start in range(0, len(values), BLOCK):
                 rows = slice(start, start + BLOCK)
                 own = torch.ops.aten.threshold_backward(grad[rows], result[rows], 0)  # (r, D')
-                add_product(d_weight, own.mT, values[rows].to(own.dtype))
+                block = values[rows].to(own.dtype)
+                d_weight = (
+                    product(own.mT, block).to(exact) if d_weight is None else add_product(d_weight, own.mT, block)
+                )
                 d_bias.add_(own.sum(0))
                 if d_values is not None:
                     d_values[rows] = product(own, cheap)
-        return d_values, d_weight.to(weight.dtype), d_bias.to(weight.dtype), None
+        d_weight = torch.zeros_like(weight) if d_weight is None else d_weight.to(weight.dtype)
+        return d_values, d_weight, d_bias.to(weight.dtype), None
