@@ -148,11 +148,13 @@ class Fusion(Weighted, nn.Module, ABC):
         out: size of what it returns.
         exactly: number of token streams it needs; None takes any number. The conformance kit reads it.
         order_free: whether the order of patches in a bag changes nothing. The conformance kit reads it.
+        explained_by: the explainer that `explain` takes where nobody names one; None takes that of what is read.
     """
 
     out: FusedSpec
     exactly: ClassVar[int | None] = None
     order_free: ClassVar[bool] = False
+    explained_by: ClassVar[str | None] = None
 
     @abstractmethod
     def forward(self, tokens: dict[str, Tokens]) -> Fused:

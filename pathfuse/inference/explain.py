@@ -32,7 +32,7 @@ from pathfuse.explain.asked import LABEL, PREDICTED
 from pathfuse.explain.images import DROP_BY_CHANCE
 from pathfuse.explain.stains import HARDLY
 from pathfuse.inference.asked.new_cases import check_cases
-from pathfuse.inference.explainers import make_explainer, make_explainers
+from pathfuse.inference.explainers import default_explainer, make_explainer, make_explainers
 from pathfuse.inference.in_bags import predict_in_bags
 from pathfuse.inference.plan import Plan
 from pathfuse.inference.predict import trained_task
@@ -94,7 +94,8 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
     task = trained_task(plan, checkpoint)
     reads, spec = task.model.reads, task.spec
     check_cases(data, spec)
-    explainers = make_explainers(asked.explainers, asked.options, spec, reads)
+    names = asked.explainers or [task.model.fusion.explained_by or default_explainer(spec, reads)]
+    explainers = make_explainers(names, asked.options)
     for name, explainer in explainers.items():
         refuse_what_it_cannot_read(name, explainer, spec, reads)
     if asked.target not in (PREDICTED, LABEL):

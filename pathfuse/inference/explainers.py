@@ -32,22 +32,17 @@ def make_explainer(name: str, options: Mapping[str, str]) -> Explainer:
     return explainer
 
 
-def make_explainers(
-    names: Sequence[str], options: Mapping[str, str], spec: DataSpec, reads: Sequence[str]
-) -> dict[str, Explainer]:
+def make_explainers(names: Sequence[str], options: Mapping[str, str]) -> dict[str, Explainer]:
     """Explainers by name. Each gets the options that it has; one that none of them has is refused.
 
     Args:
-        names: components of slot explainer; none takes the default of what the model reads.
+        names: components of slot explainer.
         options: by name.
-        spec: the data.
-        reads: the modalities that the model looks at.
 
     Raises:
         PluginError: if no explainer has one of these names.
         RecipeError: if a name is given twice, or an option is unknown or has another type.
     """
-    names = list(names) or [default_explainer(spec, reads)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise RecipeError(f"--explainer {twice} is given twice. Its files would overwrite each other.")

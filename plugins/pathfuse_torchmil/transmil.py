@@ -42,6 +42,7 @@ class TransMIL(BagwiseFusion):
         ReLU; `BagEncoder` with `dim` puts one before it.
     """
 
+    explained_by: ClassVar[str] = "AttentionRollout"  # found the planted signal; the last layer alone did not
     example_options: ClassVar[dict[str, object]] = {"dim": 16, "heads": 2, "landmarks": 4}
 
     def __init__(
