@@ -83,12 +83,21 @@ def cut_all(job: PairsJob, say: Say = print) -> int:
         except PathfuseError as error:
             left.append((record.pair.name, "", "", f"failed: {error}"))
     _write_tables(job.out, rows, left)
-    counts = Counter(reason for *_, reason in left)
-    said = "; ".join(f"{count} left out: {reason}" for reason, count in sorted(counts.items()))
-    say(f"{len(rows)} pairs written to {job.out}" + (f". {said}" if said else ""))
+    said = _counted([reason for *_, reason in left])
     if not rows:
-        raise RegistrationError(f"{job.registrations}: no pair is left ({said or 'no tissue'}). See {LEFT_OUT}.")
+        px, mpp = job.cut.patch_px, job.cut.mpp
+        why = said or f"no patch of {px} px at {mpp:g} um per pixel lies on tissue. Try a smaller --patch-px"
+        raise RegistrationError(f"{job.registrations}: no pair is left: {why}. {job.out / LEFT_OUT} has every one.")
+    say(f"{len(rows)} pairs written to {job.out}" + (f". {said}" if said else ""))
     return len(rows)
+
+
+def _counted(reasons: Sequence[str]) -> str:
+    """How many were left out for which reason; of slides that failed, why the first did."""
+    counts = Counter(reason.partition(":")[0] for reason in reasons)
+    said = "; ".join(f"{count} left out: {reason}" for reason, count in sorted(counts.items()))
+    first = next((reason.partition(": ")[2] for reason in reasons if reason.startswith("failed: ")), "")
+    return said + (f" ({first.rstrip('.')})" if first else "")
 
 
 def pairs_of(record: Record, cut: PairCut, left: list[tuple[str, str, str, str]] | None = None) -> Iterator[CutPair]:

@@ -183,6 +183,8 @@ def _is_done(job: RegisterJob, pair: SlidePair) -> bool:
 
 
 def _registered(job: RegisterJob, pair: SlidePair) -> Record:
+    if pair.fixed.path.resolve() == pair.moving.path.resolve():
+        raise RegistrationError(f"{pair.fixed.path} is given as both slides. Name that of the other section.")
     with (
         open_slide(pair.fixed.path, mpp=pair.fixed.mpp) as ours,
         open_slide(pair.moving.path, mpp=pair.moving.mpp) as theirs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ Points = NDArray[np.float64]  # (N, 2)
 
 def map_points(folder: Path | str, points: Points, *, inverse: bool = False, pair: str | None = None) -> Points:
     """Carries points (N, 2), x and y in level-0 pixels, from the fixed to the moving slide.
+
+    A registration that was refused carries them too, to places that mean nothing; `status.csv` has the verdict.
 
     Args:
         folder: of one registration, or of several.
@@ -46,17 +49,27 @@ def _mapped(record: Record, points: Points, inverse: bool) -> tuple[Points, int]
     return record.transform.forward(points * ours) / theirs, outside
 
 
-def map_table(
-    folder: Path, table: Path, out: Path, *, inverse: bool = False, pair: str | None = None
-) -> tuple[int, int]:
-    """Carries the points of a CSV (columns x, y) and writes it anew.
+class Carried(NamedTuple):
+    """What became of the points of a table.
 
-    Returns:
-        How many points there are, and how many of them lie beyond their slide.
+    Attributes:
+        points: how many there are.
+        beyond: how many of them lie beyond their slide.
+        verdict: of the registration that carried them.
+    """
+
+    points: int
+    beyond: int
+    verdict: str
+
+
+def map_table(folder: Path, table: Path, out: Path, *, inverse: bool = False, pair: str | None = None) -> Carried:
+    """Carries the points of a CSV (columns x, y) and writes it anew.
 
     Raises:
         RegistrationError: if there is no such registration, or the table cannot be read.
     """
-    mapped, outside = _mapped(read_record(find_record(folder, pair)), read_points(table), inverse)
+    record = read_record(find_record(folder, pair))
+    mapped, outside = _mapped(record, read_points(table), inverse)
     write_mapped(out, table, mapped)
-    return len(mapped), outside
+    return Carried(len(mapped), outside, record.verdict)

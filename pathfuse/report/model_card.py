@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathfuse.evaluate.names import given_name, stain_name
 from pathfuse.report.run.methods import methods
 from pathfuse.report.run.terms import terms_of_use
 from pathfuse.runs.files import WEIGHTS
@@ -18,7 +19,7 @@ def model_card(run: RunFolder, *, weights: str) -> str:
         weights: where in the folder the tensors are.
     """
     spec = list(run.specs().values())[-1]
-    stains = ", ".join(f"{one.name} ({one.kind})" for one in spec.modalities)
+    stains = ", ".join(f"{stain_name(one.name)} ({one.kind})" for one in spec.modalities)
     paragraphs = [
         f"# {run.name}",
         f"A model of pathfuse that says {', '.join(spec.classes)} from {stains}. Its weights are in `{weights}`.",
@@ -43,9 +44,12 @@ def _metrics(run: RunFolder) -> str:
     if not run.metrics:
         return ""
     lines = [f"| given | cases (patients) | {' | '.join(SHOWN.values())} |", "|---|---|" + "---|" * len(SHOWN)]
-    for given, values in run.metrics.items():
+    for given in run.shown.trained(run.metrics):
+        values = run.metrics[given]
         cells = [_cell(values, name) for name in SHOWN]
-        lines.append(f"| {given} | {values.get('n_cases')} ({values.get('n_patients')}) | {' | '.join(cells)} |")
+        lines.append(
+            f"| {given_name(given)} | {values.get('n_cases')} ({values.get('n_patients')}) | {' | '.join(cells)} |"
+        )
     return "\n".join(lines)
 
 

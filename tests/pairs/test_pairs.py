@@ -105,7 +105,11 @@ def test_wrong_lines_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.C
         (["pairs", str(folder / "reg"), "--out", str(tmp_path / "full")], "exists already"),
         (["pairs", str(folder / "reg"), "--out", str(tmp_path / "b"), "--min-similarity", "2"], "min_similarity 2"),
         (["pairs", str(folder / "reg"), "--out", str(tmp_path / "b"), "--size-px", "96"], "is now --patch-px"),
-        (["pairs", str(folder / "reg"), "--out", str(tmp_path / "c")], "no pair is left"),  # 0.46 um are not there
+        (["pairs", str(folder / "reg"), "--out", str(tmp_path / "c")], "no pair is left: 2 left out: failed ("),
+        (
+            ["pairs", str(folder / "reg"), "--out", str(tmp_path / "d"), "--mpp", "1", "--patch-px", "5000"],
+            "no patch of 5000 px at 1 um per pixel lies on tissue. Try a smaller --patch-px.",
+        ),
     ):
         assert main(line) == 2
         assert says in capsys.readouterr().err

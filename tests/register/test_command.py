@@ -110,6 +110,11 @@ def test_a_small_strangers_slide_is_refused_though_both_ways_lay_it_alike(
     assert row["status"] == "refused" and "the best other placement is as good" in row["reason"]
     assert float(row["consistency_um"]) < 20 and float(row["lead"]) < 0.05
     assert "Traceback" not in capsys.readouterr().err
+    (tmp_path / "points.csv").write_text("x,y\n250,250\n")
+    assert (
+        main(["register", "map", str(tmp_path / "o"), str(tmp_path / "points.csv"), "--out", f"{tmp_path}/m.csv"]) == 0
+    )
+    assert "this registration was refused, and its points mean nothing" in capsys.readouterr().err
 
 
 def one_line(out: Path) -> str:
@@ -124,6 +129,12 @@ def test_a_blank_slide_is_one_line(serial: Path, tmp_path: Path) -> None:
     words = [slides(serial)[0], str(tmp_path / "blank.png"), "--slide-mpp", "1", "--out", str(tmp_path / "o")]
     assert main(["register", *words]) == 1
     assert "no tissue" in one_line(tmp_path / "o")
+
+
+def test_a_slide_that_is_laid_on_itself_is_one_line(serial: Path, tmp_path: Path) -> None:
+    own = slides(serial)[0]
+    assert main(["register", own, own, "--slide-mpp", "1", "--out", str(tmp_path / "o")]) == 1
+    assert one_line(tmp_path / "o").endswith("is given as both slides. Name that of the other section.")
 
 
 def test_a_slide_without_spacing_is_one_line(serial: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from torch.testing import assert_close
 import pathfuse
 from pathfuse.cli import main
 from pathfuse.core import Batch
+from pathfuse.evaluate.names import given_name
+from pathfuse.runs.folder import RunFolder
 from tests.training.conftest import Run
 
 
@@ -71,10 +73,10 @@ def test_the_folder_says_what_it_is_and_nothing_of_the_machine_it_comes_from(fit
             assert str(tmp_path) not in path.read_text(encoding="utf-8"), path.name
     card = (out / "README.md").read_text(encoding="utf-8")
     metrics = json.loads((run / "metrics.json").read_text())
+    trained = RunFolder.open(run).shown.trained(metrics)
     for given, values in metrics.items():
-        assert (
-            f"| {given} | {values['n_cases']} ({values['n_patients']}) | {values['test/balanced_accuracy']:.3f}" in card
-        )
+        line = f"| {given_name(given)} | {values['n_cases']} ({values['n_patients']}) | "
+        assert (f"{line}{values['test/balanced_accuracy']:.3f}" in card) == (given in trained)
     for part in ("## Intended use", "no medical device", "## Licence", "test_resnet, random numbers: needs none"):
         assert part in card
     assert json.loads((out / "labels.json").read_text())["classes"] == {"0": "0", "1": "1+", "2": "2+", "3": "3+"}

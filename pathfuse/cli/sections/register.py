@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from pathfuse.errors import RecipeError
 
 if TYPE_CHECKING:
     from pathfuse.register.pair import SlidePair
+
+VERDICTS = {"refused": "was refused, and its points mean nothing", "review": "is to be looked at first"}
 
 HELP = """
 CASES              a case table; every slide of --moving is registered onto the slide of --fixed of its case
@@ -111,7 +114,9 @@ def _map(words: list[str]) -> int:
         raise RecipeError("write: pathfuse register map DIR POINTS.csv --out MAPPED.csv [--inverse] [--pair NAME].")
     from pathfuse.register.mapping import map_table
 
-    count, beyond = map_table(Path(places[0]), Path(places[1]), Path(out), inverse=inverse, pair=pair)
-    doubt = f"; {beyond} of them lie beyond their slide, and go on as the nearest tissue does" if beyond else ""
-    print(f"{count} points written to {out}{doubt}")
+    carried = map_table(Path(places[0]), Path(places[1]), Path(out), inverse=inverse, pair=pair)
+    doubt = f"; {carried.beyond} of them lie beyond their slide, and go on as the nearest tissue does"
+    print(f"{carried.points} points written to {out}{doubt if carried.beyond else ''}")
+    if said := VERDICTS.get(carried.verdict):
+        print(f"warning: {places[0]}: this registration {said}; register.html shows why.", file=sys.stderr)
     return 0

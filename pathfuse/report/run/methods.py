@@ -15,6 +15,7 @@ from pathfuse.runs.files import CALIBRATION, COHORT, METRICS, PREDICTIONS, WEIGH
 from pathfuse.runs.folder import RunFolder
 
 LOSS = "val/loss"
+NO_TERMS = "needs none"  # what random numbers have for a licence
 _SOURCE = re.compile(r"^Source: (.*?)(?=^\s*$|^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 _PAPER = re.compile(r"\b(19|20)\d\d\b")
 
@@ -133,9 +134,9 @@ def _model(run: RunFolder) -> str:
         built = f", built from {', '.join(dict.fromkeys(inside))}" if inside else ""
         said.append(f"Stage {stage}: {listed}{built}.")
     for one in run.json(WEIGHTS).get("weights") or []:
+        terms = "" if one.get("licence") == NO_TERMS else f", licence: {one.get('licence')}"
         said.append(
-            f"{one.get('component')} ({one.get('network')}) began with {one.get('weights')} weights, licence: "
-            f"{one.get('licence')}."
+            f"The weights of {one.get('component')} ({one.get('network')}) began as {one.get('weights')}{terms}."
         )
     said += terms_of_use(run.json(WEIGHTS).get("weights") or [])
     return " ".join(said)
@@ -157,7 +158,7 @@ def _training(run: RunFolder) -> str:
         loss = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         steady = _steady({"steady": config.get("steady"), **own})
         ended = f"; loss: {loss}." if loss else "."
-        said.append(f"Stage {stage} was trained for {epochs} epochs{how}{rate}{ended}{steady}")
+        said.append(f"Stage {stage} was trained for {epochs} epoch{'s' * (epochs != 1)}{how}{rate}{ended}{steady}")
     if data.get("batch_size"):
         said.append(f"Batches had {data['batch_size']} cases.")
     seeded = f"Seed {config['seed']}." if "seed" in config else ""
