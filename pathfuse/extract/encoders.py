@@ -80,6 +80,8 @@ def _of_run(name: str, weights: str | None, options: Mapping[str, object] | None
         raise WeightsError(f"--encoder {name} brings its own weights. Leave out --weights {weights}.")
     if options:
         raise RecipeError(f"--encoder {name} is built as it was trained. Leave out --encoder.{next(iter(options))}.")
+    if (Path(name).expanduser() / "config.json").is_file():
+        raise WeightsError(f"{name} is a folder of weights and no run. Write --encoder local-dir:{name}.")
     trained = trained_backbone(name, modality)
     _refuse_maps(trained.net, name)
     return LoadedEncoder(trained.net, trained.name, digest_of(trained.net), False, trained.note)

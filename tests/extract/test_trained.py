@@ -93,7 +93,10 @@ def test_what_a_run_does_not_leave_open_is_refused(run: Path, tmp_path: Path) ->
         (RunError, "no such run folder", (str(tmp_path / "absent"), None, None)),
         (RunError, "no such run folder", (str(tmp_path / "absent.ckpt"), None, None)),
         (RunError, "is no run folder", (str(tmp_path), None, None)),
+        (WeightsError, "Write --encoder local-dir:", (str(tmp_path / "weights"), None, None)),
     ]
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "config.json").write_text("{}")
     for error, reason, words in cases:
         with pytest.raises(error, match=reason):
             load_encoder(*words)
