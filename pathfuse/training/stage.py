@@ -126,6 +126,7 @@ class TrainingStage(Stage):
         """
         try:
             refuse_whole(str(self.config.trainer.precision))
+            refuse_partial_test(vars(self.config.trainer))
         except RecipeError as error:
             raise RecipeError(f"stage {self.name}: {error}") from error
         steady: Steady = self.instantiate("steady", groups=True).steady
@@ -140,7 +141,6 @@ class TrainingStage(Stage):
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
         refuse_endless_wait(config)
-        refuse_partial_test(config)
         if not validates:
             config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
