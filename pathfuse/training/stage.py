@@ -26,7 +26,7 @@ from pathfuse.training.lightning_cli import StageCLI
 from pathfuse.training.lightning_task import LightningTask
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.steady.all_cases import refuse_partial_test
-from pathfuse.training.steady.nodes import refuse_endless_wait, refuse_other_number
+from pathfuse.training.steady.nodes import refuse_copies, refuse_endless_wait, refuse_other_number
 from pathfuse.training.steady.options import Steady
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
@@ -151,6 +151,7 @@ class TrainingStage(Stage):
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
         refuse_other_number(trainer)
+        refuse_copies(trainer)
         return trainer
 
 
