@@ -141,6 +141,15 @@ def test_an_output_that_takes_nothing_is_one_line(name: str) -> None:
     assert (not said and not line) or (len(said) == 1 and said[0].startswith(line)), done.stderr
 
 
+def test_a_file_that_is_called_by_no_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "store").mkdir()
+    write_chunked(tmp_path / "store" / "a.h5").rename(os.fsdecode(os.fsencode(tmp_path / "store") + b"/F\xe4lle.h5"))
+    words = ("store", "convert", tmp_path / "store", "--to", "trident", "--mpp", "0.5", "--out", tmp_path / "out")
+    assert "is no text in UTF-8. Rename the file or folder" in refused(capsys, *words)
+    status, line = ending(capsys, "store", "check", tmp_path / "store")
+    assert status == 0 and not line
+
+
 @pytest.mark.parametrize("out", ["FILE/run", "/proc/run", "/dev/null/run"])
 def test_a_folder_that_cannot_be_made_is_one_line(out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "FILE").write_text("")
