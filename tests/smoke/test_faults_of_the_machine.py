@@ -18,6 +18,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pathfuse.data.loading.loader import case_loader
+from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.errors import MachineError, PathfuseError, RunError, StoreError
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.trainer import only_trainer
@@ -29,7 +31,7 @@ from pathfuse.system.machine import machine_fault, machine_faults
 from pathfuse.training.steady.nodes import refuse_endless_wait
 from tests.conftest import PROJECT_ROOT, write_cases
 from tests.security.conftest import PLAIN
-from tests.smoke.ending import ending, refused
+from tests.smoke.ending import ending, patience, refused
 
 
 @contextmanager
@@ -174,6 +176,20 @@ def test_a_killed_loader_is_one_line_with_the_next_step() -> None:
     with pytest.raises(MachineError, match=r"process that loads data died.*num_workers.*Then go on\.$"):
         with machine_faults("Then go on."):
             list(DataLoader(Deadly(), num_workers=1))
+
+
+class Unsendable(Deadly):
+    """Data that a process cannot send to another, as if it had no file descriptor left."""
+
+    def __getitem__(self, index: int) -> int:
+        return (lambda: index) if index else index  # type: ignore[return-value]
+
+
+def test_a_loader_that_cannot_send_is_not_waited_for() -> None:
+    data = Unsendable()
+    loader = case_loader(data, EpochSampler(data, seed=0, shuffle=False), batch_size=1, num_workers=1, seed=0)
+    with patience(), pytest.raises(MachineError, match="process that loads data died"), machine_faults("Then go on."):
+        list(loader)
 
 
 @pytest.mark.parametrize(
