@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 
 from pathfuse.cli.text import COMMANDS, OVERVIEW
 from pathfuse.errors import MachineError, PathfuseError, RecipeError, did_you_mean
@@ -66,7 +67,7 @@ def _to_the_end(work: Callable[[], int]) -> int:
     except BrokenPipeError:
         _silence()  # `pathfuse recipes | head` closes the pipe early, which is no error
         return 0
-    except (OSError, RuntimeError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError, UnicodeEncodeError) as error:
         said = machine_fault(error)
         if said is None:
             raise
@@ -89,6 +90,8 @@ def _open_streams() -> int | None:
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a file may be called by no text at all
     if sys.stdout is not None:
         return None
     print("error: standard output is closed. Send it to a file, or to /dev/null.", file=sys.stderr)

@@ -55,6 +55,9 @@ def machine_fault(error: BaseException) -> str | None:
         return _LOADER_DIED  # while it sent; a file that ends too early says so
     if isinstance(error, OSError):
         return _of_system(error)
+    if isinstance(error, UnicodeEncodeError):
+        named = ascii(str(error.object)[max(0, error.start - 60) : error.end + 60])
+        return f"{named} is no text in UTF-8. Rename the file or folder that is called so."
     if isinstance(error, MemoryError):
         return "there is not enough memory. Take smaller batches or fewer workers."
     text = str(error)
@@ -75,7 +78,7 @@ def machine_faults(advice: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # who read the output wants no more of it
-    except (OSError, EOFError, RuntimeError, MemoryError) as error:
+    except (OSError, EOFError, RuntimeError, MemoryError, UnicodeEncodeError) as error:
         _end_watch()  # at once: torch may be about to raise the same again
         said = machine_fault(error)
         if said is None:

@@ -26,7 +26,7 @@ from pathfuse.training.lightning_cli import StageCLI
 from pathfuse.training.lightning_task import LightningTask
 from pathfuse.training.loggers.build import logger_words
 from pathfuse.training.steady.all_cases import refuse_partial_test
-from pathfuse.training.steady.nodes import refuse_endless_wait, refuse_other_number
+from pathfuse.training.steady.nodes import refuse_copies, refuse_endless_wait, refuse_other_number
 from pathfuse.training.steady.options import Steady
 
 DEFAULT_OPTIMIZER: Config = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}}
@@ -126,6 +126,7 @@ class TrainingStage(Stage):
         """
         try:
             refuse_whole(str(self.config.trainer.precision))
+            refuse_partial_test(vars(self.config.trainer))
         except RecipeError as error:
             raise RecipeError(f"stage {self.name}: {error}") from error
         steady: Steady = self.instantiate("steady", groups=True).steady
@@ -140,7 +141,6 @@ class TrainingStage(Stage):
             own = config["logger"]
             config["logger"] = [*(_as_list(own) if own and own is not True else []), *loggers]
         refuse_endless_wait(config)
-        refuse_partial_test(config)
         if not validates:
             config["limit_val_batches"] = 0
         config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
@@ -151,6 +151,7 @@ class TrainingStage(Stage):
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RecipeError(f"stage {self.name}: trainer cannot be built: {reason}") from error
         refuse_other_number(trainer)
+        refuse_copies(trainer)
         return trainer
 
 

@@ -18,6 +18,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pathfuse.data.loading.loader import case_loader
+from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.errors import MachineError, PathfuseError, RunError, StoreError
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.trainer import only_trainer
@@ -29,7 +31,7 @@ from pathfuse.system.machine import machine_fault, machine_faults
 from pathfuse.training.steady.nodes import refuse_endless_wait
 from tests.conftest import PROJECT_ROOT, write_cases
 from tests.security.conftest import PLAIN
-from tests.smoke.ending import ending, refused
+from tests.smoke.ending import ending, patience, refused
 
 
 @contextmanager
@@ -141,6 +143,15 @@ def test_an_output_that_takes_nothing_is_one_line(name: str) -> None:
     assert (not said and not line) or (len(said) == 1 and said[0].startswith(line)), done.stderr
 
 
+def test_a_file_that_is_called_by_no_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "store").mkdir()
+    write_chunked(tmp_path / "store" / "a.h5").rename(os.fsdecode(os.fsencode(tmp_path / "store") + b"/F\xe4lle.h5"))
+    words = ("store", "convert", tmp_path / "store", "--to", "trident", "--mpp", "0.5", "--out", tmp_path / "out")
+    assert "is no text in UTF-8. Rename the file or folder" in refused(capsys, *words)
+    status, line = ending(capsys, "store", "check", tmp_path / "store")
+    assert status == 0 and not line
+
+
 @pytest.mark.parametrize("out", ["FILE/run", "/proc/run", "/dev/null/run"])
 def test_a_folder_that_cannot_be_made_is_one_line(out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "FILE").write_text("")
@@ -165,6 +176,20 @@ def test_a_killed_loader_is_one_line_with_the_next_step() -> None:
     with pytest.raises(MachineError, match=r"process that loads data died.*num_workers.*Then go on\.$"):
         with machine_faults("Then go on."):
             list(DataLoader(Deadly(), num_workers=1))
+
+
+class Unsendable(Deadly):
+    """Data that a process cannot send to another, as if it had no file descriptor left."""
+
+    def __getitem__(self, index: int) -> int:
+        return (lambda: index) if index else index  # type: ignore[return-value]
+
+
+def test_a_loader_that_cannot_send_is_not_waited_for() -> None:
+    data = Unsendable()
+    loader = case_loader(data, EpochSampler(data, seed=0, shuffle=False), batch_size=1, num_workers=1, seed=0)
+    with patience(), pytest.raises(MachineError, match="process that loads data died"), machine_faults("Then go on."):
+        list(loader)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ VALUES: tuple[tuple[str, Any], ...] = (
     ("trainer/num_nodes", "two"),
     ("trainer/accelerator", "quantum"),
     ("trainer/strategy", "nothing"),
+    ("trainer/strategy", "ddp_spawn"),
+    ("trainer/strategy", "ddp_notebook"),
     ("trainer/precision", "12"),
     ("trainer/speed", 3),
     ("optimizer/init_args/lr", "fast"),

@@ -11,6 +11,8 @@ from typing import Literal
 from pathfuse.errors import CaseTableError, RecipeError, did_you_mean
 
 Header = Literal["first", "none"]
+MOST = 30
+"""Columns that a message lists."""
 
 ROLES = {
     "case": "case_id",
@@ -144,7 +146,7 @@ def _said(table: str, header: Sequence[str], role: str, name: str | int) -> str:
     if len(same) != 1:
         raise CaseTableError(
             f"cohort.columns: {role} is {name!r}, but {table} has no such column.{did_you_mean(str(name), header)} It "
-            f"has {', '.join(header)}."
+            f"has {_listed(header)}."
         )
     return same[0]
 
@@ -175,10 +177,15 @@ def _guess_case(table: str, header: Sequence[str], found: Mapping[str, str], ids
         return ids[0]
     near = next((did_you_mean(name, ["case_id", "patient_id", "slide_id"]) for name in header), "")
     raise CaseTableError(
-        f"{table} line 1: no column is known to name the case, patient or slide; there are {', '.join(header)}."
+        f"{table} line 1: no column is known to name the case, patient or slide; there are {_listed(header)}."
         f"{near} Say --cohort.columns '{{case: {_word(header[0])}}}', or --cohort.header none if this is a row "
         "and no header."
     )
+
+
+def _listed(header: Sequence[str]) -> str:
+    more = f" and {len(header) - MOST} more" if len(header) > MOST else ""
+    return f"{', '.join(header[:MOST])}{more}"
 
 
 def _word(name: str) -> str:

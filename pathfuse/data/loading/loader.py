@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from multiprocessing import get_start_method
+from multiprocessing.queues import Queue
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -63,7 +65,17 @@ def case_loader(
         drop_last=drop_last,
         persistent_workers=persistent and workers > 0,
         generator=torch.Generator().manual_seed(seed),  # the global one must not depend on the loader
+        worker_init_fn=_end_with_a_lost_batch,
     )
+
+
+def _end_with_a_lost_batch(worker: int) -> None:
+    """Lets a process end that cannot send a batch, for want of file descriptors, say; it would be waited for."""
+    Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+
+
+def _end(error: Exception, batch: object) -> None:
+    os._exit(1)
 
 
 def _as_is(batch: object) -> object:

@@ -67,7 +67,10 @@ def write_cohort(plan: Plan, run: RunFolder) -> None:
         "origin": data.cohort.origin.name,
         "data": type(data).__name__,
         "flow": [asdict(step) for step in data.flow()],
-        "notes": list(dict.fromkeys([*plan.recipe.notes, *data.notes()])),
+        # A note may name a file that is called by no text.
+        "notes": [
+            said.encode(errors="replace").decode() for said in dict.fromkeys([*plan.recipe.notes, *data.notes()])
+        ],
     }
     run.write_json(COHORT, content)
 

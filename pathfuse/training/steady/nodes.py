@@ -12,6 +12,7 @@ from lightning.fabric.plugins.environments.mpi import MPIEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from pathfuse.errors import RecipeError
 from pathfuse.training.processes.launched import started_together
@@ -56,6 +57,19 @@ def refuse_other_number(trainer: Trainer) -> None:
         raise RecipeError(
             f"{started} processes were started together, and the trainer has {trainer.world_size}. Say how many each "
             "machine has with --trainer.devices, and how many machines there are with --trainer.num_nodes."
+        )
+
+
+def refuse_copies(trainer: Trainer) -> None:
+    """Looks at how a trainer starts its processes.
+
+    Raises:
+        RecipeError: if as copies of this one, whose predictions end with them.
+    """
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise RecipeError(
+            "trainer.strategy trains in copies of this process, whose predictions do not come back. Take ddp, or leave "
+            "it out."
         )
 
 
