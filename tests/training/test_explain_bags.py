@@ -52,7 +52,8 @@ def test_a_run_on_bags_shows_its_attention(recipe, cohort, tmp_path, capsys):
     run = fit(recipe, tmp_path / "run", f"--cohort.cases={cohort.parent}", *RECIPES[recipe])
     capsys.readouterr()
     one = rows_of(run / "splits.csv")[-1]["case_id"]
-    assert main(["explain", str(run), "--part", "all", "--case_ids", one, "--out", str(tmp_path / "maps")]) == 0
+    words = ["--explainer", "Attention", "--part", "all", "--case_ids", one]
+    assert main(["explain", str(run), *words, "--out", str(tmp_path / "maps")]) == 0
     said = capsys.readouterr().out
     assert "AUC against the truth, H&E" in said and "AUC of a random map, H&E" in said and "12 cases explained" in said
     assert "Lay them over the slides with --slides DIR." in said
