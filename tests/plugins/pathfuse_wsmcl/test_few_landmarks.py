@@ -35,10 +35,13 @@ def test_output_score_and_gradients_are_those_of_whole_matrices(padding, spread,
     theirs = in_full(*given, padding)
     for one, two in zip(mine, theirs, strict=True):
         assert_close(one, two)
-    slopes = [torch.randn(150, HEADS, DIM, dtype=torch.float64) for _ in range(2)]
+    generator = torch.Generator().manual_seed(1)
+    slopes = [torch.randn(150, HEADS, DIM, generator=generator, dtype=torch.float64) for _ in range(2)]
     both = [
         torch.autograd.grad(sum((each * s).sum() for each, s in zip(found[:2], slopes, strict=True)), given)
         for found in (mine, theirs)
     ]
+    # Slopes that are 0 where attention is peaked are differences of products as large as the largest slope.
+    largest = max(float(slope.abs().max()) for slope in both[1])
     for one, two in zip(*both, strict=True):
-        assert_close(one, two, rtol=1e-6, atol=1e-8)
+        assert_close(one, two, rtol=1e-6, atol=max(1e-8, 1e-12 * largest))
