@@ -100,7 +100,7 @@ SMALL_LAYOUTS = {
     "cases": ["--patients=8", "--size_px=32"],
     "bci": ["--pairs=24", "--size_px=64"],
     "slides": ["--size_px=320"],
-    "serial": ["--patients=6", "--size_px=768"],
+    "serial": ["--patients=6", "--size_px=896"],
 }
 ON_RAY = ["--address=local", "--encoders=1", "--gpus-per-encoder=0"]  # a cluster of this machine
 # What Slurm sets in a job.
