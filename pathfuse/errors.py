@@ -6,7 +6,7 @@ The command line prints the message as one line and exits with `exit_code`; noth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 E = TypeVar("E", bound="PathfuseError")
@@ -89,6 +89,11 @@ def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
         by_lower.setdefault(name.lower(), name)
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f" Did you mean {before}{by_lower[near[0]]}?" if near else ""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are: all of them would bury the next step of a message."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def cannot_be_read(error: type[E], path: object, cause: BaseException | str, advice: str) -> E:

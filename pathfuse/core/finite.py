@@ -7,16 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pathfuse.errors import NotFiniteError
-
-NAMED = 5
-"""Cases that a message names."""
-
-
-def some(cases: Sequence[str]) -> str:
-    """The first few case ids, and how many more."""
-    more = len(cases) - NAMED
-    return ", ".join(cases[:NAMED]) + (f" and {more} more" if more > 0 else "")
+from pathfuse.errors import NotFiniteError, listed
 
 
 def refuse_not_finite(case_ids: Sequence[str], *values: Tensor) -> None:
@@ -33,6 +24,6 @@ def refuse_not_finite(case_ids: Sequence[str], *values: Tensor) -> None:
     if not bool(fine.all()):
         broken = [case for case, is_fine in zip(case_ids, fine.tolist(), strict=True) if not is_fine]
         raise NotFiniteError(
-            f"the model gives no numbers for {some(broken)}: its weights or its input are not finite, or too large for "
+            f"the model gives no numbers for {listed(broken)}: its weights or its input are not finite, or too large for "
             "the precision. Check the input with `pathfuse data check`, and try --trainer.precision 32-true."
         )

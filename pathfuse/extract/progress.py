@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pathfuse.errors import listed
 from pathfuse.extract.status import Status
 
 
@@ -84,6 +85,5 @@ def summary(statuses: list[Status], seconds: float, table: str) -> list[str]:
     ]
     failed = [one.slide for one in statuses if one.status == "failed"]
     if failed:
-        more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
-        lines.append(f"failed: {', '.join(failed[:10])}{more}; the reasons are in {table}")
+        lines.append(f"failed: {listed(failed, 10)}; the reasons are in {table}")
     return lines

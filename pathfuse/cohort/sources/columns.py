@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pathfuse.errors import CaseTableError, RecipeError, did_you_mean
+from pathfuse.errors import CaseTableError, RecipeError, did_you_mean, listed
 
 Header = Literal["first", "none"]
 MOST = 30
@@ -146,7 +146,7 @@ def _said(table: str, header: Sequence[str], role: str, name: str | int) -> str:
     if len(same) != 1:
         raise CaseTableError(
             f"cohort.columns: {role} is {name!r}, but {table} has no such column.{did_you_mean(str(name), header)} It "
-            f"has {_listed(header)}."
+            f"has {listed(header, MOST)}."
         )
     return same[0]
 
@@ -177,15 +177,10 @@ def _guess_case(table: str, header: Sequence[str], found: Mapping[str, str], ids
         return ids[0]
     near = next((did_you_mean(name, ["case_id", "patient_id", "slide_id"]) for name in header), "")
     raise CaseTableError(
-        f"{table} line 1: no column is known to name the case, patient or slide; there are {_listed(header)}."
+        f"{table} line 1: no column is known to name the case, patient or slide; there are {listed(header, MOST)}."
         f"{near} Say --cohort.columns '{{case: {_word(header[0])}}}', or --cohort.header none if this is a row "
         "and no header."
     )
-
-
-def _listed(header: Sequence[str]) -> str:
-    more = f" and {len(header) - MOST} more" if len(header) > MOST else ""
-    return f"{', '.join(header[:MOST])}{more}"
 
 
 def _word(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 from pathfuse.cohort.labels import HER2
 from pathfuse.cohort.sources.columns import plain
+from pathfuse.errors import listed
 
 UNKNOWN = frozenset(
     {"", "na", "n/a", "#n/a", "#na", "nan", "#n/v", "null", "none", "nil", "unknown", "unk", "not available", "missing",
@@ -109,6 +110,5 @@ def _notes(texts: Sequence[str], gone: Collection[str], becomes: dict[str, str],
         notes.append(f"{sum(counts.values())} of {len(texts)} rows have no label in {column} ({words}).")
     changed = [f"{text} is {new}" for text, new in becomes.items() if text != new]
     if changed:
-        more = f" and {len(changed) - _SAID} more" if len(changed) > _SAID else ""
-        notes.append(f"Labels in {column}: {', '.join(changed[:_SAID])}{more}.")
+        notes.append(f"Labels in {column}: {listed(changed, _SAID)}.")
     return notes

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pathfuse.cohort.labels import class_order, unknown_label
 from pathfuse.cohort.table import PARTS, Case, CaseFile, CaseTable
-from pathfuse.errors import CaseTableError
+from pathfuse.errors import CaseTableError, listed
 from pathfuse.system.csv_table import read_csv
 from pathfuse.system.left_out import left_out
 
@@ -158,11 +158,6 @@ def _show(root: Path, found: Mapping[str, Mapping[tuple[str, str], Path]], name:
     return next(str(paths[name].relative_to(root)) for paths in found.values() if name in paths)
 
 
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def _orphans(
     root: Path, found: Mapping[str, Mapping[tuple[str, str], Path]], names: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
@@ -174,7 +169,7 @@ def _orphans(
     ]
     if orphans:
         yield (
-            f"{root}: {len(orphans)} partners are missing: {_listed(orphans)}. Add them, remove the others, or accept "
+            f"{root}: {len(orphans)} partners are missing: {listed(orphans, _LISTED)}. Add them, remove the others, or accept "
             "cases that lack a stain with `missing: allow`."
         )
 
@@ -208,5 +203,5 @@ def _not_read(root: Path, modalities: Sequence[str]) -> list[str]:
 def _grouped(cases: Sequence[Case], groups: Mapping[str, str], path: Path, problems: list[str]) -> list[Case]:
     without = [case.case_id for case in cases if case.case_id not in groups]
     if without:
-        problems.append(f"{path.name} has no row for {_listed(without)}. Add them.")
+        problems.append(f"{path.name} has no row for {listed(without, _LISTED)}. Add them.")
     return [replace(case, patient_id=groups.get(case.case_id, case.case_id)) for case in cases]

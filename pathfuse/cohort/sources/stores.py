@@ -10,13 +10,12 @@ from pathfuse.cohort.labels import class_order, unknown_label
 from pathfuse.cohort.sources.columns import USUAL_COLUMNS, Columns
 from pathfuse.cohort.sources.label_tables import Labelled, read_labels
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
-from pathfuse.errors import CaseTableError, RecipeError
+from pathfuse.errors import CaseTableError, RecipeError, listed
 from pathfuse.store.folder import Match, SlideFiles, find_files, near_miss
 from pathfuse.store.read import suffixes
 from pathfuse.system.left_out import left_out
 
 OTHER_FEATURES = frozenset({".npz", ".pkl", ".pickle", ".csv", ".parquet", ".zarr", ".mat", ".feather", ".zip"})
-_NAMED = 5  # lost slides in a note; more would bury it
 
 
 def read_unpaired(
@@ -108,7 +107,7 @@ def read_stores(
                 "slide and stain, or leave the store out."
             )
     if lost:
-        notes.append(f"{len(lost)} slides of {labels.name} have no features: {_listed(lost)}. {near}")
+        notes.append(f"{len(lost)} slides of {labels.name} have no features: {listed(lost)}. {near}")
     notes += _unused(found, cases)
     # Pictures and tables lie beside features in every tool's folders; what may have been meant as features is said.
     notes += [note for folder in folders.values() if (note := _not_features(folder))]
@@ -145,7 +144,7 @@ def with_features(table: CaseTable, folders: Mapping[str, Path]) -> CaseTable:
             f"{table.origin.name}: no slide has a file in {', '.join(map(str, folders.values()))}, first "
             f"{lost[0] if lost else table.cases[0].case_id}. Feature files are named after their slides."
         )
-    notes = (f"{len(lost)} slides of {table.origin.name} have no features: {_listed(lost)}.",) if lost else ()
+    notes = (f"{len(lost)} slides of {table.origin.name} have no features: {listed(lost)}.",) if lost else ()
     return replace(table, cases=tuple(cases), notes=(*table.notes, *notes))
 
 
@@ -158,11 +157,7 @@ def _unused(found: Mapping[str, SlideFiles], cases: Sequence[Case]) -> list[str]
     """A line per stain on files that no case took."""
     used = {file.path for case in cases for files in case.files.values() for file in files}
     left = {m: [path.name for path in folder.paths if path not in used] for m, folder in found.items()}
-    return [f"{len(names)} {m} files belong to no case: {_listed(names)}." for m, names in left.items() if names]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return [f"{len(names)} {m} files belong to no case: {listed(names)}." for m, names in left.items() if names]
 
 
 def _files_of(

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.data.bags.tiles import SlideTiles, tiles_of_grid, tiles_of_store
-from pathfuse.data.bags.usable import bagged_cases, listed
-from pathfuse.errors import CaseTableError
+from pathfuse.data.bags.usable import bagged_cases
+from pathfuse.errors import CaseTableError, listed
 from pathfuse.slides.grid import PatchGrid
 from pathfuse.slides.tissue import Tissue
 from pathfuse.store import open_slide

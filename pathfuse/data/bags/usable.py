@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
-from pathfuse.errors import CaseTableError
+from pathfuse.errors import CaseTableError, listed
 
 
 class Bagged(Sized, Protocol):
@@ -60,11 +60,6 @@ def bagged_cases(
     cases = [replace(case, files=_kept(case, slides[case.case_id])) for case in usable]
     table = table.keep(cases, f"no {' or '.join(modalities)} patch")
     return replace(table, modalities=tuple(modalities), notes=tuple(notes)), slides
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first names, and how many more there are: all of them would bury the next step of a message."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _kept(case: Case, slides: Mapping[str, tuple[S, ...]]) -> dict[str, tuple[CaseFile, ...]]:

@@ -10,8 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from pathfuse.core import Batch
-from pathfuse.core.finite import some
-from pathfuse.errors import NotFiniteError
+from pathfuse.errors import NotFiniteError, listed
 from pathfuse.runs.folder import RunFolder
 
 CURES = (
@@ -46,7 +45,7 @@ class StopsAtNonFinite(Callback):
             NotFiniteError: if it is not finite.
         """
         if not bool(torch.isfinite(loss.detach())):
-            what = f"the loss is {float(loss.detach())} for {some(self.cases)}"
+            what = f"the loss is {float(loss.detach())} for {listed(self.cases)}"
             raise NotFiniteError(f"{self._where(trainer)}: {what}. {CURES}{self._kept()}")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pathfuse.cli import main
-from pathfuse.core.finite import refuse_not_finite, some
-from pathfuse.errors import NotFiniteError
+from pathfuse.core.finite import refuse_not_finite
+from pathfuse.errors import NotFiniteError, listed
 
 
 def ends(capsys) -> str:
@@ -46,7 +46,7 @@ def test_a_prediction_that_is_no_number_names_its_cases() -> None:
 
 
 def test_a_few_cases_are_named_and_the_others_counted() -> None:
-    assert some(["a", "b"]) == "a, b" and some([str(n) for n in range(7)]) == "0, 1, 2, 3, 4 and 2 more"
+    assert listed(["a", "b"]) == "a, b" and listed([str(n) for n in range(7)]) == "0, 1, 2, 3, 4 and 2 more"
 
 
 def test_no_case_at_all_is_nothing_to_refuse() -> None:
