@@ -22,46 +22,19 @@ class Wave:
 
 
 @dataclass(frozen=True)
-class Tear:
-    """A crack across the section: what lies beyond a line was moved away, and glass shows between.
+class Line:
+    """A line across the second slide.
 
     Attributes:
-        angle: direction of the movement in radians.
+        angle: direction across it in radians.
         offset_um: distance of the line from the middle of the slide, along that direction.
-        gap_um: how far it was moved.
     """
 
     angle: float
     offset_um: float
-    gap_um: float
 
     def along(self, points: Points, middle: Points) -> NDArray[np.float64]:
-        """(N,) place of points along the movement, 0 on the line."""
-        at: NDArray[np.float64] = (points - middle) @ self.normal - self.offset_um
-        return at
-
-    @property
-    def normal(self) -> Points:
-        """(2,) the direction of the movement."""
-        return np.array([np.cos(self.angle), np.sin(self.angle)])
-
-
-@dataclass(frozen=True)
-class Fold:
-    """A fold across the section: a strip lies upside down on what is before it, and what is beyond on both.
-
-    Attributes:
-        angle: direction across the fold in radians.
-        offset_um: distance of its crest from the middle of the slide, along that direction.
-        width_um: of the strip, and so of the band where three layers lie; what is beyond moves back by twice as much.
-    """
-
-    angle: float
-    offset_um: float
-    width_um: float
-
-    def along(self, points: Points, middle: Points) -> NDArray[np.float64]:
-        """(N,) place of points across the fold, 0 on the crest."""
+        """(N,) place of points across the line, 0 on it."""
         at: NDArray[np.float64] = (points - middle) @ self.normal - self.offset_um
         return at
 
@@ -69,6 +42,28 @@ class Fold:
     def normal(self) -> Points:
         """(2,) the direction across."""
         return np.array([np.cos(self.angle), np.sin(self.angle)])
+
+
+@dataclass(frozen=True)
+class Tear(Line):
+    """A crack across the section: what lies beyond the line was moved away, and glass shows between.
+
+    Attributes:
+        gap_um: how far it was moved.
+    """
+
+    gap_um: float
+
+
+@dataclass(frozen=True)
+class Fold(Line):
+    """A fold across the section: a strip lies upside down on what is before it, and what is beyond on both.
+
+    Attributes:
+        width_um: of the strip, and so of the band where three layers lie; what is beyond moves back by twice as much.
+    """
+
+    width_um: float
 
     def fold(self, points: Points, middle: Points) -> Points:
         """Where points (N, 2) of the flat section come to lie."""
@@ -101,7 +96,7 @@ class KnownMap:
         shift_um: its displacement, x and y.
         waves: its smooth bends.
         tear: its crack, if it has one.
-        lost: half-plane, given as a tear without a gap, that is missing from it.
+        lost: the line beyond which it is missing, if a piece is.
         fold: its fold, if it has one.
     """
 
@@ -112,7 +107,7 @@ class KnownMap:
     shift_um: tuple[float, float] = (0.0, 0.0)
     waves: Sequence[Wave] = ()
     tear: Tear | None = None
-    lost: Tear | None = None
+    lost: Line | None = None
     fold: Fold | None = None
 
     def forward(self, points: Points) -> Points:
@@ -212,7 +207,7 @@ def draw_map(
         amount = rng.uniform(-0.5, 0.5, 2) * warp_um
         phase = float(rng.uniform(0, 2 * np.pi))
         waves.append(Wave((float(amount[0]), float(amount[1])), (float(turn[0]), float(turn[1])), phase))
-    gone = Tear(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.12, 0.25) * edge_um), 0.0)
+    gone = Line(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.12, 0.25) * edge_um))
     crack = Tear(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(-0.1, 0.1) * edge_um), float(rng.uniform(20, 60)))
     has_lost, has_tear = rng.uniform() < lost, rng.uniform() < torn
     # Drawn last, so that a section is otherwise the same with and without a fold.
