@@ -26,6 +26,7 @@ from pathfuse.store import open_slide
 from pathfuse.store.index import FeatureIndex
 from pathfuse.store.read import stores
 from pathfuse.system.csv_table import read_csv
+from tests.irregular import irregular
 from tests.smoke.ending import patience, refused
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -45,24 +46,14 @@ READERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_what_is_no_regular_file_is_refused(kind: str, name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.mkdir()
+    path = irregular(kind, tmp_path / name)
     with patience(), pytest.raises(PathfuseError, match=name):
         READERS[name](path)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_a_command_does_not_wait_for_a_table(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "cases.csv"
-    if kind == "pipe":
-        os.mkfifo(path)
-    else:
-        path.symlink_to("/dev/zero")
+    path = irregular(kind, tmp_path / "cases.csv")
     assert "no regular file" in refused(capsys, "data", "check", path)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.irregular import irregular
 from tests.report.runs import write_whole_run
 from tests.smoke.ending import ending
 
@@ -37,7 +37,7 @@ def device(name: str) -> Spoil:
 
     def spoil(run: Path) -> None:
         (run / name).unlink(missing_ok=True)
-        (run / name).symlink_to("/dev/zero")
+        irregular("device", run / name)
 
     return spoil
 
@@ -47,7 +47,7 @@ def pipe(name: str) -> Spoil:
 
     def spoil(run: Path) -> None:
         (run / name).unlink(missing_ok=True)
-        os.mkfifo(run / name)
+        irregular("pipe", run / name)
 
     return spoil
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathfuse.system.reading import open_regular, parse_json, read_json
+from tests.irregular import irregular
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,7 @@ def test_what_can_be_written_is_read_as_it_was(value: object) -> None:
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.mkdir()
+    path = irregular(kind, tmp_path / "x.json")
     for read in (read_json, open_regular):
         with pytest.raises(OSError, match=r"x\.json"):
             read(path)
