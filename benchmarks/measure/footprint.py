@@ -23,25 +23,27 @@ class Footprint:
 def footprint(call: Callable[[], object]) -> Footprint:
     """Of one call that starts from memory handed back to the kernel, so that what it reuses counts as well."""
     gc.collect()
-    _hand_back()
-    before, faults = _resident("VmRSS"), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    hand_back()
+    before, faults = resident_mb("VmRSS"), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     try:
         (PROC / "clear_refs").write_text("5")  # the peak starts from here
     except OSError:
         before = float("nan")
     call()
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
-    return Footprint(faults, _resident("VmHWM") - before)
+    return Footprint(faults, resident_mb("VmHWM") - before)
 
 
-def _hand_back() -> None:
+def hand_back() -> None:
+    """Asks glibc to hand what is free back to the kernel."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):  # only glibc has it
         return
 
 
-def _resident(key: str) -> float:
+def resident_mb(key: str) -> float:
+    """A line of this process's status, such as `VmRSS`; NaN where the kernel does not say."""
     try:
         lines = (PROC / "status").read_text().splitlines()
     except OSError:

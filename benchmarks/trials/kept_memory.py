@@ -10,17 +10,17 @@ free, the peak within steps, and the time of the processor.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.measure.footprint import hand_back, resident_mb
 
 SETTINGS: dict[str, dict[str, str]] = {
     "as it is": {},
@@ -28,12 +28,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     "blocks of 1 MB and more go back at once": {"MALLOC_MMAP_THRESHOLD_": "1000000"},
 }
 WARM_UP = 2
-
-
-def held_mb(key: str) -> int:
-    """A line of this process's status, in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1]) // 1024
 
 
 def steps(count: int, threads: int) -> dict[str, float]:
@@ -51,11 +45,17 @@ def steps(count: int, threads: int) -> dict[str, float]:
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), target).backward()
         optimizer.step()
-        after.append(held_mb("RssAnon"))
-    busy, peak = time.process_time() - began, held_mb("VmHWM")
-    ctypes.CDLL(None).malloc_trim(0)
+        after.append(resident_mb("RssAnon"))
+    busy, peak = time.process_time() - began, resident_mb("VmHWM")
+    hand_back()
     kept = after[WARM_UP:]
-    return {"least": min(kept), "most": max(kept), "trimmed": held_mb("RssAnon"), "peak": peak, "busy": busy / count}
+    return {
+        "least": min(kept),
+        "most": max(kept),
+        "trimmed": resident_mb("RssAnon"),
+        "peak": peak,
+        "busy": busy / count,
+    }
 
 
 def main() -> None:

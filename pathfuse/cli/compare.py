@@ -33,12 +33,8 @@ def compare(words: list[str]) -> int:
     from pathfuse.report.comparing import compare as compared
     from pathfuse.report.comparing import write
 
-    out, runs, given, baseline = (
-        line.take("out") or "comparison",
-        line.positional,
-        line.take("given"),
-        line.take("baseline"),
-    )
+    out, runs = Path(line.take("out") or "comparison"), line.positional
+    given, baseline = line.take("given"), line.take("baseline")
     metrics = [name for value in line.take_all("metric") for name in value.split(",") if name]
     draws = whole("draws", line.take("draws") or "10000", 1)
     permutations = whole("permutations", line.take("permutations") or "10000", 1)
@@ -57,7 +53,7 @@ def compare(words: list[str]) -> int:
         seed=seed,
         all_subsets=all_subsets,
     )
-    files = write(comparison, Path(out))
+    files = write(comparison, out)
     console = Console()
     console.print(as_table(comparison))
     for file in files:
