@@ -24,6 +24,6 @@ def refuse_not_finite(case_ids: Sequence[str], *values: Tensor) -> None:
     if not bool(fine.all()):
         broken = [case for case, is_fine in zip(case_ids, fine.tolist(), strict=True) if not is_fine]
         raise NotFiniteError(
-            f"the model gives no numbers for {listed(broken)}: its weights or its input are not finite, or too large for "
-            "the precision. Check the input with `pathfuse data check`, and try --trainer.precision 32-true."
+            f"the model gives no numbers for {listed(broken)}: its weights or its input are not finite, or too large "
+            "for the precision. Check the input with `pathfuse data check`, and try --trainer.precision 32-true."
         )

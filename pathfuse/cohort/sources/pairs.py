@@ -169,8 +169,8 @@ def _orphans(
     ]
     if orphans:
         yield (
-            f"{root}: {len(orphans)} partners are missing: {listed(orphans, _LISTED)}. Add them, remove the others, or accept "
-            "cases that lack a stain with `missing: allow`."
+            f"{root}: {len(orphans)} partners are missing: {listed(orphans, _LISTED)}. Add them, remove the others, or "
+            "accept cases that lack a stain with `missing: allow`."
         )
 
 
