@@ -23,6 +23,7 @@ from pathfuse.nn.join import How, joined, joined_dim, one_width
 from pathfuse.nn.options import READS, check_counts, check_once, check_shares, modality_of, modality_of_kind
 from pathfuse.nn.packed import (
     BLOCK,
+    FEW,
     ROWS,
     Bag,
     at_least_float,
@@ -44,6 +45,7 @@ from pathfuse.nn.weights import NOT_KNOWN, TORCHVISION, backbone_state, read_sta
 
 __all__ = [
     "BLOCK",
+    "FEW",
     "NOT_KNOWN",
     "READS",
     "ROWS",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pathfuse.nn.packed import BLOCK
+from pathfuse.nn.packed import BLOCK, FEW
 from pathfuse.nn.products import add_product, linear, product, working_dtype
 
 
@@ -23,7 +23,7 @@ def rectified(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (T, D') in the precision of the weight, or in the one that autocast asks for.
     """
-    if values.device.type != "cpu":
+    if values.device.type != "cpu" or len(values) <= FEW:
         return torch.relu(linear(values.to(weight.dtype), weight, bias))
     dtype = working_dtype(weight)
     with torch.autocast("cpu", enabled=False):

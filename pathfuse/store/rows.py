@@ -136,7 +136,8 @@ class MappedRows(Rows):
         refuse_changed(self.path, self.stamp)
         try:
             # "c": torch wants writable memory; nothing is written, and nothing would reach the file.
-            mapped = np.memmap(self.path, np.dtype(self.dtype), "c", self.offset, self.shape, self.layout)  # type: ignore[call-overload]
+            # By its name: of a path, numpy looks up every folder.
+            mapped = np.memmap(str(self.path), np.dtype(self.dtype), "c", self.offset, self.shape, self.layout)  # type: ignore[call-overload]
         except (OSError, ValueError) as error:
             raise unreadable(self.path, error) from error
         if self.sums is not None:

@@ -12,6 +12,7 @@ from pathfuse.core import Batch
 from pathfuse.errors import RecipeError
 from pathfuse.inference.predictions import any_labelled, gathered
 from pathfuse.inference.task import Step, Task, reseed
+from pathfuse.training.means import Means
 from pathfuse.training.rates import Optimised
 
 
@@ -26,6 +27,7 @@ class LightningTask(Optimised):
     Attributes:
         model: of the task.
         objective: of the task.
+        means: of the epoch, per part, of what every step says; `LogsMeans` logs them.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class LightningTask(Optimised):
         super().__init__(task.layer_decay, task.warmup_epochs, optimizer_factory, scheduler_factory)
         self.objective = task.objective
         self.model = task.model
+        self.means = {"train": Means(), "val": Means()}
         self._task = (task,)  # a tuple: its weights are this module's own
 
     @property
@@ -57,7 +60,7 @@ class LightningTask(Optimised):
         return self._step(self.task.shown_in_training(batch), batch, "train").total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the loss of a batch and keeps its predictions for the metrics of the epoch."""
+        """Adds the loss of a batch and keeps its predictions for the metrics of the epoch."""
         task, shown = self.task, self.task.as_given(batch)
         prediction = self._step(shown, batch, "val").prediction
         if task.eval_bag_size:
@@ -109,11 +112,5 @@ class LightningTask(Optimised):
 
     def _step(self, shown: Batch, whole: Batch, part: str) -> Step:
         step = self.task.step(shown, whole)
-        self.log_dict(
-            {f"{part}/{name}": value for name, value in step.logged.items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(shown),
-            sync_dist=True,
-        )
+        self.means[part].add(step.logged, len(shown))
         return step

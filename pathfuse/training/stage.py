@@ -25,6 +25,7 @@ from pathfuse.training.callbacks import WholeFiles
 from pathfuse.training.lightning_cli import StageCLI
 from pathfuse.training.lightning_task import LightningTask
 from pathfuse.training.loggers.build import logger_words
+from pathfuse.training.means import LogsMeans
 from pathfuse.training.steady.all_cases import refuse_partial_test
 from pathfuse.training.steady.nodes import refuse_copies, refuse_endless_wait, refuse_other_number
 from pathfuse.training.steady.options import Steady
@@ -143,7 +144,7 @@ class TrainingStage(Stage):
         refuse_endless_wait(config)
         if not validates:
             config["limit_val_batches"] = 0
-        config["callbacks"] = [*_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
+        config["callbacks"] = [LogsMeans(), *_as_list(config["callbacks"]), *steady.callbacks(), *callbacks]
         config["plugins"] = [*_as_list(config["plugins"]), WholeFiles()]
         try:
             trainer = Trainer(**{**config, "default_root_dir": default_root_dir})

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pathfuse.core import AttentionStep, DataSpec, TokenSpec
 from pathfuse.nn import (
+    FEW,
     ROWS,
     Bag,
     How,
@@ -111,7 +112,8 @@ class AttentionFusion(PoolFusion):
         """The weighted sum over the patches of each case, and the weights."""
         attention, watched = self.attentions[name], self.weights[name]
         assert isinstance(attention, GatedAttention)
-        if bag.values.device.type == "cpu" and not watched._forward_hooks:
+        alone = len(bag.lengths) == 1 and len(bag.values) <= FEW
+        if bag.values.device.type == "cpu" and not alone and not watched._forward_hooks:
             pooled, weight = attention_pool(bag.values, bag.lengths, attention.scorer())
         else:
             weight = watched(segment_softmax(attention(bag.values), bag.lengths))  # (T', K)
