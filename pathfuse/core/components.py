@@ -103,11 +103,13 @@ class ImageInput(Weighted, nn.Module, ABC):
         reads: the modalities it looks at.
         channels: channels C of the images it returns.
         name: key of the token that is made from it.
+        explained_by: the explainer that `explain` takes where nobody names one; None takes Grad-CAM.
     """
 
     reads: tuple[str, ...]
     channels: int
     name: str
+    explained_by: ClassVar[str | None] = None
 
     @abstractmethod
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -121,11 +123,14 @@ class Encoder(Weighted, nn.Module, ABC):
         reads: the modalities it looks at; the others may be missing from a case altogether.
         out: the token streams it returns, by name.
         order_free: whether the order of patches in a bag changes nothing. The conformance kit reads it.
+        explained_by: the explainer that `explain` takes where neither a user nor the fusion block names one; None takes
+            that of what is read.
     """
 
     reads: tuple[str, ...]
     out: dict[str, TokenSpec]
     order_free: ClassVar[bool] = False
+    explained_by: str | None = None
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tokens]:
@@ -148,7 +153,7 @@ class Fusion(Weighted, nn.Module, ABC):
         out: size of what it returns.
         exactly: number of token streams it needs; None takes any number. The conformance kit reads it.
         order_free: whether the order of patches in a bag changes nothing. The conformance kit reads it.
-        explained_by: the explainer that `explain` takes where nobody names one; None takes that of what is read.
+        explained_by: the explainer that `explain` takes where nobody names one; None leaves it to the encoder.
     """
 
     out: FusedSpec

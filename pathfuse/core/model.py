@@ -33,6 +33,11 @@ class Model(nn.Module):
         """The modalities that the model looks at."""
         return self.encoder.reads
 
+    @property
+    def explained_by(self) -> str | None:
+        """The explainer that fusion block or encoder ask for where nobody names one."""
+        return self.fusion.explained_by or self.encoder.explained_by
+
     def fuse(self, batch: Batch) -> Fused:
         """The joint embedding of the batch, before the head.
 

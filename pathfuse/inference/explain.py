@@ -94,7 +94,7 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
     task = trained_task(plan, checkpoint)
     reads, spec = task.model.reads, task.spec
     check_cases(data, spec)
-    names = asked.explainers or [task.model.fusion.explained_by or default_explainer(spec, reads)]
+    names = asked.explainers or [task.model.explained_by or default_explainer(spec, reads)]
     explainers = make_explainers(names, asked.options)
     for name, explainer in explainers.items():
         refuse_what_it_cannot_read(name, explainer, spec, reads)

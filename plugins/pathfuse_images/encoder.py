@@ -40,6 +40,7 @@ class ImageEncoder(PartlyFrozen):
         if freeze:
             self.keep_frozen(self.backbone)
         self.reads = self.input.reads
+        self.explained_by = self.input.explained_by
         self.out = {self.input.name: TokenSpec(self.backbone.out_dim, self.backbone.layout)}
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pathfuse.cli import main
-from pathfuse.core import DataSpec, Fusion, ModalitySpec
+from pathfuse.core import DataSpec, ModalitySpec
 from pathfuse.inference.explainers import default_explainer
-from pathfuse.registry import EXPLAINERS, FUSIONS
+from pathfuse.registry import ENCODERS, EXPLAINERS, FUSIONS, INPUTS
 
 
 def spec(kind: str) -> DataSpec:
@@ -24,8 +24,9 @@ def test_without_a_wish_of_the_block_it_follows_what_is_read(kind: str, name: st
 
 
 def test_the_wish_of_every_block_is_an_explainer() -> None:
-    wishes = {kind.explained_by for kind in map(FUSIONS.get, FUSIONS.names()) if issubclass(kind, Fusion)}
-    assert wishes - {None} <= set(EXPLAINERS.names()) and "AttentionRollout" in wishes
+    parts = [registry.get(name) for registry in (FUSIONS, ENCODERS, INPUTS) for name in registry.names()]
+    wishes = {part.explained_by for part in parts if isinstance(part, type)}
+    assert wishes - {None} <= set(EXPLAINERS.names()) and {"AttentionRollout", "IntegratedGradients"} <= wishes
 
 
 def test_transmil_is_explained_by_the_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
