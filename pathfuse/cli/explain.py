@@ -16,7 +16,7 @@ from pathfuse.errors import RecipeError
 
 HELP = """
 --explainer NAME   a component of slot explainer, with its options as --explainer.KEY VALUE; may be repeated
-                   (Attention for bags, GradCAM for images)
+                   (what the model asks for, or Attention for bags, GradCAM for images)
 --target NAME      the class that is explained: predicted, label, or the name of a class (predicted)
 --layer NAME       where GradCAM and GuidedGradCAM read their map: a module of the model (as the encoder says)
 --case_ids IDS     cases that get pictures and files, separated by commas (all of them)

@@ -137,7 +137,8 @@ class TrainedModel(Model):
         Args:
             what: as in `predict`, but no `Batch`.
             out: the folder of pictures and tables.
-            explainer: a component of slot explainer, or several; none is Grad-CAM for images and attention for bags.
+            explainer: a component of slot explainer, or several; none is the one that the model's parts ask
+                for, or else Grad-CAM for images and attention for bags.
             target: the class that is explained: `predicted`, `label`, or the name of a class.
             stores: as in `predict`.
             mpp: as in `predict`.
