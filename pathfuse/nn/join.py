@@ -26,6 +26,9 @@ def joined_dim(tokens: dict[str, TokenSpec], how: How, asked_by: str) -> int:
 
 def joined(tokens: dict[str, Tokens], how: How) -> Fused:
     """Vectors (B, D), zeros where absent, side by side or averaged over the modalities that a case has."""
+    if len(tokens) == 1:
+        (only,) = tokens.values()
+        return Fused(only.values, only.present)
     present = torch.stack([token.present for token in tokens.values()])  # (modalities, B)
     values = [token.values for token in tokens.values()]
     if how == "concat":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -64,6 +63,4 @@ class SoftmaxHead(Head):
         total = F.cross_entropy(
             logits, target, weight, ignore_index=-1, reduction="sum", label_smoothing=self.label_smoothing
         )
-        counts = target >= 0
-        case_weight = torch.where(counts, weight[target.clamp(min=0)], logits.new_zeros(()))  # (B,)
-        return {"classification": total / size(case_weight, counts, self.divisor)}
+        return {"classification": total / size(target, weight, self.divisor)}

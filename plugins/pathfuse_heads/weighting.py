@@ -39,13 +39,17 @@ def weighted_mean(loss: Tensor, target: Tensor, weight: Tensor, divisor: Divisor
     Returns:
         A scalar; 0, still attached to the graph, if no case counts.
     """
-    counts = target >= 0
-    case_weight = torch.where(counts, weight.to(loss.dtype)[target.clamp(min=0)], loss.new_zeros(()))  # (B,)
-    total = (case_weight * torch.where(counts, loss, loss.new_zeros(()))).sum()
-    return total / size(case_weight, counts, divisor)
+    weighted = case_weights(target, weight.to(loss.dtype)) * torch.where(target >= 0, loss, loss.new_zeros(()))
+    total = weighted.sum()
+    return total / size(target, weight.to(loss.dtype), divisor)
 
 
-def size(case_weight: Tensor, counts: Tensor, divisor: Divisor) -> Tensor:
-    """What a weighted sum is divided by; never 0."""
-    summed = case_weight.sum() if divisor == "weights" else counts.sum().to(case_weight.dtype)
+def case_weights(target: Tensor, weight: Tensor) -> Tensor:
+    """(B,) the weight of every case's class, 0 of a case with target -1."""
+    return torch.where(target >= 0, weight[target.clamp(min=0)], weight.new_zeros(()))
+
+
+def size(target: Tensor, weight: Tensor, divisor: Divisor) -> Tensor:
+    """What a sum over cases, weighted by their class, is divided by; never 0."""
+    summed = case_weights(target, weight).sum() if divisor == "weights" else (target >= 0).sum().to(weight.dtype)
     return torch.where(summed > 0, summed, torch.ones_like(summed))

@@ -169,6 +169,8 @@ class PackedSet(Dataset[Batch | PathfuseError], Generic[S]):
 
 def _numbers(sizes: Sequence[Sequence[int]]) -> Tensor:
     """(T,) number of each patch's slide within its case."""
+    if all(len(counts) < 2 for counts in sizes):
+        return torch.zeros(sum(map(sum, sizes)), dtype=torch.long)
     parts = [torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)) for counts in sizes if counts]
     return torch.cat([*parts, torch.empty(0, dtype=torch.long)])
 
