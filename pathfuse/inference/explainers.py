@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from jsonargparse import ArgumentParser
 
 from pathfuse.core import DataSpec, Explainer
-from pathfuse.errors import RecipeError, did_you_mean
+from pathfuse.errors import PluginError, RecipeError, did_you_mean
 from pathfuse.inference.parsing.parser import StageParser
 from pathfuse.inference.parsing.trust import trusted_imports
 from pathfuse.registry import EXPLAINERS
@@ -46,16 +47,29 @@ def make_explainers(names: Sequence[str], options: Mapping[str, str]) -> dict[st
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise RecipeError(f"--explainer {twice} is given twice. Its files would overwrite each other.")
-    known = {name: set(inspect.signature(EXPLAINERS.get(name)).parameters) for name in names}
+    known = {name: _options(name) for name in names}
     every = {key for keys in known.values() for key in keys}
     for key in options:
         if key not in every:
             word = "--layer" if key == "layer" else f"--explainer.{key}"
             of = f"no option of {names[0]}" if len(names) == 1 else f"an option of none of {', '.join(names)}"
-            raise RecipeError(
-                f"{word} is {of}.{did_you_mean(key, every)} `pathfuse plugins show {names[0]}` lists what it has."
-            )
+            raise RecipeError(f"{word} is {of}.{did_you_mean(key, every)} {_cure(key, names[0])}")
     return {name: make_explainer(name, {k: v for k, v in options.items() if k in known[name]}) for name in names}
+
+
+def _options(name: str) -> set[str]:
+    return set(inspect.signature(EXPLAINERS.get(name)).parameters)
+
+
+def _cure(option: str, named: str) -> str:
+    """The explainers that have an option, or where those of the named one stand."""
+    others = []
+    for name in EXPLAINERS.names():
+        with suppress(PluginError):  # one that does not work is nothing to point at
+            others += [name] if option in _options(name) else []
+    if others:
+        return f"Name one that has it: --explainer {' or '.join(others)}."
+    return f"`pathfuse plugins show {named}` lists what it has."
 
 
 def default_explainer(spec: DataSpec, reads: Sequence[str]) -> str:

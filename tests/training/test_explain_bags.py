@@ -101,7 +101,10 @@ def trained(cohort, tmp_path_factory):
             ["--explainer", "IntegratedGradients", "--explainer.baseline", "sky"],
             "one of glass, mean, absent, got",
         ),
-        (["--layer", "x"], "--layer is no option of Attention. `pathfuse plugins show Attention` lists what it has."),
+        (
+            ["--layer", "x"],
+            "--layer is no option of Attention. Name one that has it: --explainer GradCAM or GuidedGradCAM.",
+        ),
         (["--alone"], "--alone is of the cases that --case_ids names"),
         (["--alone", "--case_ids", "nobody"], "nobody is not in the part 'test'"),
         (["--explainer", "Atention"], "Did you mean Attention"),
