@@ -6,6 +6,7 @@ What is listed here is public; docs/api.md says what that promises. A name is im
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -168,10 +169,15 @@ def __getattr__(name: str) -> object:
     else:
         home = next((module for module, names in _HOME.items() if name in names), None)
         if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{did_you_mean(name, __all__)}")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{_meant(name)}")
         found = getattr(import_module(home), name)
     globals()[name] = found
     return found
+
+
+@lru_cache  # jsonargparse looks here for every type it meets, many times
+def _meant(name: str) -> str:
+    return did_you_mean(name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
 Pixels = NDArray[np.uint8]
 EXACT = 1e-6  # pixels; less is rounding of coordinates
@@ -67,6 +66,8 @@ def _weights(pixels: int, start: float, length: float, count: int) -> Any:  # no
     share /= np.maximum(share.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     row = np.repeat(np.arange(count), reach)
     flat = (share.astype(np.float32).ravel(), (row, column.ravel().clip(max=pixels - 1)))
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]  # only where a picture is resampled
+
     weights = csr_matrix(flat, shape=(count, pixels))
     weights.eliminate_zeros()
     return weights
