@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -10,7 +11,6 @@ from rich.console import Console
 from pathfuse.core import weights_follow
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import RunError
-from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.inference.asked.new_cases import check_cases
 from pathfuse.inference.computing import Computing
 from pathfuse.inference.plan import Plan, load_weights
@@ -21,6 +21,9 @@ from pathfuse.recipes import compose
 from pathfuse.registry import recording
 from pathfuse.runs.files import PREDICTIONS
 from pathfuse.runs.folder import RunFolder
+
+if TYPE_CHECKING:  # with scipy, which whoever explains does not need
+    from pathfuse.evaluate.calibrate.file import Calibrators
 
 
 def run_plan(run: RunFolder) -> Plan:
@@ -63,6 +66,8 @@ def predict(task: Task, data: CaseData, computing: Computing) -> None:
 @recording()  # which readers and stores the data need is known when they are opened
 def predict_cases(plan: Plan, checkpoint: Path, out: RunFolder, console: Console) -> None:
     """Predicts every case of the data and writes `predictions.csv` to `out`."""
+    from pathfuse.evaluate.calibrate.file import Calibrators
+
     data, task = plan.data_of(plan.last), trained_task(plan, checkpoint)
     check_cases(data, task.spec)
     predict(task, data, plan.stages[plan.last].computing)

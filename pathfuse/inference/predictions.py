@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, distributed
@@ -11,12 +12,14 @@ from torch import Tensor, distributed
 from pathfuse.cohort.table import Case
 from pathfuse.core import Batch, Prediction
 from pathfuse.core.finite import refuse_not_finite
-from pathfuse.evaluate.calibrate.calibrator import Calibrator
-from pathfuse.evaluate.calibrate.file import Calibrators
 from pathfuse.runs.files import COLUMNS, PREDICTIONS
 from pathfuse.runs.folder import RunFolder
 from pathfuse.runs.predictions import SubsetPredictions
 from pathfuse.runs.rows import Rows
+
+if TYPE_CHECKING:  # with scipy, which whoever explains does not need
+    from pathfuse.evaluate.calibrate.calibrator import Calibrator
+    from pathfuse.evaluate.calibrate.file import Calibrators
 
 MOST_GROUPS = 20  # values of a column that still make groups of cases
 
