@@ -132,7 +132,7 @@ def convert(line: Words) -> int:
     files = _files(line.positional)
     line.positional = []
     line.finish()
-    if to not in writers() or out is None:
+    if to is None or out is None:
         raise RecipeError(f"Give --to {'|'.join(writers())} and --out DIR.")
     store = writer(to)
     if store.needs_cases and cases is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from pathfuse.core.bags import Bags
 from pathfuse.core.batch import Batch
 from pathfuse.core.model import Model
 from pathfuse.core.spec import Kind
+from pathfuse.errors import PluginError
 
 BARELY = 1e-5
 """Scores that differ by less, relative to the largest, differ by rounding alone."""
@@ -55,6 +57,32 @@ class Explainer(ABC):
     def baseline(self, batch: Batch) -> Batch:
         """The cases that scores are measured against, of an explainer that is `complete`."""
         raise NotImplementedError(f"{type(self).__name__} compares with no baseline")
+
+
+def check_scores(explainer: Explainer, scores: object, batch: Batch) -> None:
+    """Whether an explainer returned a score for every place of modalities that the batch has.
+
+    Raises:
+        PluginError: naming the explainer, the modality and both shapes.
+    """
+    name = type(explainer).__name__
+    advice = f"`pathfuse plugins check {name}` shows more."
+    if not isinstance(scores, Mapping):
+        raise PluginError(f"{name} returns a {type(scores).__name__}, and has to return scores by modality. {advice}")
+    for modality, values in scores.items():
+        if modality not in batch.x:
+            raise PluginError(f"{name} returns scores of {modality!r}, and there is {', '.join(batch.x)}. {advice}")
+        wanted = scored_size(batch.x[modality])
+        found = tuple(values.shape) if isinstance(values, Tensor) else f"a {type(values).__name__}"
+        if found != wanted:
+            raise PluginError(f"{name} returns scores of {modality!r} of {found}, and has to return {wanted}. {advice}")
+
+
+def scored_size(value: Tensor | Bags) -> tuple[int, ...]:
+    """The shape of an explainer's scores: a place per pixel, patch or column."""
+    if isinstance(value, Bags):
+        return (len(value.values),)
+    return (len(value), *value.shape[2:]) if value.dim() == 4 else tuple(value.shape)
 
 
 def case_sums(batch: Batch, scores: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from pathfuse.errors import PluginError
+
 
 class Metric(ABC):
     """Says in a number how good predictions are. Options of the recipe are keyword-only constructor arguments.
@@ -45,7 +47,16 @@ class Metric(ABC):
         self, prob: Tensor, target: Tensor, confidence: Tensor | None, classes: Sequence[str]
     ) -> dict[str, float]:
         """All its numbers, under `names`; arguments as in `measure`, but there may be no case."""
-        return {self.key: float(self.measure(prob, target, confidence, classes)) if len(target) else nan}
+        if not len(target):
+            return {self.key: nan}
+        found = self.measure(prob, target, confidence, classes)
+        try:
+            return {self.key: float(found)}
+        except (TypeError, ValueError, RuntimeError) as error:
+            name, shape = type(self).__name__, f" of {tuple(found.shape)}" if isinstance(found, Tensor) else ""
+            raise PluginError(
+                f"{name} returns a {type(found).__name__}{shape}, and has to return one number. Repair its `measure`."
+            ) from error
 
     def __call__(
         self, prob: Tensor, target: Tensor, confidence: Tensor | None = None, classes: Sequence[str] = ()

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from pathfuse.core.batch import Batch
 from pathfuse.core.model import Model
+from pathfuse.core.promises import check_terms
 from pathfuse.core.tokens import Prediction
 from pathfuse.core.weights import Weighted
-from pathfuse.errors import RecipeError
+from pathfuse.errors import PluginError, RecipeError
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,18 @@ class Objective(Weighted, nn.Module, ABC):
         return {}
 
 
+def check_outcome(objective: Objective, outcome: object) -> None:
+    """Whether an objective returned an `Outcome` with scalar terms.
+
+    Raises:
+        PluginError: naming the objective.
+    """
+    if not isinstance(outcome, Outcome):
+        name = type(objective).__name__
+        raise PluginError(f"{name} returns a {type(outcome).__name__}, and has to return an Outcome. Repair it.")
+    check_terms(objective, outcome.terms)
+
+
 class SupervisedObjective(Objective):
     """One pass: the fusion block's own loss and the head's. The default of every recipe."""
 
@@ -93,7 +106,14 @@ class SupervisedObjective(Objective):
         """The loss terms of a batch, and its prediction."""
         fused = model.fuse(batch)
         prediction = model.decide(fused)
-        return Outcome({**model.fusion.loss(fused, batch), **model.head.loss(prediction, batch)}, prediction)
+        terms = {}
+        for component, own in (
+            (model.fusion, model.fusion.loss(fused, batch)),
+            (model.head, model.head.loss(prediction, batch)),
+        ):
+            check_terms(component, own)
+            terms.update(own)
+        return Outcome(terms, prediction)
 
 
 def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

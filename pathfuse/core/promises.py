@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from pathfuse.core.components import Encoder, Fusion, Head
+from pathfuse.core.components import Backbone, Encoder, Fusion, Head, ImageInput
 from pathfuse.core.spec import DataSpec
 from pathfuse.core.tokens import Fused, Prediction, Tokens
 from pathfuse.errors import PluginError
@@ -51,14 +51,59 @@ def check_prediction(head: Head, prediction: Prediction, cases: int, spec: DataS
         _check(head, "scores", prediction.logits, len(spec.classes), "vector", cases)
 
 
-def check_out(component: Encoder | Fusion) -> None:
-    """Whether a component says what it returns, which the next one is built for.
+def check_set(component: object) -> None:
+    """Whether a component sets the attributes that its contract names and gives no default.
 
     Raises:
-        PluginError: naming the component.
+        PluginError: naming the component and the attributes.
     """
-    if not hasattr(component, "out"):
-        raise _broken(component, "does not set `out` in its constructor, the size of what it returns")
+    contracts = [kind for kind in type(component).__mro__ if kind.__module__.startswith("pathfuse.core.")]
+    names = [name for kind in contracts for name in vars(kind).get("__annotations__", {})]
+    if missing := sorted({name for name in names if not hasattr(component, name)}):
+        name = type(component).__name__
+        raise PluginError(
+            f"{name} does not set {', '.join(missing)}, which every {contracts[0].__name__} has to. Set it in the "
+            f"class or its constructor; `pathfuse plugins check {name}` shows more."
+        )
+
+
+def check_images(images: ImageInput, returned: object, cases: int) -> None:
+    """Whether an input returned images of its `channels`, and which of them are real.
+
+    Raises:
+        PluginError: naming the input and what it returned.
+    """
+    if not (isinstance(returned, tuple) and len(returned) == 2 and all(isinstance(one, Tensor) for one in returned)):
+        raise _broken(images, f"returns {_kind(returned)}, and has to return the images and their presence")
+    found, wanted = tuple(returned[0].shape), f"({cases}, {images.channels}, height, width)"
+    if len(found) != 4 or found[:2] != (cases, images.channels):
+        raise _broken(images, f"returns images of {found}, and promised {wanted}", "channels")
+
+
+def check_features(backbone: Backbone, features: object, images: int) -> None:
+    """Whether a backbone returned features of its `out_dim` and `layout`.
+
+    Raises:
+        PluginError: naming the backbone and both sizes.
+    """
+    if not isinstance(features, Tensor):
+        raise _broken(backbone, f"returns {_kind(features)}, and has to return a tensor")
+    _check(backbone, "features", features, backbone.out_dim, backbone.layout, images, "out_dim")
+
+
+def check_terms(component: nn.Module, terms: object) -> None:
+    """Whether a component gave its loss terms as scalars by name.
+
+    Raises:
+        PluginError: naming the component and the term.
+    """
+    name = type(component).__name__
+    if not isinstance(terms, Mapping):
+        raise PluginError(f"{name} returns {_kind(terms)} for loss terms, and has to return scalars by name.")
+    for term, value in terms.items():
+        if not isinstance(value, Tensor) or value.dim():
+            found = f"of {tuple(value.shape)}" if isinstance(value, Tensor) else f"that is {_kind(value)}"
+            raise PluginError(f"{name} returns a loss term {term!r} {found}, and has to return a scalar.")
 
 
 def _kind(found: object) -> str:
@@ -69,19 +114,22 @@ def _kind(found: object) -> str:
     return f"a {type(found).__name__}"
 
 
-def _check(component: nn.Module, what: str, values: Tensor, dim: int, layout: str, cases: int) -> None:
+def _check(
+    component: nn.Module, what: str, values: Tensor, dim: int, layout: str, cases: int, promise: str = "out"
+) -> None:
     found = tuple(values.shape)
     counted = layout == "packed" or found[:1] == (cases,)
     if len(found) == _DIMS[layout] and found[1] == dim and counted:
         return
     rows = "patches" if layout == "packed" else str(cases)
     wanted = f"({rows}, {dim}{', height, width' if layout == 'map' else ''})"
-    raise _broken(component, f"returns {what} of {found}, and promised {wanted}")
+    raise _broken(component, f"returns {what} of {found}, and promised {wanted}", promise)
 
 
-def _broken(component: nn.Module, problem: str) -> PluginError:
+def _broken(component: nn.Module, problem: str, promise: str = "out") -> PluginError:
     name = type(component).__name__
-    return PluginError(f"{name} {problem}. Correct `out` or `forward`; `pathfuse plugins check {name}` shows more.")
+    promises = "" if isinstance(component, ImageInput) and promise == "out" else f"`{promise}` or "
+    return PluginError(f"{name} {problem}. Correct {promises}`forward`; `pathfuse plugins check {name}` shows more.")
 
 
 def _listed(names: Mapping[str, object]) -> str:

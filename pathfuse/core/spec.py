@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from pathfuse.errors import PluginError, did_you_mean
+
 Kind = Literal["image", "patches", "features", "vector"]
 CASE_WISE: tuple[Kind, ...] = ("image", "vector")
 """Kinds of which a case has one; of the others it has a bag."""
@@ -50,6 +52,9 @@ class ModalitySpec:
         columns: of a vector that was made from a table, its columns in order; empty where it was not.
         encoder: of features, the network that made them, as their files name it; None if they do not.
         patch_um: of features, the edge of a patch in micrometres; None if unknown, or not one.
+
+    Raises:
+        PluginError: if no kind is called so.
     """
 
     name: str
@@ -60,6 +65,12 @@ class ModalitySpec:
     columns: tuple[Column, ...] = ()
     encoder: str | None = None
     patch_um: float | None = None
+
+    def __post_init__(self) -> None:
+        kinds = get_args(Kind)
+        if self.kind not in kinds:
+            guess = did_you_mean(str(self.kind), kinds)
+            raise PluginError(f"modality {self.name}: no kind is called {self.kind!r}.{guess} Take {', '.join(kinds)}.")
 
     @property
     def in_bags(self) -> bool:
@@ -109,9 +120,10 @@ class DataSpec:
             TypeError, KeyError: if the text describes something else.
         """
         raw = json.loads(text)
-        modalities = tuple(_modality(**modality) for modality in raw["modalities"])
-        if len(raw["classes"]) != len(raw["class_counts"]) or any(one.kind not in get_args(Kind) for one in modalities):
+        unknown = any(modality["kind"] not in get_args(Kind) for modality in raw["modalities"])
+        if unknown or len(raw["classes"]) != len(raw["class_counts"]):
             raise TypeError("a class has no count, or a modality is of no known kind")
+        modalities = tuple(_modality(**modality) for modality in raw["modalities"])
         return cls(modalities, tuple(raw["classes"]), tuple(raw["class_counts"]))
 
 

@@ -15,7 +15,7 @@ from pathfuse.cohort import Case, Positions
 from pathfuse.core import Bags, Batch, ModalitySpec
 from pathfuse.data.contract import Batches, CaseData, Part
 from pathfuse.data.loading.sampler import Item
-from pathfuse.errors import CaseTableError, PathfuseError
+from pathfuse.errors import CaseTableError, PathfuseError, PluginError
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class SampleSet(Dataset[Batch | PathfuseError]):
         self.part: Part = part
         self.seed = data.loading.seed
         self.sample = data.sample
+        self.module = type(data).__name__
 
     def __len__(self) -> int:
         return len(self.index)
@@ -99,6 +100,11 @@ class SampleSet(Dataset[Batch | PathfuseError]):
         random = np.random.default_rng([self.seed, epoch, int(self.index[position])])
         case = self.cases[position]
         sample = self.sample(case, Draw(self.part, random))
+        if not isinstance(sample, Mapping):
+            raise PluginError(
+                f"{self.module}.sample returns a {type(sample).__name__} for case {case.case_id}, and has to return "
+                "the tensors of its modalities by name."
+            )
         unknown = set(sample) - {spec.name for spec in self.specs}
         if unknown:
             raise CaseTableError(

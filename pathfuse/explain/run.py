@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from pathfuse.core import Bags, Batch, Explainer, Model, Prediction, as_map
+from pathfuse.core.explainer import check_scores
 from pathfuse.core.finite import refuse_not_finite
 from pathfuse.errors import RunError
 from pathfuse.explain.asked import PREDICTED, Agreement, chosen_classes, logits_of
@@ -102,6 +103,8 @@ class _Job:
         if wanted.shapley is not None:
             self._add_shares(entries, batch, chosen, wanted.shapley)
         scores = {name: one.explain(model, batch, chosen) for name, one in self.explainers.items()}
+        for name, own in scores.items():
+            check_scores(self.explainers[name], own, batch)
         self._add_images(entries, batch, full, scores)
         self._add_bags(entries, batch, scores)
         self._add_columns(entries, batch, scores)

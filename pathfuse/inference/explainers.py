@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import cast
 
 from jsonargparse import ArgumentParser
 
@@ -13,24 +14,25 @@ from pathfuse.errors import PluginError, RecipeError, did_you_mean
 from pathfuse.inference.parsing.parser import StageParser
 from pathfuse.inference.parsing.trust import trusted_imports
 from pathfuse.registry import EXPLAINERS
+from pathfuse.registry.unregistered import wrong_base
 
 
 def make_explainer(name: str, options: Mapping[str, str]) -> Explainer:
     """A registered explainer with options from the command line.
 
     Raises:
-        PluginError: if no explainer has that name.
+        PluginError: if no explainer has that name, or what has it is none.
         RecipeError: if an option is unknown or has another type.
     """
     kind = EXPLAINERS.get(name)
+    if wrong := wrong_base(EXPLAINERS.component(name), kind, {"explainer": Explainer}):
+        raise PluginError(wrong)
     parser: ArgumentParser = StageParser(allow_abbrev=False)
     parser.add_class_arguments(kind, "explainer")
     with trusted_imports():
         config = parser.parse_args([f"--explainer.{key}={value}" for key, value in options.items()])
-    explainer = kind(**(config.explainer or {})) if "explainer" in config else kind()
-    if not isinstance(explainer, Explainer):
-        raise TypeError(f"{name} is registered as an explainer, but is none")
-    return explainer
+    made = kind(**(config.explainer or {})) if "explainer" in config else kind()
+    return cast(Explainer, made)
 
 
 def make_explainers(names: Sequence[str], options: Mapping[str, str]) -> dict[str, Explainer]:

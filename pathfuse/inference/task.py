@@ -25,7 +25,8 @@ from pathfuse.core import (
     TokenSpec,
     weighted_total,
 )
-from pathfuse.core.promises import check_out
+from pathfuse.core.objective import check_outcome
+from pathfuse.core.promises import check_set
 from pathfuse.core.subsets import availability_subsets, drop_at_random, subset_name
 from pathfuse.errors import RecipeError
 from pathfuse.evaluate.metrics.measures import Measures
@@ -139,9 +140,9 @@ class Task(nn.Module):
         reseed(seed)
         make_encoder, make_fusion, make_head = self.slots
         encoder = make_encoder(spec)
-        check_out(encoder)
+        check_set(encoder)
         fusion = make_fusion(encoder.out, spec)
-        check_out(fusion)
+        check_set(fusion)
         self.model = Model(encoder, fusion, make_head(fusion.out, spec), spec)
         self.measures = Measures.of(self.metrics, self.select_by, self.select_on, spec.classes)
         self.seed = seed
@@ -174,6 +175,7 @@ class Task(nn.Module):
             whole: the batch as it is.
         """
         outcome = self.objective.step(self.model, shown, whole)
+        check_outcome(self.objective, outcome)
         total = weighted_total(outcome.terms, self.loss_weights)
         return Step(total, {"loss": total.detach(), **outcome.terms, **outcome.metrics}, outcome.prediction)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from pathfuse.errors import PluginError
 from pathfuse.register.transform import Transform
 from pathfuse.register.views import TISSUE_UM, View, view
 from pathfuse.slides.slide import Slide
@@ -70,3 +71,19 @@ class Registration(ABC):
         Both together show how far the method agrees with itself. None where it would say nothing new.
         """
         return self.register(moving, fixed)
+
+
+def check_transform(method: Registration, found: object) -> None:
+    """Whether a method returned a transform with an affine of 3 x 3.
+
+    Raises:
+        PluginError: naming the method and what it returned.
+    """
+    name = type(method).__name__
+    shape = found.matrix.shape if isinstance(found, Transform) else None
+    if shape != (3, 3):
+        said = f"a {type(found).__name__}" if shape is None else f"an affine of {shape}"
+        raise PluginError(
+            f"{name} returns {said}, and has to return a Transform with an affine of (3, 3). "
+            f"`pathfuse plugins check {name}` shows more."
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pathfuse.errors import PathfuseError, RegistrationError, RunError
-from pathfuse.register.contract import Registration, Section
+from pathfuse.register.contract import Registration, Section, check_transform
 from pathfuse.register.files.pictures import write_pictures
 from pathfuse.register.files.record import FILE as TRANSFORM
 from pathfuse.register.files.record import Record, SlideFacts, read_record, write_record
@@ -197,6 +197,7 @@ def _registered(job: RegisterJob, pair: SlidePair) -> Record:
             method = job.build()
             software = software_of()
         there = method.register(fixed, moving)
+        check_transform(method, there)
         back = method.back(fixed, moving)
         quality = measure(fixed, moving, there, back)
         if back is not None and quality.verdict != "refused":

@@ -38,7 +38,7 @@ def working(registry: Registry[T], contract: type) -> tuple[dict[str, T], list[s
             kind = component.load()
             if wrong := wrong_base(component, kind, {registry.slot: contract}):
                 raise PluginError(wrong)
-            found[name] = cast(T, _made(kind))
+            found[name] = cast(T, _made(kind, contract))
         except PluginError as error:
             failed.append(str(error))
     return found, failed
@@ -52,7 +52,12 @@ def surest(candidates: Mapping[str, T], sure: Callable[[T], Match]) -> list[str]
 
 
 @cache
-def _made(kind: type) -> object:
+def _made(kind: type, contract: type) -> object:
+    if unset := sorted(name for name in vars(contract).get("__annotations__", {}) if not hasattr(kind, name)):
+        raise PluginError(f"{kind.__name__} does not set {', '.join(unset)}, which every {contract.__name__} has to.")
+    suffixes = getattr(kind, "suffixes", ())
+    if isinstance(suffixes, str):  # every letter of it would be taken for a suffix
+        raise PluginError(f"suffixes of {kind.__name__} is one text. Put {suffixes!r} into a tuple or frozenset.")
     try:
         made: object = kind()
     except Exception as error:

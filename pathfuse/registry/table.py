@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 from pathfuse.errors import PluginError, did_you_mean
 from pathfuse.registry.api import api_versions, misfit
 from pathfuse.registry.cards import card_of, read_cards
+from pathfuse.registry.forgotten import forgotten
 from pathfuse.registry.groups import misplaced
 from pathfuse.registry.metadata import PREFIX, forget, stated
 from pathfuse.registry.watched import watched
@@ -92,9 +93,18 @@ class Component:
         """Imports the class.
 
         Raises:
-            PluginError: if the plug-in does not import, with distribution and cause, if two claim the name, or if it
-                was made for another API.
+            PluginError: if the plug-in does not import, with distribution and cause, if two claim the name, if it
+                was made for another API, or if the class lacks a method that its base class demands.
         """
+        kind = self._found()
+        if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+            raise PluginError(
+                f"{self.name} of {self.distribution} lacks {', '.join(missing)}, which its base class leaves to it. "
+                f"Write {'it' if len(missing) == 1 else 'them'}; the base class says what it is given and returns."
+            )
+        return kind
+
+    def _found(self) -> type:
         local = _notebook.get((self.group, self.name))
         if local is not None:
             return local
@@ -163,9 +173,9 @@ class Registry(Generic[T]):
         return {**_installed(self.group), **local}
 
     def component(self, word: str) -> Component:
-        """What a word means: a registered name, or the name without case and without the slot behind it.
+        """What a word means: a registered name, or the name without case, underscores and the slot behind it.
 
-        So `--tissue he` means `HETissue`, and `clam` the store `ClamStore`, whoever offers them.
+        So `--tissue he` means `HETissue`, and `--normaliser lab_grey` a `LabGreyNormaliser`, whoever offers them.
 
         Raises:
             PluginError: if it means nothing, with near matches, or several things.
@@ -173,7 +183,8 @@ class Registry(Generic[T]):
         table = self.table()
         if word in table:
             return table[word]
-        found = [known for known in table if word.lower() in (known.lower(), self.short(known))]
+        plain = word.lower().replace("_", "").replace("-", "")
+        found = [known for known in table if plain in (known.lower(), self.short(known))]
         if len(found) > 1:
             raise PluginError(f"{word!r} may be {' or '.join(sorted(found))}; write one of them.")
         if not found:
@@ -276,7 +287,7 @@ def unknown(what: str, name: str, known: dict[str, Component] | list[str]) -> st
         return card.refusal
     if card is not None and card.name in known:
         return f"{what} is called {name!r}. Here its name is {card.name}."
-    if said := misplaced(name, (registry.group for registry in REGISTRIES)):
+    if said := misplaced(name, (registry.group for registry in REGISTRIES)) or forgotten(name):
         return said
     return f"{what} is called {name!r}.{did_you_mean(name, known)} `pathfuse plugins` lists all of them."
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
-from pathlib import Path
 
-from pathfuse.registry.api import api_versions
+from pathfuse.registry.forgotten import forgotten
 from pathfuse.registry.groups import misplaced
 from pathfuse.registry.table import REGISTRIES, Component, components
 
@@ -34,7 +31,7 @@ def why_no_component(word: str, kinds: dict[str, type]) -> str:
     # A path says which module is meant: it is refused as such, and is not looked for by its last word.
     in_session = "" if name != word else _of_session(name, kinds)
     unread = misplaced(name, (registry.group for registry in REGISTRIES))
-    return _another(name, kinds) or unread or in_session or _forgotten(name, kinds) or _not_installed(word)
+    return _another(name, kinds) or unread or in_session or forgotten(name) or _not_installed(word)
 
 
 def wrong_base(component: Component, kind: object, kinds: Mapping[str, type]) -> str:
@@ -92,63 +89,6 @@ def _subclasses(kind: type) -> Iterator[type]:
     for child in children:
         yield child
         yield from _subclasses(child)
-
-
-def _forgotten(name: str, kinds: dict[str, type]) -> str:
-    """A class in the source of an installed plug-in that no entry point names."""
-    for package in sorted(_plugin_packages()):
-        for file, module in _sources(package):
-            bases = _bases_in(file, name)
-            if bases is None:
-                continue
-            slot = next((slot for slot, kind in kinds.items() if any(b.endswith(kind.__name__) for b in bases)), "")
-            if not slot:
-                continue
-            return (
-                f"{name} is a class of {module}, which names it in no entry point. Add it to pyproject.toml under "
-                f'[project.entry-points."pathfuse.{slot}"] as {name} = "{module}:{name}", and install it again.'
-            )
-    return ""
-
-
-def _plugin_packages() -> set[str]:
-    named = {component.target.partition(":")[0].partition(".")[0] for component in components()}
-    ours = {"pathfuse"}  # its contracts are no components
-    return (named - ours) | {package for owner in api_versions() for package in _top_level(owner)}
-
-
-def _top_level(owner: str) -> list[str]:
-    try:
-        entries = distribution(owner).entry_points
-    except PackageNotFoundError:
-        return []
-    return [entry.value.partition(":")[0].partition(".")[0] for entry in entries]
-
-
-def _sources(package: str) -> Iterator[tuple[Path, str]]:
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return
-    if spec and spec.origin and not spec.submodule_search_locations:
-        yield Path(spec.origin), package
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for file in sorted(Path(place).rglob("*.py")):
-            parts = file.relative_to(place).with_suffix("").parts
-            yield file, ".".join((package, *(part for part in parts if part != "__init__")))
-
-
-def _bases_in(file: Path, name: str) -> set[str] | None:
-    """Names of the bases of a class in a file; None if it is not there."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        tree = ast.parse(text) if f"class {name}" in text else None
-    except (OSError, UnicodeDecodeError, SyntaxError):
-        return None
-    for node in tree.body if tree else []:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
-    return None
 
 
 def _not_installed(word: str) -> str:

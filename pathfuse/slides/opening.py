@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from pathfuse.errors import ImageError
+from pathfuse.errors import ImageError, PluginError
 from pathfuse.registry import READERS, note_use, surest, working
 from pathfuse.slides.reader import SlideReader
 from pathfuse.slides.slide import Slide
@@ -24,7 +24,7 @@ def open_slide(path: Path | str, *, mpp: float | None = None, reader: str | None
 
     Raises:
         ImageError: if it cannot be read, or its reader is not installed.
-        PluginError: if nobody registered the reader.
+        PluginError: if nobody registered the reader, or it returns no slide.
     """
     path = Path(path)
     spacing = Spacing(None) if mpp is None else given_spacing(path, mpp)
@@ -38,6 +38,8 @@ def open_slide(path: Path | str, *, mpp: float | None = None, reader: str | None
         raise ImageError(f"{path} is {'a folder' if size else 'empty (0 bytes)'}, no slide. Copy it again.")
     name, found = _reader(path, reader)
     slide = found.open(path, spacing)
+    if not isinstance(slide, Slide):
+        raise PluginError(f"{name}.open returns a {type(slide).__name__}, and has to return a Slide. Repair it.")
     if wrong := _impossible(slide):
         slide.close()
         raise ImageError(f"{path} is damaged or no slide ({wrong}). Copy it again, or leave it out.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathfuse.errors import StoreError
+from pathfuse.errors import StoreError, did_you_mean
 from pathfuse.registry import STORES, note_use
 from pathfuse.store.contract import Store
-from pathfuse.store.read import stores
+from pathfuse.store.read import broken_stores, stores
 
 
 def writers() -> dict[str, Store]:
@@ -21,6 +21,9 @@ def writer(source_format: str) -> Store:
     """
     known = writers()
     if source_format not in known:
-        raise StoreError(f"nobody writes the format {source_format!r}; there are {', '.join(known)}.")
+        guess = did_you_mean(source_format, known)
+        raise StoreError(
+            f"nobody writes the format {source_format!r}.{guess} There are {', '.join(known)}.{broken_stores()}"
+        )
     note_use(STORES.component(type(known[source_format]).__name__))
     return known[source_format]

@@ -53,10 +53,14 @@ def read_slide(
 
     Raises:
         StoreError: as `open_slide`.
+        PluginError: if the store returns something else.
     """
     contents = read_contents(path)
     store = _reader(contents, source_format, stores() if known is None else known)
     slide = store.read(contents)
+    if not isinstance(slide, SlideFeatures):
+        name = type(store).__name__
+        raise PluginError(f"{name}.read returns a {type(slide).__name__}, and has to return SlideFeatures. Repair it.")
     note_use(STORES.component(type(store).__name__))
     return slide, store
 
@@ -133,8 +137,8 @@ def _reader(contents: Contents, source_format: str | None, known: Mapping[str, S
     claims = surest(known, lambda store: store.match(contents))
     if not claims:
         if contents.kind == "other":
-            raise StoreError(f"{contents.path} is neither HDF5 nor a torch or numpy file. {_advice()}{_broken()}")
-        raise StoreError(f"{contents.path} fits no known format ({_described(contents)}).{_broken()}")
+            raise StoreError(f"{contents.path} is neither HDF5 nor a torch or numpy file. {_advice()}{broken_stores()}")
+        raise StoreError(f"{contents.path} fits no known format ({_described(contents)}).{broken_stores()}")
     if len(claims) > 1:
         raise StoreError(f"{contents.path} fits {' and '.join(claims)} equally well. Name its format.")
     return known[claims[0]]
@@ -152,6 +156,7 @@ def _advice() -> str:
     return f"Give a feature file ({', '.join(suffixes())}), or extract it again."
 
 
-def _broken() -> str:
+def broken_stores() -> str:
+    """A sentence on the stores that are registered and do not work; empty if all do."""
     failed = working(STORES, Store)[1]
-    return f" These readers do not work: {'; '.join(failed)}" if failed else ""
+    return f" These stores do not work: {' '.join(failed)}" if failed else ""

@@ -135,12 +135,23 @@ class Example:
         missing = {name: value for name, value in self._fillable(names).items() if name not in options}
         return self.component(*sizes, **missing, **options)
 
-    def _fillable(self, modalities: Sequence[str]) -> dict[str, object]:
-        required = [
+    @property
+    def required(self) -> list[str]:
+        """The options of the constructor that have no default."""
+        return [
             name
             for name, parameter in parameters_of(self.component).items()
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
         ]
+
+    @property
+    def unsaid(self) -> list[str]:
+        """Those of them that the example gives no value and the kit cannot fill."""
+        said = {**getattr(self.component, "example_options", {}), **self.options, **self._fillable(("he",))}
+        return [name for name in self.required if name not in said]
+
+    def _fillable(self, modalities: Sequence[str]) -> dict[str, object]:
+        required = self.required
         if not required:
             return {}
         hints = get_type_hints(self.component.__init__)  # type: ignore[misc]

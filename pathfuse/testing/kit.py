@@ -103,7 +103,10 @@ def run_checks(component: type | Example) -> list[CheckResult]:
     try:
         settings = accepted_settings(example)
     except Exception as error:  # noqa: BLE001 - whatever a foreign constructor raises is the result
-        return [*results, CheckResult(example.name, "it_can_be_built", "", "failed", _line(error))]
+        needed = ", ".join(example.unsaid) if isinstance(error, TypeError) else ""
+        cure = f". Give {needed} a default, or say in example_options what the kit takes" if needed else ""
+        reason = f"{_line(error)}{cure}"
+        return [*results, CheckResult(example.name, "it_can_be_built", "", "failed", reason)]
     for setting in settings:
         for check in (*checks_of(example)[len(DECLARATIONS) :], *_bag_checks_in(example, setting)):
             results.append(_run(example, check, setting, setting.name))

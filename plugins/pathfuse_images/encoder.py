@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfuse.core import AttentionStep, Backbone, Batch, CamLayer, DataSpec, ImageInput, Tokens, TokenSpec
+from pathfuse.core.promises import check_features, check_images, check_set
 from pathfuse.errors import RecipeError
 from pathfuse.nn import PartlyFrozen, modality_of_kind
 from pathfuse_images.inputs import present_image
@@ -35,6 +36,7 @@ class ImageEncoder(PartlyFrozen):
     ) -> None:
         super().__init__()
         self.input = input(spec)
+        check_set(self.input)
         self.backbone = channels_last(backbone(self.input.channels))
         self.freeze = freeze
         if freeze:
@@ -45,7 +47,9 @@ class ImageEncoder(PartlyFrozen):
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
         """One token, present where the input is."""
-        images, present = self.input(batch)  # (B, C, H, W), (B,)
+        chosen = self.input(batch)
+        check_images(self.input, chosen, len(batch))
+        images, present = chosen  # (B, C, H, W), (B,)
         return {self.input.name: Tokens(encode(self.backbone, images), present)}
 
     def cam_layers(self) -> dict[str, CamLayer]:
@@ -156,10 +160,12 @@ class _Rows(list[AttentionStep]):
 
 def channels_last(backbone: Backbone) -> Backbone:
     """The backbone in the memory layout that convolutions run fastest in."""
+    check_set(backbone)
     return backbone.to(memory_format=torch.channels_last)
 
 
 def encode(backbone: Backbone, images: Tensor) -> Tensor:
     """Images (N, C, H, W) through a backbone, channels last in memory."""
     features: Tensor = backbone(images.contiguous(memory_format=torch.channels_last))
+    check_features(backbone, features, len(images))
     return features

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pathfuse.core import Backbone, Batch, DataSpec, Encoder, Tokens, TokenSpec
+from pathfuse.core.promises import check_features, check_set
 from pathfuse.errors import RecipeError
 from pathfuse.nn import Bag, PartlyFrozen, check_counts, check_once, check_shares, modality_of_kind, readable
 from pathfuse_mil.projection import Projection
@@ -105,6 +107,8 @@ class PatchEncoder(PartlyFrozen):
                 f"PatchEncoder: share needs stains with the same channels, got {sizes}. Set share: false."
             )
         networks = [backbone(stain.width) for stain in (stains[:1] if share else stains)]
+        for network in networks:
+            check_set(network)
         self.backbones = nn.ModuleList(networks)
         if freeze:
             self.keep_frozen(self.backbones)
@@ -127,7 +131,7 @@ class PatchEncoder(PartlyFrozen):
         return tokens
 
     def _embed(self, position: int, bag: Bag) -> Tensor:
-        network = self.backbones[0 if self.share else position]
+        network = cast(Backbone, self.backbones[0 if self.share else position])
         again = self.recompute and torch.is_grad_enabled() and not self.freeze
         parts = [
             checkpoint(network, patches, use_reentrant=False) if again else network(patches)
@@ -135,7 +139,9 @@ class PatchEncoder(PartlyFrozen):
             if len(patches)
         ]
         if parts:
-            return torch.cat(parts)  # (T', D)
+            features = torch.cat(parts)  # (T', D)
+            check_features(network, features, len(bag.values))
+            return features
         return bag.values.new_zeros(0, self.widths[position])
 
 

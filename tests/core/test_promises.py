@@ -10,11 +10,32 @@ import torch
 from torch import nn
 
 from pathfuse.cli import main
-from pathfuse.core import Fused, FusedSpec, Model, Prediction, TokenSpec
-from pathfuse.core.promises import check_out
+from pathfuse.core import (
+    Explainer,
+    Fused,
+    FusedSpec,
+    Metric,
+    Model,
+    Prediction,
+    SupervisedObjective,
+    TokenSpec,
+)
+from pathfuse.core.explainer import check_scores
+from pathfuse.core.objective import check_outcome
+from pathfuse.core.promises import check_set
 from pathfuse.errors import PluginError
+from pathfuse.evaluate.metrics.measures import Measures
 from pathfuse.registry import FUSIONS
-from pathfuse.testing import TWO_STAINS, ReferenceEncoder, ReferenceFusion, ReferenceHead, synthetic_batch
+from pathfuse.testing import (
+    TWO_STAINS,
+    ReferenceBackbone,
+    ReferenceEncoder,
+    ReferenceFusion,
+    ReferenceHead,
+    ReferenceInput,
+    synthetic_batch,
+)
+from pathfuse_images.encoder import ImageEncoder
 from pathfuse_images.fusion import MeanFusion
 
 
@@ -97,8 +118,117 @@ def test_it_is_named_with_both_sizes_and_the_cure(wrong, said):
 
 def test_a_component_that_does_not_say_what_it_returns_is_named():
     sizes = ReferenceEncoder(TWO_STAINS).out
-    with pytest.raises(PluginError, match="SaysNothing does not set `out` in its constructor"):
-        check_out(SaysNothing(sizes, TWO_STAINS))
+    with pytest.raises(PluginError, match="SaysNothing does not set out, which every Fusion has to"):
+        check_set(SaysNothing(sizes, TWO_STAINS))
+
+
+class ImagesAlone(ReferenceInput):
+    def forward(self, batch):
+        return super().forward(batch)[0]
+
+
+class OneChannelLess(ReferenceInput):
+    def forward(self, batch):
+        images, present = super().forward(batch)
+        return images[:, 1:], present
+
+
+class NarrowFeatures(ReferenceBackbone):
+    def forward(self, images):
+        return super().forward(images)[:, 1:]
+
+
+class SaysNoWidth(ReferenceBackbone):
+    def __init__(self, in_chans):
+        super().__init__(in_chans)
+        del self.out_dim
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"input": ImagesAlone}, "ImagesAlone returns a Tensor, and has to return the images and their presence"),
+        (
+            {"input": OneChannelLess},
+            r"returns images of \(3, 2, .* and promised \(3, 3, height, width\)\. Correct `channels`",
+        ),
+        ({"backbone": NarrowFeatures}, r"NarrowFeatures returns features of .* and promised .* `out_dim` or `forward`"),
+        ({"backbone": SaysNoWidth}, "SaysNoWidth does not set out_dim, which every Backbone has to"),
+    ],
+)
+def test_parts_of_an_image_encoder_are_named_themselves(wrong, said):
+    parts = {"backbone": ReferenceBackbone, "input": ReferenceInput, **wrong}
+    with pytest.raises(PluginError, match=said):
+        ImageEncoder(TWO_STAINS, **parts)(synthetic_batch(TWO_STAINS, 3))
+
+
+class TermsOfEveryCase(ReferenceHead):
+    def loss(self, prediction, batch):
+        return {"classification": prediction.logits.sum(1)}
+
+
+class ATermAlone(ReferenceHead):
+    def loss(self, prediction, batch):
+        return prediction.logits.sum()
+
+
+class TermsForAnOutcome(SupervisedObjective):
+    def losses(self, model, batch):
+        return super().losses(model, batch).terms
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"head": TermsOfEveryCase}, r"TermsOfEveryCase returns a loss term 'classification' of \(3,\), and has to"),
+        ({"head": ATermAlone}, "ATermAlone returns a Tensor for loss terms, and has to return scalars by name"),
+    ],
+)
+def test_loss_terms_are_scalars_by_name(wrong, said):
+    with pytest.raises(PluginError, match=said):
+        SupervisedObjective().losses(model(**wrong), synthetic_batch(TWO_STAINS, 3))
+
+
+def test_an_objective_returns_an_outcome():
+    wrong = TermsForAnOutcome()
+    with pytest.raises(PluginError, match="TermsForAnOutcome returns a dict, and has to return an Outcome"):
+        check_outcome(wrong, wrong.losses(model(), synthetic_batch(TWO_STAINS, 3)))
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (torch.zeros(3, 32, 32), "Looks returns a Tensor, and has to return scores by modality"),
+        ({"xhe": torch.zeros(3, 32, 32)}, "Looks returns scores of 'xhe', and there is he, ihc"),
+        ({"he": torch.zeros(3, 3, 32, 32)}, r"of 'he' of \(3, 3, 32, 32\), and has to return \(3, 32, 32\)"),
+    ],
+)
+def test_an_explainer_scores_places_of_modalities_that_there_are(scores, said):
+    class Looks(Explainer):
+        def explain(self, model, batch, target=None):
+            return scores
+
+    with pytest.raises(PluginError, match=said):
+        check_scores(Looks(), scores, synthetic_batch(TWO_STAINS, 3))
+
+
+class EveryCase(Metric):
+    key = "every_case"
+
+    def measure(self, prob, target, confidence, classes):
+        return target
+
+
+class Nameless(Metric):
+    def measure(self, prob, target, confidence, classes):
+        return 0.0
+
+
+def test_a_metric_is_one_number_with_a_name():
+    with pytest.raises(PluginError, match=r"EveryCase returns a Tensor of \(2,\), and has to return one number"):
+        EveryCase()(torch.eye(2), torch.tensor([0, 1]))
+    with pytest.raises(PluginError, match="Nameless does not set key, which every Metric has to"):
+        Measures.of([Nameless()], "loss", None, ("0", "1"))
 
 
 def test_packed_tokens_may_have_any_number_of_patches_and_maps_any_size():

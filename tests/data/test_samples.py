@@ -11,7 +11,7 @@ from pathfuse.cohort import Cohort
 from pathfuse.core import Batch, ModalitySpec
 from pathfuse.data.loading.options import Loading
 from pathfuse.data.samples import SampleData
-from pathfuse.errors import CaseTableError, ImageError
+from pathfuse.errors import CaseTableError, ImageError, PluginError
 from tests.conftest import write_cases
 from tests.data.pairs import write_table
 
@@ -212,6 +212,18 @@ def test_a_modality_that_was_not_announced_is_refused(who):
     data.sample = lambda case, draw: {"nuclei": torch.zeros(1, 2)}
     with pytest.raises(CaseTableError, match="case c0 has a sample of 'nuclei', which modality_specs does not name"):
         whole(data.predict_dataloader())
+
+
+def test_a_sample_that_is_nothing_names_its_module(who):
+    data = loaded(Cells(who))
+    data.sample = lambda case, draw: None
+    with pytest.raises(PluginError, match=r"Cells\.sample returns a NoneType for case c0, and has to return"):
+        whole(data.predict_dataloader())
+
+
+def test_a_kind_of_modality_that_there_is_not_is_refused_with_a_guess():
+    with pytest.raises(PluginError, match=r"modality he: no kind is called 'vektor'\. Did you mean vector\?"):
+        ModalitySpec("he", "vektor", 3)
 
 
 def test_a_data_set_travels_to_a_spawned_worker(who, expression):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pathfuse.cli import main
-from pathfuse.errors import ImageError, PluginError, RecipeError
+from pathfuse.errors import ImageError, PluginError, RecipeError, StoreError
 from pathfuse.register.mapping import map_points
 from pathfuse.register.transform import apply
 from pathfuse.registry import NORMALISERS, READERS, TISSUES, Registry, build, forget_installed
@@ -305,6 +305,57 @@ def test_a_plug_in_that_states_no_api_is_used(install: Install) -> None:
     assert tissue_rule("dark", {"limit": 3}).settings()["limit"] == 3
 
 
+@pytest.mark.parametrize(
+    ("slot", "right", "wrong", "said"),
+    [
+        ("reader", "return MemorySlide(", "return (", r"LabReader\.open returns a tuple, and has to return a Slide"),
+        ("reader", 'frozenset({".lab"})', '".lab"', r"suffixes of LabReader is one text\. Put '\.lab' into a tuple"),
+        ("reader", "def match(", "def matches(", "LabReader of foreign-lab lacks match"),
+    ],
+)
+def test_a_reader_that_breaks_its_contract_is_named(
+    slot: str, right: str, wrong: str, said: str, install: Install, slides: Path, tmp_path: Path
+) -> None:
+    rewrite(tmp_path, slot, right, wrong)
+    install()
+    with pytest.raises((ImageError, PluginError), match=said):
+        open_slide(slides / "s0.lab", mpp=2.0)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("return SlideFeatures(", "return (", r"LabStore\.read returns a tuple, and has to return SlideFeatures"),
+        ('source_format, suffixes = "lab", (".tsv",)', 'suffixes = (".tsv",)', "LabStore does not set source_format"),
+        ('(".tsv",)', '".tsv"', r"suffixes of LabStore is one text"),
+        ("(Store)", "", "LabStore of foreign-lab is registered as store and is no Store"),
+    ],
+)
+def test_a_store_that_breaks_its_contract_is_named(
+    right: str, wrong: str, said: str, install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite(tmp_path, "store", right, wrong)
+    install()
+    file = tmp_path / "s0.tsv"
+    file.write_text("#lab x y\n0 0 1.5\n")
+    with pytest.raises((StoreError, PluginError), match=said):
+        open_features(file)
+    if "registered" in said:
+        assert main(["store", "convert", str(file), "--to", "lob", "--out", str(tmp_path / "out")]) == 2
+        assert (
+            f"nobody writes the format 'lob'. There are clam, eva, stamp, trident. These stores do not work: {said}"
+            in (capsys.readouterr().err)
+        )
+
+
+def rewrite(folder: Path, slot: str, right: str, wrong: str) -> None:
+    """Makes a mistake in the generated source."""
+    file = folder / "foreign_lab" / "foreign_lab" / f"{slot}.py"
+    text = file.read_text()
+    assert text.count(right) == 1
+    file.write_text(text.replace(right, wrong))
+
+
 def test_a_class_in_the_wrong_slot_is_refused(install: Install) -> None:
     install()
     wrong: Registry[object] = Registry("store")
@@ -314,6 +365,7 @@ def test_a_class_in_the_wrong_slot_is_refused(install: Install) -> None:
 
 def test_short_words_are_nobody_s_privilege() -> None:
     assert [TISSUES.component(word).name for word in ("he", "HETissue", "IHC")] == ["HETissue", "HETissue", "IHCTissue"]
+    assert TISSUES.component("h_e").name == "HETissue", "as `plugins new` writes the words of a longer name"
     assert NORMALISERS.component("macenko").name == "Macenko" and READERS.component("tiff").name == "TiffReader"
 
 

@@ -8,26 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from pathfuse.cli import main
 from pathfuse.core import Fusion
 from pathfuse.errors import PluginError
 from pathfuse.inference.parsing.messages import KINDS
-from pathfuse.registry import FUSIONS, components, forget_installed
+from pathfuse.registry import FUSIONS, REGISTRIES, components, forget_installed
 from pathfuse.registry.blame import blamed
 from pathfuse.registry.broken import trouble
+from pathfuse.registry.forgotten import BASES, forgotten
 from pathfuse.registry.table import import_named_in
 from pathfuse.registry.unregistered import why_no_component
+from pathfuse.testing.example import SLOTS
 
 FILES = {
     "__init__.py": "",
-    "blocks.py": "from pathfuse.core import Fusion\n\n\nclass ForgottenFusion(Fusion):\n    pass\n",
+    "blocks.py": "from pathfuse.core import Fusion\n\n\nclass ForgottenFusion(Fusion):\n    pass\n\n\n"
+    "class UnfinishedFusion(Fusion):\n    pass\n",
     "ends.py": "raise SystemExit('no licence')\n",
+    "data.py": "from pathfuse.data.samples import SampleData\n\n\nclass ForgottenData(SampleData):\n    pass\n",
     "fails.py": "1 / 0\n",
     "empty.py": "x = 1\n",
     "made.py": "def made_fusion(): ...\n",
     "crashes.py": "class CrashingFusion:\n    def __init__(self): 1 / 0\n",
 }
 OFFERED = {"EndsFusion": "ends", "FailsFusion": "fails", "AbsentFusion": "empty", "made_fusion": "made",
-           "CrashingFusion": "crashes"}  # fmt: skip
+           "CrashingFusion": "crashes", "UnfinishedFusion": "blocks"}  # fmt: skip
 
 
 LOST = "[pathfuse.fusions]\nLostFusion = lab_parts.blocks:LostFusion\n"
@@ -81,6 +86,26 @@ def test_a_forgotten_entry_point_is_said(lab: None) -> None:
     said = why_no_component("ForgottenFusion", KINDS)
     assert "is a class of lab_parts.blocks, which names it in no entry point" in said
     assert '[project.entry-points."pathfuse.fusion"] as ForgottenFusion = "lab_parts.blocks:ForgottenFusion"' in said
+
+
+def test_a_forgotten_entry_point_is_said_wherever_the_name_is_asked_for(
+    lab: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(PluginError, match=r"is a class of lab_parts\.blocks, which names it in no entry point"):
+        FUSIONS.get("ForgottenFusion")
+    assert main(["plugins", "check", "ForgottenFusion"]) == 2
+    assert "names it in no entry point" in capsys.readouterr().err
+    assert '[project.entry-points."pathfuse.data"]' in forgotten("ForgottenData")
+
+
+def test_the_names_of_base_classes_are_those_of_the_contracts() -> None:
+    assert list(BASES) == [registry.slot for registry in REGISTRIES]
+    assert {slot: names[0] for slot, names in BASES.items()} == {slot: kind.__name__ for slot, kind in SLOTS.items()}
+
+
+def test_a_class_that_is_not_finished_says_what_it_lacks(lab: None) -> None:
+    with pytest.raises(PluginError, match=r"UnfinishedFusion of lab-parts lacks forward, which its base class leaves"):
+        FUSIONS.get("UnfinishedFusion")
 
 
 def test_a_name_in_a_group_that_nobody_reads_is_said_where_it_is_asked_for(lab: None) -> None:

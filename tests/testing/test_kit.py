@@ -397,6 +397,18 @@ def test_a_component_that_cannot_be_built_says_why(component, cause):
     assert set(found) == {"it_can_be_built"} and cause in found["it_can_be_built"]
 
 
+class WantsAWidth(ReferenceFusion):
+    def __init__(self, tokens, spec, *, width: int):
+        super().__init__(tokens, spec)
+        self.width = width
+
+
+def test_an_option_without_a_default_is_named_with_the_cure():
+    found = failures(WantsAWidth)["it_can_be_built"]
+    assert found.endswith("Give width a default, or say in example_options what the kit takes")
+    assert "it_can_be_built" not in failures(Example(WantsAWidth, {"width": 3}))
+
+
 def test_known_failures_are_declared_and_a_pass_is_reported():
     declared = Example(DrawsNumbers, expected_failures={"eval_leaves_global_state_alone": "draws for a reason"})
     assert failures(declared) == {}

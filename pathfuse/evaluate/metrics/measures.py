@@ -10,6 +10,7 @@ from math import isnan
 from torch import Tensor
 
 from pathfuse.core import Metric
+from pathfuse.core.promises import check_set
 from pathfuse.errors import RecipeError, did_you_mean
 from pathfuse.evaluate.metrics.standard import CALIBRATION, CLASSIFICATION, RESERVED, all_named
 
@@ -46,9 +47,13 @@ class Measures:
 
         Raises:
             RecipeError: if two metrics give the same name, or none gives that of `by`.
+        PluginError: if one has no `key`.
         """
         ours = (*CLASSIFICATION, *CALIBRATION)
         further = tuple(metric for metric in named if type(metric) not in map(type, ours))
+        for metric in further:
+            if type(metric).names is Metric.names:  # those of several numbers need no `key`
+                check_set(metric)
         _refuse_equal_names((*ours, *further), classes)
         giving = {name: metric for metric in (*ours, *further) for name in metric.names(classes)}
         if by != LOSS and by not in giving:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pathfuse.core import (
     Backbone,
-    Bags,
     Encoder,
     Explainer,
     Fused,
@@ -23,6 +22,7 @@ from pathfuse.core import (
     Tokens,
     TokenSpec,
 )
+from pathfuse.core.explainer import scored_size
 from pathfuse.testing.answer import assert_finite
 from pathfuse.testing.feed import Feed
 from pathfuse.testing.trial import Subject, Trial
@@ -157,17 +157,11 @@ def _explainer(subject: Subject, feed: Feed) -> None:
     assert subject.model is not None
     with torch.enable_grad():
         maps = cast(Explainer, subject.component).explain(subject.model, feed.batch)
+    assert isinstance(maps, dict), f"returns a {type(maps).__name__}, not scores by modality"
     assert maps, "there are no scores"
     for name, values in maps.items():
         assert name in feed.batch.modalities, f"scores of {name}, and the data has {feed.batch.modalities}"
         _sized(f"scores of {name}", values, scored_size(feed.batch.x[name]))
-
-
-def scored_size(value: Tensor | Bags) -> tuple[int, ...]:
-    """The shape of an explainer's scores: a place per pixel, patch or column."""
-    if isinstance(value, Bags):
-        return (len(value.values),)
-    return (len(value), *value.shape[2:]) if value.dim() == 4 else tuple(value.shape)
 
 
 _SHAPES: dict[str, Callable[[Subject, Feed], None]] = {
