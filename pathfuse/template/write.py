@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 import shutil
@@ -18,6 +19,8 @@ from pathfuse.registry import API, components
 from pathfuse.template.kinds import KINDS, Kind, short, snake
 
 SKELETON = Path(__file__).parent / "skeleton"
+WIDTH = 120  # of a line, as the generated pyproject.toml tells ruff
+LONGEST = 80  # of a name, so that a line that holds one fits
 FILES = {
     "pyproject.toml.j2": "pyproject.toml",
     "README.md.j2": "README.md",
@@ -85,9 +88,10 @@ def _write(folder: Path, package: str, parts: Sequence[Part]) -> None:
         loader=FileSystemLoader(SKELETON), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    facts = {"package": package, "distribution": package.replace("_", "-"), "parts": parts, "api": API}
+    facts = {"package": package, "distribution": package.replace("_", "-"), "parts": parts, "api": API,
+             "imports": _imports(package, parts)}  # fmt: skip
     texts = {target: environment.get_template(name).render(facts) for name, target in FILES.items()}
-    texts[f"{package}/__init__.py"] = f'"""{", ".join(part.name for part in parts)}: components for pathfuse."""\n'
+    texts[f"{package}/__init__.py"] = '"""Components for pathfuse."""\n'
     for part in parts:
         texts[f"{package}/{part.kind.slot}.py"] = part.kind.named(part.kind.source.read_text("utf-8"), part.name)
         if part.recipe:
@@ -99,11 +103,23 @@ def _write(folder: Path, package: str, parts: Sequence[Part]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def _imports(package: str, parts: Sequence[Part]) -> list[str]:
+    """What the tests import, in the order and within the width that ruff wants."""
+    wanted = {f"{package}.{part.kind.slot}": part.name for part in parts}
+    wanted |= {"pathfuse.cli": "main", "pathfuse.registry": "components", "pathfuse.testing": "parametrize_with_checks"}
+    if not any(part.recipe for part in parts):
+        del wanted["pathfuse.cli"]
+    lines = [f"from {module} import {name}" for module, name in sorted(wanted.items())]
+    return [line if len(line) <= WIDTH else line.replace("import ", "import (\n    ") + ",\n)" for line in lines]
+
+
 def _package(folder: Path) -> str:
     name = folder.resolve().name
     package = name.lower().replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", package) or keyword.iskeyword(package):
+    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", package) or keyword.iskeyword(package):
         raise PluginError(f"{name!r} cannot name a package. Write letters, digits and underscores, such as lab_fusion.")
+    if len(package) > LONGEST:
+        raise PluginError(f"{name} is longer than {LONGEST} letters. Choose a shorter folder.")
     if find_spec(package) is not None:
         raise PluginError(f"a package {package!r} is installed already, and this one would hide it. Rename the folder.")
     return package
@@ -117,6 +133,9 @@ def _parts(package: str, kinds: Sequence[str], names: Sequence[str]) -> list[Par
     if not kinds or twice:
         problem = f"--kind names {twice} twice" if twice else f"--kind is missing: one of {', '.join(KINDS)}"
         raise PluginError(f"{problem}. Name each kind once.")
+    again = next((name for name in names if list(names).count(name) > 1), None)
+    if again:
+        raise PluginError(f"--name gives {again} twice. Write another for each kind.")
     if names and len(names) != len(kinds):
         raise PluginError(f"--name has {len(names)} names for {len(kinds)} kinds. Write one for each, or none.")
     chosen = names or [_class_name(package, kind) for kind in kinds]
@@ -132,7 +151,24 @@ def _free(name: str, slot: str) -> str:
     """The name, if it can be that of a class and nobody has registered it."""
     if not re.fullmatch(r"[A-Z]\w*", name) or not name.isascii() or keyword.iskeyword(name):
         raise PluginError(f"--name {name} cannot name a class. Write it as LabFusion.")
+    if len(name) > LONGEST:
+        raise PluginError(f"--name {name} is longer than {LONGEST} letters. Choose a shorter one.")
+    if name in _taken(KINDS[slot].source):
+        raise PluginError(f"{name} is what the file of a {slot} imports or defines already. Choose another --name.")
     owner = next((one.distribution for one in components() if (one.slot, one.name) == (slot, name)), None)
     if owner is not None:
         raise PluginError(f"{name} is already registered as {slot} by {owner}. Choose another --name.")
     return name
+
+
+def _taken(source: Path) -> set[str]:
+    """The names that a module binds, apart from its component."""
+    bound: set[str] = set()
+    for node in ast.parse(source.read_text("utf-8")).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {name.asname or name.name for name in node.names}
+        elif isinstance(node, ast.FunctionDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Assign):
+            bound |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return bound

@@ -8,17 +8,22 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 
+import pathfuse
 from pathfuse.cli import main
 from pathfuse.errors import PluginError
 from pathfuse.registry import REGISTRIES
 from pathfuse.template import KINDS, write_plugin
 from pathfuse.testing.example import SLOTS
 from tests.template.distribution import install
+
+
+RUFF = Path(sys.executable).with_name("ruff")
 
 
 def python(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -66,14 +71,27 @@ def test_a_distribution_of_one_kind_is_complete_and_speaks_of_itself_alone(slot:
         assert name in (folder / recipe).read_text()
 
 
-def test_generated_files_are_as_ruff_wants_them(tmp_path: Path) -> None:
-    write_plugin(tmp_path / "lab_few", ["fusion", "data"])
-    for words in (["check", "--select", "E,F,I,B,UP"], ["format", "--check"]):
-        done = subprocess.run(
-            [Path(sys.executable).with_name("ruff"), *words, "--line-length", "120", "--isolated", tmp_path],
-            capture_output=True, text=True,
-        )  # fmt: skip
+@pytest.mark.skipif(not RUFF.exists(), reason="ruff is not installed: make lint brings it")
+@pytest.mark.parametrize("folder", ["lab", "x" * 68, "Import-LAB-2", "pathfuse_lab"])
+def test_generated_files_are_as_ruff_wants_them_whatever_they_are_called(folder: str, tmp_path: Path) -> None:
+    write_plugin(tmp_path / folder, list(KINDS))
+    for kind in KINDS:
+        write_plugin(tmp_path / kind / folder, [kind])
+    for words in (["check"], ["format", "--check"]):  # each by the pyproject.toml beside it
+        done = subprocess.run([RUFF, *words, "--no-cache", tmp_path], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed: make lint brings it")
+def test_generated_components_are_typed_as_their_pyproject_asks(tmp_path: Path) -> None:
+    folder = tmp_path / "lab_typed"
+    write_plugin(folder, list(KINDS))
+    roots = os.pathsep.join(str(Path(pathfuse.__file__).parents[1] / name) for name in ("", "plugins"))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "--follow-imports=silent"],
+        cwd=folder, env={**os.environ, "MYPYPATH": roots}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
 
 
 def test_names_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +111,14 @@ def test_names_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("lab", ["head", "head"], [], "--kind names head twice"),
         ("lab", ["head"], ["A", "B"], "--name has 2 names for 1 kinds"),
         ("lab", ["head"], ["lab head"], "cannot name a class"),
+        ("lab", ["head", "fusion"], ["Lab", "Lab"], "--name gives Lab twice"),
+        ("lab", ["head"], ["L" * 81], "is longer than 80 letters"),
+        ("lab", ["head"], ["RecipeError"], "RecipeError is what the file of a head imports or defines already"),
+        ("fusion", ["fusion"], [], r"Fusion is what the file of a fusion imports .* Choose another --name"),
+        ("x" * 81, ["head"], [], "is longer than 80 letters. Choose a shorter folder"),
+        ("lab-", ["head"], [], "'lab-' cannot name a package"),
+        ("lab.head", ["head"], [], r"'lab\.head' cannot name a package"),
+        ("", ["head"], [], "exists already|cannot name a package"),
         ("lab", ["fusion"], ["MeanFusion"], "MeanFusion is already registered as fusion by pathfuse"),
         ("3lab", ["head"], [], "'3lab' cannot name a package"),
         ("class", ["head"], [], "'class' cannot name a package"),

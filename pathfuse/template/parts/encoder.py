@@ -23,7 +23,7 @@ class TinyEncoder(Encoder):
         super().__init__()
         # What a component is not made for, it refuses here, in one line; the kit then checks the rest.
         if any(modality.kind != "features" for modality in spec.modalities):
-            raise RecipeError("TinyEncoder reads bags of features. Choose a data module that gives them.")
+            raise RecipeError(f"{type(self).__name__} reads bags of features. Choose a data module that gives them.")
         self.dim = dim
         self.reads = spec.names
         self.layers = nn.ModuleDict({modality.name: nn.Linear(modality.width, dim) for modality in spec.modalities})

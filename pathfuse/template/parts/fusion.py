@@ -24,7 +24,7 @@ class TinyFusion(Fusion):
     def __init__(self, tokens: dict[str, TokenSpec], spec: DataSpec, *, dim: int = 64) -> None:
         super().__init__()
         if len({token.dim for token in tokens.values()}) > 1 or any(t.layout == "map" for t in tokens.values()):
-            raise RecipeError("TinyFusion joins vectors or bags of one width. Choose an encoder that gives them.")
+            raise RecipeError(f"{type(self).__name__} joins vectors or bags of one width. Choose another encoder.")
         self.dim = dim
         self.mix = nn.Linear(next(iter(tokens.values())).dim, dim)
         self.out = FusedSpec(dim, "vector")

@@ -23,7 +23,7 @@ class TinyHead(Head):
     def __init__(self, fused: FusedSpec, spec: DataSpec, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if fused.layout != "vector":
-            raise RecipeError("TinyHead takes a vector per case. Choose a fusion block that gives one.")
+            raise RecipeError(f"{type(self).__name__} takes a vector per case. Choose a fusion block that gives one.")
         self.label_smoothing = label_smoothing
         self.classify = nn.Linear(fused.dim, len(spec.classes))
 

@@ -18,7 +18,7 @@ class TinyInput(ImageInput):
 
     def __init__(self, spec: DataSpec, *, modality: str = "he") -> None:
         super().__init__()
-        modality_of_kind(spec, modality, "image", "TinyInput")  # refuses what is no image, in one line
+        modality_of_kind(spec, modality, "image", type(self).__name__)  # refuses what is no image, in one line
         self.modality = modality
         self.reads = (modality,)
         self.channels = 1

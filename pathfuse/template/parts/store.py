@@ -28,7 +28,7 @@ class TinyStore(Store):
         except ValueError as error:
             raise StoreError(f"{contents.path} is damaged ({error}). Copy it again.") from error
         places = MemoryRows(rows[:, :2].long())
-        return SlideFeatures(contents.path, contents.path.stem, MemoryRows(rows[:, 2:]), "tinyformat", places)
+        return SlideFeatures(contents.path, contents.path.stem, MemoryRows(rows[:, 2:]), self.source_format, places)
 
     def write(self, slide: SlideFeatures, root: Path) -> Path:
         """One file for a slide; returns it."""
