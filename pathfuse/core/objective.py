@@ -122,6 +122,8 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
     Raises:
         RecipeError: if a term has no weight or a weight has no term; a silent 0 or 1 would hide a mistake.
     """
+    if not terms:
+        raise RecipeError("model.loss_weights: neither head, fusion block nor objective gives a loss term to learn by.")
     missing = sorted(set(terms) - set(weights))
     unknown = sorted(set(weights) - set(terms))
     if missing or unknown:

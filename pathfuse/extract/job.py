@@ -53,7 +53,11 @@ def run_job(job: ExtractJob, console: Console | None = None) -> list[Status]:
     """
     console = console or Console(stderr=True)
     _check(job)
-    reader = None if job.reader is None else READERS.component(job.reader).name
+    reader = None
+    if job.reader is not None:
+        component = READERS.component(job.reader)
+        component.load()  # says why it does not work, if it does not
+        reader = component.name
     sources = find_slides(job.slides, modality=job.modality, mpp=job.slide_mpp, reader=reader)
     sources = shard(sources, job.shard) if job.shard else sources
     for note in folder_notes(job.slides):

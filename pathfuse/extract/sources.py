@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.errors import RecipeError
-from pathfuse.slides.opening import slide_suffixes
+from pathfuse.slides.opening import broken_readers, slide_suffixes
 from pathfuse.system.left_out import left_out
 
 
@@ -73,10 +73,9 @@ def _meant(word: str, modality: str) -> Iterable[SlideSource]:
         files = _of_folder(path)
         if not files:
             others = left_out(path, slide_suffixes())
-            raise RecipeError(
-                f"{path} holds no slides ({', '.join(sorted(slide_suffixes()))}). {f'{others} ' if others else ''}Name "
-                "another folder."
-            )
+            known = ", ".join(sorted(slide_suffixes()))
+            said = f"{others} " if others else ""
+            raise RecipeError(f"{path} holds no slides ({known}). {said}Name another folder.{broken_readers()}")
     elif path.exists():
         files = [path]
     else:

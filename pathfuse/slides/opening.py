@@ -54,6 +54,12 @@ def slide_suffixes() -> frozenset[str]:
     return frozenset().union(*(reader.suffixes for reader in known.values()))
 
 
+def broken_readers() -> str:
+    """A sentence on the readers that are registered and do not work; empty if all do."""
+    _, failed = working(READERS, SlideReader)
+    return f" These readers do not work: {' '.join(failed)}" if failed else ""
+
+
 def _impossible(slide: Slide) -> str:
     """Why the sizes that a header states cannot be; empty where they can."""
     if not slide.levels:
@@ -67,17 +73,15 @@ def _impossible(slide: Slide) -> str:
 
 
 def _reader(path: Path, asked: str | None) -> tuple[str, SlideReader]:
-    known, failed = working(READERS, SlideReader)
+    known, _ = working(READERS, SlideReader)
     if asked is not None:
         component = READERS.component(asked)
         component.load()  # says why it does not work, if it does not
         return component.name, known[component.name]
     names = surest(known, lambda reader: reader.match(path))
     if not names:
-        broken = f" These readers do not work: {'; '.join(failed)}" if failed else ""
-        raise ImageError(
-            f"{path} is no slide of a known format. Convert it to a pyramidal TIFF, or leave it out.{broken}"
-        )
+        advice = "Convert it to a pyramidal TIFF, or leave it out."
+        raise ImageError(f"{path} is no slide of a known format. {advice}{broken_readers()}")
     if len(names) > 1:
         raise ImageError(f"{path} is claimed by the readers {' and '.join(names)} alike. Name one of them.")
     return names[0], known[names[0]]

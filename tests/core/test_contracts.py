@@ -86,6 +86,8 @@ def test_a_weight_and_a_term_need_each_other() -> None:
         weighted_total({"a": one, "b": one}, {"a": 1.0})
     with pytest.raises(RecipeError, match="no loss term is called c"):
         weighted_total({"a": one}, {"a": 1.0, "c": 1.0})
+    with pytest.raises(RecipeError, match="neither head, fusion block nor objective gives a loss term"):
+        weighted_total({}, {"a": 1.0})
 
 
 def test_a_stage_is_resolved_within_the_innermost_loader() -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from pathfuse.cli import main
 from pathfuse.errors import ImageError, PluginError, RecipeError, StoreError
+from pathfuse.extract.sources import find_slides
 from pathfuse.register.mapping import map_points
 from pathfuse.register.transform import apply
 from pathfuse.registry import NORMALISERS, READERS, TISSUES, Registry, build, forget_installed
@@ -320,6 +321,9 @@ def test_a_reader_that_breaks_its_contract_is_named(
     install()
     with pytest.raises((ImageError, PluginError), match=said):
         open_slide(slides / "s0.lab", mpp=2.0)
+    if "lacks" in said:
+        with pytest.raises(RecipeError, match=rf"holds no slides .* These readers do not work: {said}"):
+            find_slides([str(slides)], modality="he")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from pathfuse.template import KINDS, write_plugin
 from pathfuse.testing.example import SLOTS
 from tests.template.distribution import install
 
-
 RUFF = Path(sys.executable).with_name("ruff")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pathfuse.core import Objective
-from pathfuse.core.objective import weighted_total
+from pathfuse.core.objective import check_outcome, weighted_total
 from pathfuse.data.contract import CaseData
 from pathfuse.errors import PathfuseError
 from pathfuse.inference.task import Task
@@ -20,6 +20,7 @@ def check_loss_terms(task: Task, data: CaseData) -> None:
 
     Raises:
         RecipeError: if a term has no weight or a weight has no term.
+        PluginError: if the objective returns something else than scalar terms.
     """
     if type(task.objective).prepare is not Objective.prepare or not len(data.cohort.table.where("train")):
         return
@@ -28,9 +29,10 @@ def check_loss_terms(task: Task, data: CaseData) -> None:
     try:
         with torch.no_grad():
             batch = data.glimpse()
-            terms = task.objective.step(task.model, task.shown_in_training(batch), batch).terms
+            outcome = task.objective.step(task.model, task.shown_in_training(batch), batch)
     except (*REFUSALS, PathfuseError):
         return
     finally:
         task.train(trains)
-    weighted_total(terms, task.loss_weights)
+    check_outcome(task.objective, outcome)
+    weighted_total(outcome.terms, task.loss_weights)
