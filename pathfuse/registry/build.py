@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, cast
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pathfuse.errors import PluginError, RecipeError, did_you_mean
 from pathfuse.registry.table import Registry
@@ -27,7 +28,7 @@ def build(registry: Registry[T], word: str, options: Mapping[str, object], contr
 
     Raises:
         PluginError: if nobody registered the name, or the component does not import or keep its contract.
-        RecipeError: if it does not take an option, or lacks one that it needs.
+        RecipeError: if it does not take an option or its value, or lacks one that it needs.
     """
     component = registry.component(word)
     kind = component.load()
@@ -37,11 +38,39 @@ def build(registry: Registry[T], word: str, options: Mapping[str, object], contr
     for name in options:
         if name not in known:
             raise RecipeError(f"{key} {word} takes no option {name!r}.{did_you_mean(name, known)}")
+    hints = _hints(kind)
+    for name, value in options.items():
+        if not _fits(value, hints.get(name)):
+            wanted = inspect.formatannotation(hints[name])
+            raise RecipeError(f"{key} {word}: option {name} is {value!r}, and has to be {wanted}.")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise RecipeError(f"{key} {word} needs the option {name!r}. `pathfuse plugins show {kind.__name__}`.")
     note_use(component)
     return cast(T, cast(Callable[..., object], kind)(**options))
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(kind.__init__)  # type: ignore[misc]
+    except NameError:  # a type that is imported for type checkers alone
+        return {}
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether a plain value is of a plain type; anything is of a type that is not plain."""
+    made, parts = get_origin(hint), get_args(hint)
+    if made in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if made is Literal:
+        return value in parts
+    if made in (list, tuple, Sequence):
+        return isinstance(value, list | tuple) and all(_fits(one, parts[0]) for one in value)
+    if hint in (bool, NoneType):
+        return isinstance(value, cast(type, hint))
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return True
 
 
 def settings_of(component: object) -> dict[str, Any]:
