@@ -12,7 +12,7 @@ from pathfuse.cli.chosen import choose_run
 from pathfuse.cli.text import print_help
 from pathfuse.cli.values import mapping
 from pathfuse.cli.words import Words
-from pathfuse.errors import RecipeError
+from pathfuse.errors import RecipeError, did_you_mean
 
 HELP = """
 --explainer NAME   a component of slot explainer, with its options as --explainer.KEY VALUE; may be repeated
@@ -78,5 +78,9 @@ def _options(line: Words) -> dict[str, str]:
 def _slides(text: str, stains: Sequence[str]) -> dict[str, Path]:
     """One folder for every stain, or a folder each."""
     if text.lstrip().startswith("{"):
-        return {name: Path(str(folder)) for name, folder in mapping("slides", text).items()}
+        folders = {name: Path(str(folder)) for name, folder in mapping("slides", text).items()}
+        if unknown := sorted(set(folders) - set(stains)):
+            guess = did_you_mean(unknown[0], stains)
+            raise RecipeError(f"--slides names {unknown[0]!r}, and this run has {', '.join(stains)}.{guess}")
+        return folders
     return dict.fromkeys(stains, Path(text))

@@ -21,6 +21,7 @@ from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.data.option_checks import check_at_least, check_modalities, check_positive
 from pathfuse.demo.pictures import BagPictures
 from pathfuse.errors import RecipeError, StoreError
+from pathfuse.slides.opening import slide_suffixes
 from pathfuse.store.read import suffixes
 
 _PICTURES = BagPictures()
@@ -162,11 +163,25 @@ class PairedBags(CaseData):
         )
 
 
+def _refuse_slides(table: CaseTable, modalities: Sequence[str]) -> None:
+    """Says of a table of slides alone that their features have to be named."""
+    files = [file.path for case in table.cases for own in case.files.values() for file in own]
+    if files and not any(path.suffix.lower() in suffixes() for path in files):
+        slides = slide_suffixes()
+        if all(path.suffix.lower() in slides for path in files):
+            named = ", ".join(f"{modality}: DIR" for modality in modalities)
+            raise RecipeError(
+                f"{table.origin.name} names slides, such as {files[0].name}, and bags are read from their features. "
+                f"Extract these with `pathfuse extract`, and name them with --stores '{{{named}}}'."
+            )
+
+
 def _named_features(cohort: Cohort, modalities: Sequence[str]) -> CaseTable:
     """The cases with their feature files, which a table of slides leaves to `cohort.stores`.
 
     Raises:
-        RecipeError: if a store would not be read: of a stain that is not asked for, or beside a table of features.
+        RecipeError: if a store would not be read: of a stain that is not asked for, or beside a table of features; if
+            the table names slides and there is no store.
     """
     table, stores = cohort.unparted, cohort.stores or {}
     unread = [name for name in stores if name not in modalities]
@@ -175,7 +190,10 @@ def _named_features(cohort: Cohort, modalities: Sequence[str]) -> CaseTable:
             f"cohort.stores names {unread[0]!r}, but data.modalities is {', '.join(modalities)}. Read it with "
             f"--data.modalities '[{', '.join((*modalities, *unread))}]', or remove the store."
         )
-    if not stores or table.kind != "case table":
+    if table.kind != "case table":
+        return table
+    if not stores:
+        _refuse_slides(table, modalities)
         return table
     endings = suffixes()
     if any(file.path.suffix.lower() in endings for case in table.cases for own in case.files.values() for file in own):

@@ -53,26 +53,39 @@ class SlidesAtHand:
 
         Raises:
             ImageError: if the slide cannot be read.
+            RecipeError: if the folder has several of its name, and none of them lies in a folder of its stain alone.
         """
-        path = self._files.get((stain, slide_id))
+        path = self._path(stain, slide_id)
         if path is None:
             return None
         scale = max(1.0, max(box[2], box[3]) / longest_px)
         with open_slide(path) as slide:
             return _region(slide, box, max(1, round(box[2] / scale)), max(1, round(box[3] / scale)))
 
+    def _path(self, stain: str, slide_id: str) -> Path | None:
+        """The file of a slide; the last by name of those that lie in one folder, such as a thumbnail and the slide."""
+        found = self._files.get((stain, slide_id), [])
+        if len({path.parent for path in found}) > 1:
+            root = self.folders[stain]
+            own = [path for path in found if stain in map(str.lower, path.relative_to(root).parts[:-1])]
+            if len({path.parent for path in own}) != 1:
+                places = " and ".join(str(path) for path in found[:2])
+                raise RecipeError(
+                    f"--slides: {places} are both called {slide_id}. Name the folder of each stain: "
+                    f"--slides '{{{stain}: DIR}}'."
+                )
+            found = own
+        return found[-1] if found else self.known.get((stain, slide_id))
+
     @cached_property
-    def _files(self) -> dict[tuple[str, str], Path]:
+    def _files(self) -> dict[tuple[str, str], list[Path]]:
         endings = slide_suffixes()
-        return {
-            **self.known,
-            **{
-                (stain, path.name[: -len(path.suffix)]): path
-                for stain, folder in self.folders.items()
-                for path in sorted(folder.rglob("*"))
-                if path.suffix.lower() in endings and path.is_file()
-            },
-        }
+        found: dict[tuple[str, str], list[Path]] = {}
+        for stain, folder in self.folders.items():
+            for path in sorted(folder.rglob("*")):
+                if path.suffix.lower() in endings and path.is_file():
+                    found.setdefault((stain, path.name[: -len(path.suffix)]), []).append(path)
+        return found
 
 
 def _region(slide: Slide, box: Box, width: int, height: int) -> Pixels:

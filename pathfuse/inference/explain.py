@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from pathfuse.core import Batch
 from pathfuse.data.contract import CaseData
 from pathfuse.data.slides_at_hand import SlidesAtHand
-from pathfuse.errors import RecipeError, RunError
+from pathfuse.errors import RecipeError, RunError, did_you_mean
 from pathfuse.evaluate.names import stain_name
 from pathfuse.explain import (
     Agreement,
@@ -116,11 +116,16 @@ def explain_run(plan: Plan, checkpoint: Path, asked: Asked, out: Path, console: 
 
 
 def _cases(data: CaseData, asked: Asked) -> set[str]:
-    cases = {row.case_id for row in data.split_table() if asked.part in (row.split, "all")}
+    parts = {row.case_id: row.split for row in data.split_table()}
+    cases = {case for case, part in parts.items() if asked.part in (part, "all")}
     missing = sorted(set(asked.pictures or ()) - cases)
+    if missing and missing[0] not in parts:
+        guess = did_you_mean(missing[0], parts) or f" The first is {min(parts)}." if parts else ""
+        raise RunError(f"--case_ids: no case is called {missing[0]!r}.{guess}")
     if missing or not cases:
         absent = f"{missing[0]} is not" if missing else "no case is"
-        raise RunError(f"{absent} in the part {asked.part!r} of the data. Choose another --part.")
+        of = f"; its part is {parts[missing[0]] or 'none'}" if missing else ""
+        raise RunError(f"{absent} in the part {asked.part!r} of the data{of}. Choose another --part.")
     return set(asked.pictures) if asked.alone and asked.pictures else cases
 
 

@@ -244,11 +244,20 @@ def test_an_empty_slide_counts_as_absent_and_is_named(tmp_path, shape):
 
 
 def test_a_stain_that_no_case_has_is_an_error_unless_allowed(table):
-    with pytest.raises(CaseTableError, match="no case has 'her2'"):
+    with pytest.raises(CaseTableError, match=r"no case has patches of 'her2', only of .*--stores '\{her2: DIR\}'"):
         bags(table, modalities=["he", "her2"]).spec()
     data = bags(table, modalities=["he", "her2"], missing="allow")
     assert data.spec()["her2"].width == 0
     assert not everything(data).present["her2"].any()
+
+
+def test_a_table_of_slides_alone_says_where_features_come_from(tmp_path):
+    rows = [f"c{number},c{number},he,c{number}.svs,0,train" for number in range(2)]
+    for number in range(2):
+        (tmp_path / f"c{number}.svs").write_bytes(b"slide")
+    (tmp_path / "cases.csv").write_text("\n".join(["case_id,patient_id,modality,path,label,split", *rows]))
+    with pytest.raises(RecipeError, match=r"names slides, such as c0\.svs, .* name them with --stores '\{he: DIR\}'"):
+        bags(tmp_path / "cases.csv", modalities=["he"]).spec()
 
 
 def test_a_label_outside_the_classes_is_named(table):

@@ -56,6 +56,24 @@ def test_a_slide_that_is_not_there_has_no_picture_and_a_folder_that_is_not_is_re
         SlidesAtHand({"he": folder / "nowhere"})
 
 
+def test_two_slides_of_one_name_are_told_apart_by_the_folder_of_their_stain_or_refused(folder: Path) -> None:
+    first = next(folder.rglob("*.tif"))
+    for name in ("HE", "ihc"):
+        (folder / name).mkdir()
+    other = np.full((64, 64, 3), 90, np.uint8)
+    tifffile.imwrite(folder / "ihc" / "a.b.tif", other, photometric="rgb")
+    first.rename(folder / "HE" / first.name)
+    box = (0.0, 0.0, 32.0, 32.0)
+    at_hand = SlidesAtHand({"he": folder, "ihc": folder})
+    dark, grey = at_hand("he", "a.b", box, 8), at_hand("ihc", "a.b", box, 8)
+    assert dark is not None and (dark == 40).all() and grey is not None and (grey == 90).all()
+    (folder / "HE").rename(folder / "more2")
+    with pytest.raises(
+        RecipeError, match=r"both called a\.b\. Name the folder of each stain: --slides '\{he: DIR\}'"
+    ):
+        SlidesAtHand({"he": folder})("he", "a.b", box, 8)
+
+
 def test_attention_lies_over_tissue_where_the_slide_is_at_hand(folder: Path, tmp_path: Path) -> None:
     from PIL import Image
 

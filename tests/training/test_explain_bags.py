@@ -105,8 +105,9 @@ def trained(cohort, tmp_path_factory):
             ["--layer", "x"],
             "--layer is no option of Attention. Name one that has it: --explainer GradCAM or GuidedGradCAM.",
         ),
+        (["--slides", "{ich: .}"], "--slides names 'ich', and this run has he, ihc. Did you mean ihc?"),
         (["--alone"], "--alone is of the cases that --case_ids names"),
-        (["--alone", "--case_ids", "nobody"], "nobody is not in the part 'test'"),
+        (["--alone", "--case_ids", "nobody"], "--case_ids: no case is called 'nobody'. The first is "),
         (["--explainer", "Atention"], "Did you mean Attention"),
         (["--explainer", "LeaveOut", "--explainer", "LeaveOut"], "is given twice"),
         (["--explainer", "LeaveOut", "--explainer", "Attention", "--layer", "x"], "is an option of none of LeaveOut"),
@@ -117,6 +118,12 @@ def test_what_cannot_be_explained_is_one_line(words, said, trained, tmp_path, ca
     assert main(["explain", str(trained), *words, "--out", str(tmp_path / "maps")]) != 0
     error = capsys.readouterr().err.strip().splitlines()
     assert [line for line in error if not line.startswith("usage:")] == error[-1:] and said in error[-1]
+
+
+def test_a_case_of_another_part_says_of_which(trained, tmp_path, capsys):
+    other = next(row["case_id"] for row in rows_of(trained / "splits.csv") if row["split"] == "train")
+    assert main(["explain", str(trained), "--case_ids", other, "--out", str(tmp_path / "maps")]) != 0
+    assert f"{other} is not in the part 'test' of the data; its part is train. Choose" in capsys.readouterr().err
 
 
 def test_a_case_alone_is_the_only_one_that_is_read(trained, tmp_path, monkeypatch):

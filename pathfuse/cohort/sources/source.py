@@ -58,6 +58,11 @@ def kind_of(
     if path.is_dir():
         if (path / TABLE).is_file():
             return "case table"
+        if (path / "register.html").is_file():
+            raise CaseTableError(
+                f"{path} holds registrations of slides. Cut its pairs with `pathfuse pairs {path} --out PAIRS`, and "
+                "give that folder."
+            )
         return _kind_of_folder(path, {"he", "ihc", *(name.lower() for name in modalities or ())})
     if not path.exists():
         raise CaseTableError(f"{path} does not exist. Name a case table, a label table or a folder of images.")

@@ -88,7 +88,8 @@ def _check_missing(
                 "them with `missing: allow`."
             )
         if len(without) == len(usable) and missing is None:
+            there = sorted({modality for case in usable for modality in slides[case.case_id]})
             raise CaseTableError(
-                f"{name}: no case has {modality!r}; there is {', '.join(table.modalities) or 'no stain'}. Correct "
-                "data.modalities, or accept it with `missing: allow`."
+                f"{name}: no case has patches of {modality!r}, only of {', '.join(there)}. Name its features with "
+                f"--stores '{{{modality}: DIR}}', correct data.modalities, or accept it with `missing: allow`."
             )

@@ -195,3 +195,10 @@ def test_any_text_is_taken_for_a_table_or_refused_in_one_line(tmp_path, text):
         assert kind_of(path) in ("case table", "label table")
     except CaseTableError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_a_folder_of_registrations_says_how_its_pairs_are_cut(tmp_path):
+    (tmp_path / "P1-ihc").mkdir()
+    (tmp_path / "register.html").write_text("")
+    with pytest.raises(CaseTableError, match=r"holds registrations of slides\. Cut its pairs with `pathfuse pairs"):
+        kind_of(tmp_path)
