@@ -49,7 +49,7 @@ def show(name: str) -> int:
     """Prints what a component is for, its options as its constructor documents them, and its card if it has one."""
     card = card_of(name)
     if card is not None and card.missing:
-        print(card.text())
+        print("\n".join(short for line in card.text().splitlines() for short in shortened(line)))
         return 0
     component = find(_registered(name, card))
     kind = component.load()
