@@ -30,10 +30,13 @@ def export_model(run: RunFolder, out: Path) -> list[Path]:
         out: a new or empty folder.
 
     Raises:
-        RunError: if the run is not trained, its checkpoint is damaged, or there is something in `out` already.
+        RunError: if the run is not trained or exported already, its checkpoint is damaged, or `out` holds something.
     """
     stage = list(run.config.get("stages") or {})[-1]
-    state = _tensors(run, run.selected(stage))
+    checkpoint = run.selected(stage)
+    if checkpoint.name == TENSORS:
+        raise RunError(f"{run.path} is an exported model already. Copy the folder as it is.")
+    state = _tensors(run, checkpoint)
     target = RunFolder.create(out)
     folder = target.checkpoints(stage)
     folder.mkdir(parents=True)

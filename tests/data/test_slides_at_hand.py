@@ -68,9 +68,7 @@ def test_two_slides_of_one_name_are_told_apart_by_the_folder_of_their_stain_or_r
     dark, grey = at_hand("he", "a.b", box, 8), at_hand("ihc", "a.b", box, 8)
     assert dark is not None and (dark == 40).all() and grey is not None and (grey == 90).all()
     (folder / "HE").rename(folder / "more2")
-    with pytest.raises(
-        RecipeError, match=r"both called a\.b\. Name the folder of each stain: --slides '\{he: DIR\}'"
-    ):
+    with pytest.raises(RecipeError, match=r"both called a\.b\. Name the folder of each stain: --slides '\{he: DIR\}'"):
         SlidesAtHand({"he": folder})("he", "a.b", box, 8)
 
 

@@ -95,6 +95,10 @@ def test_what_cannot_be_exported_is_one_line(fit: Run, tmp_path: Path, capsys: p
     assert "exists already" in capsys.readouterr().err
     assert main(["export", str(tmp_path), "--to", "folder", "--out", str(tmp_path / "new")]) == 2
     assert "is no run folder" in capsys.readouterr().err
+    once = tmp_path / "once"
+    assert main(["export", str(run), "--to", "folder", "--out", str(once)]) == 0
+    assert main(["export", str(once), "--to", "folder", "--out", str(tmp_path / "new")]) == 2
+    assert "is an exported model already. Copy the folder as it is." in capsys.readouterr().err
     (run / "checkpoints" / "predict" / "best.ckpt").write_bytes(b"damaged")
     assert main(["export", str(run), "--to", "folder", "--out", str(tmp_path / "new")]) == 2
     assert "is not the file that the run wrote" in capsys.readouterr().err and not (tmp_path / "new").exists()
