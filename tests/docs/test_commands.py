@@ -113,6 +113,7 @@ OTHERS = {
     "pip install --editable .": "the package under test is installed",
     "pip install '.[": "the extras of the package under test are installed",
     "python3 -m venv": "the test has an environment",
+    "source .venv/bin/activate": "the test has an environment",
     "pytest": "pytest runs this",
     "python -m benchmarks.code.structure --against": "wants another checkout; tests/benchmarks runs it on two",
     "ray start": "a cluster; the lines that use it get a Ray of their own",
