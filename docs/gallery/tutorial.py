@@ -1,7 +1,7 @@
 """Tutorial: from nothing to a comparison
 ======================================
 
-You have installed pathfuse and nothing else. At the end you know what IHC adds to H&E in a cohort.
+You have installed pathfuse and nothing else. At the end you know whether IHC tells more than H&E in a cohort.
 
 Runs in about 60 seconds.
 """
@@ -70,8 +70,8 @@ first = json.loads(Path("runs/maps/explain.json").read_text())["cases"][0]
 Path("runs/maps") / first["pictures"]["GradCAM"]["ihc"]
 
 # %%
-# **What does IHC add?** One run on one split says little. ``study`` trains each variant on every fold and compares
-# them on the same patients.
+# **Does IHC tell more than H&E?** One run on one split says little. ``study`` trains each variant on every fold and
+# compares them on the same patients.
 
 Path("runs/adds.yaml").write_text("""
 splits: {folds: 2, seed: 0}

@@ -57,7 +57,7 @@ class Words:
             if not equals and key not in FLAGS:
                 following = next(rest, None)
                 if following is None or following.startswith("--"):
-                    raise RecipeError(f"--{key} needs a value.")
+                    raise RecipeError(f"--{key} needs a value.{did_you_mean(key, FLAGS, before='--')}")
                 value = following
             result.options.append((key, value))
         return result
@@ -108,6 +108,7 @@ class Words:
         Raises:
             RecipeError: naming the first word that is left.
         """
-        left = [*self.positional, *(f"--{key}" for key, _ in self.options)]
-        if left:
-            raise RecipeError(f"{left[0]!r} is not understood here.")
+        if self.positional:
+            raise RecipeError(f"{self.positional[0]!r} is not understood here.")
+        for key, _ in self.options:
+            raise RecipeError(f"'--{key}' is not understood here.{did_you_mean(key, self.known, before='--')}")

@@ -57,6 +57,9 @@ def check_set(component: object) -> None:
     Raises:
         PluginError: naming the component and the attributes.
     """
+    if isinstance(component, nn.Module) and "_modules" not in vars(component):
+        name = type(component).__name__
+        raise PluginError(f"{name} does not call super().__init__() in its constructor. Call it first of all.")
     contracts = [kind for kind in type(component).__mro__ if kind.__module__.startswith("pathfuse.core.")]
     names = [name for kind in contracts for name in vars(kind).get("__annotations__", {})]
     if missing := sorted({name for name in names if not hasattr(component, name)}):

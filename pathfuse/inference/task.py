@@ -116,6 +116,7 @@ class Task(nn.Module):
         self.slots = (encoder, fusion, head)
         self.loss_weights = loss_weights
         self.objective = objective or SupervisedObjective()
+        check_set(self.objective)
         self.given = given
         self.layer_decay = layer_decay
         self.warmup_epochs = warmup_epochs

@@ -26,6 +26,8 @@ Says = pytest.CaptureFixture[str]
         ("new lab --kind fusoin", "--kind fusoin is no slot. Did you mean fusion?"),
         ("new lab", "--kind is missing: one of backbone, "),
         ("new lab --kind head --colour red", "'--colour' is not understood here."),
+        ("new lab --kind head --nam Lab", "'--nam' is not understood here. Did you mean --name?"),
+        ("check MeanFusion --jsn", "--jsn needs a value. Did you mean --json?"),
     ],
 )
 def test_what_is_misspelt_or_missing_is_one_line_with_the_cure(

@@ -231,6 +231,16 @@ def test_a_metric_is_one_number_with_a_name():
         Measures.of([Nameless()], "loss", None, ("0", "1"))
 
 
+class StartsNothing(SupervisedObjective):
+    def __init__(self):
+        self.power = 2.0
+
+
+def test_a_constructor_that_does_not_call_that_of_its_base_is_named():
+    with pytest.raises(PluginError, match=r"StartsNothing does not call super\(\).__init__\(\) in its constructor"):
+        check_set(StartsNothing())
+
+
 def test_packed_tokens_may_have_any_number_of_patches_and_maps_any_size():
     sound = model()
     sound.encoder.out = {name: TokenSpec(spec.dim, spec.layout) for name, spec in sound.encoder.out.items()}
