@@ -21,7 +21,6 @@ from pathfuse.data.loading.sampler import EpochSampler
 from pathfuse.data.option_checks import check_at_least, check_modalities, check_positive
 from pathfuse.demo.pictures import BagPictures
 from pathfuse.errors import RecipeError, StoreError
-from pathfuse.slides.opening import slide_suffixes
 from pathfuse.store.read import suffixes
 
 _PICTURES = BagPictures()
@@ -167,6 +166,8 @@ def _refuse_slides(table: CaseTable, modalities: Sequence[str]) -> None:
     """Says of a table of slides alone that their features have to be named."""
     files = [file.path for case in table.cases for own in case.files.values() for file in own]
     if files and not any(path.suffix.lower() in suffixes() for path in files):
+        from pathfuse.slides.opening import slide_suffixes  # reading features needs no reader of slides
+
         slides = slide_suffixes()
         if all(path.suffix.lower() in slides for path in files):
             named = ", ".join(f"{modality}: DIR" for modality in modalities)
