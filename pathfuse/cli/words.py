@@ -98,7 +98,8 @@ class Words:
             RecipeError: naming the word and the option.
         """
         for key, _ in self.options:
-            guess = "" if "." in key or key in others else did_you_mean(key, self.known, before="--")
+            known = self.known | {*COHORT, "label"}  # which are written out by now
+            guess = "" if "." in key or key in others else did_you_mean(key, known, before="--")
             if guess:
                 raise RecipeError(f"--{key} is no option.{guess}")
 

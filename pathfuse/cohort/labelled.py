@@ -21,7 +21,8 @@ def labelled_training(table: CaseTable) -> CaseTable:
             _refuse_no_classes(table)
         return table
     if len(bare) == len(training):
-        others = ", ".join(list(dict.fromkeys(name for case in training for name in case.labels))[:8])
+        columns = dict.fromkeys(name for case in training for name in case.labels if name != "slide_id")
+        others = ", ".join(list(columns)[:8])
         how = (
             "Name files NNNNN_split_SCORE.png."
             if table.kind == "folder of pairs"

@@ -22,6 +22,8 @@ ONLY_STAGE = "train"
 DEMO = "demo"
 # Options of the cohort that say where cases are; without any, a recipe runs on the demo cohort.
 SOURCES = ("cases", "stores")
+COMMAND_WORDS = ("cases", "stores", "folds", "label", "recipe", "layer", "out", "resume")
+"""Options of commands that stand beside the keys of a recipe, for guesses."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _no_option(key: str, stages: list[str]) -> str:
         own = f"--{rest}" if len(stages) == 1 else f"--{stages[-1]}.{rest}"
         here = f"Here it is {own}." if is_key else f"Stage {stages[-1]} is the last here, and has no such key. {lists}"
         return f"--{key} is no option: `last` is a word of `pathfuse study`. {here}"
-    near = get_close_matches(first, [*STAGE_KEYS, *stages], n=1, cutoff=0.5)
+    near = get_close_matches(first, [*STAGE_KEYS, *stages, *COMMAND_WORDS], n=1, cutoff=0.5)
     guess = f" Did you mean --{key.replace(first, near[0], 1)}?" if near else ""
     return f"--{key} is no option.{our_name(key, stages) or guess} {lists}"
 

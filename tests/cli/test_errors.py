@@ -43,6 +43,8 @@ def error_of(words: list[str], capsys: Says) -> str:
         (["test"], "name a run folder"),
         (["test", "nowhere"], "is no run folder"),
         (["test", "one", "two"], "one run at a time"),
+        (["fit", "--recipe", "he_only", "--case", "x"], "Did you mean --cases?"),
+        (["predict", "one", "--case", "x"], "Did you mean --cases?"),
         (["recipes", "show", "coranet"], "Did you mean corranet?"),
         (["recipes", "dance"], "`pathfuse recipes dance` is not understood"),
         (["plugins", "show", "SEAtention"], "Did you mean SEAttention?"),
