@@ -94,7 +94,7 @@ def test_generated_components_are_typed_as_their_pyproject_asks(tmp_path: Path) 
 
 
 def test_names_may_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = ["plugins", "new", str(tmp_path / "lab"), "--kind", "store,metric", "--name", "TsvStore,KappaAt2Plus"]
+    line = ["plugins", "new", str(tmp_path / "lab"), "--kind", "store, metric", "--name", "TsvStore, KappaAt2Plus"]
     assert main(line) == 0
     assert f"{tmp_path}/lab/lab/metric.py" in capsys.readouterr().out
     assert 'source_format, suffixes = "tsv"' in (tmp_path / "lab" / "lab" / "store.py").read_text()

@@ -97,9 +97,11 @@ def test_a_run_on_stored_features_says_whose_they_are_and_under_which_licence(pa
     assert main(["fit", "--recipe", str(recipe), "--out", str(out), *source]) == 0
     weights = json.loads((out / "weights.json").read_text())["weights"]
     assert weights[-1] == {
-        "stage": "features", "component": "PairedBags", "network": "uni", "weights": "he features of it",
+        "stage": "features", "component": "PairedBags", "network": "uni", "weights": "he features",
         "licence": "CC-BY-NC-ND-4.0", "commercial": "no",
     }  # fmt: skip
     warning = "NOT FOR COMMERCIAL USE: the run builds on weights whose licence does not allow it (uni)."
     assert warning in (out / "report.html").read_text()
-    assert warning in (out / "methods.md").read_text()
+    methods = (out / "methods.md").read_text()
+    assert warning in methods
+    assert "The he features that PairedBags reads are those of uni, licence: CC-BY-NC-ND-4.0." in methods

@@ -46,7 +46,9 @@ def plugins(words: list[str]) -> int:
 
 
 def _new(line: Words, folder: Path) -> int:
-    kinds, names = ([word for value in line.take_all(key) for word in value.split(",")] for key in ("kind", "name"))
+    kinds, names = (
+        [word.strip() for value in line.take_all(key) for word in value.split(",")] for key in ("kind", "name")
+    )
     line.finish()
     from pathfuse.template import write_plugin
 

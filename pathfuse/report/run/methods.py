@@ -135,9 +135,11 @@ def _model(run: RunFolder) -> str:
         said.append(f"Stage {stage}: {listed}{built}.")
     for one in run.json(WEIGHTS).get("weights") or []:
         terms = "" if one.get("licence") == NO_TERMS else f", licence: {one.get('licence')}"
-        said.append(
-            f"The weights of {one.get('component')} ({one.get('network')}) began as {one.get('weights')}{terms}."
-        )
+        component, network, weights = (one.get(key) for key in ("component", "network", "weights"))
+        if one.get("stage") == "features":  # which were made before, and are not trained here
+            said.append(f"The {weights} that {component} reads are those of {network}{terms}.")
+        else:
+            said.append(f"The weights of {component} ({network}) began as {weights}{terms}.")
     said += terms_of_use(run.json(WEIGHTS).get("weights") or [])
     return " ".join(said)
 

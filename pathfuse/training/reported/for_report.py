@@ -92,7 +92,7 @@ def write_weights(plan: Plan, run: RunFolder) -> None:
 
 def _features_note(modality: str, name: str) -> WeightsNote:
     card = card_of(name)
-    origin = f"{modality} features of it"
+    origin = f"{modality} features"
     if card is None:
         return WeightsNote(name, origin, NOT_KNOWN)
     return WeightsNote(card.name, origin, card.licence or NOT_KNOWN, card.commercial)
