@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from pathfuse.testing.example import Example, as_example
 from pathfuse.testing.settings import Setting, settings_of
 from pathfuse.testing.trial import Trial
 
+_CASE = re.compile(r"\bcase \S+")
 Status = Literal["passed", "failed", "expected failure", "unexpected pass"]
 
 
@@ -133,15 +135,18 @@ def by_cause(results: Sequence[CheckResult]) -> list[Cause]:
     causes: dict[tuple[Status, str, str], list[CheckResult]] = {}
     for result in results:
         if result.status != "passed":
-            causes.setdefault((result.status, result.component, result.reason), []).append(result)
+            same = _CASE.sub("case", result.reason)  # checks begin with different cases
+            causes.setdefault((result.status, result.component, same), []).append(result)
     return [
         Cause(
-            *key,
+            own[0].status,
+            own[0].component,
+            own[0].reason,
             tuple(dict.fromkeys(result.name for result in own)),
             tuple(dict.fromkeys(result.setting for result in own if result.setting)),
             len(own),
         )
-        for key, own in causes.items()
+        for own in causes.values()
     ]
 
 

@@ -31,6 +31,7 @@ from pathfuse.testing import (
     run_checks,
     summary,
 )
+from pathfuse.testing.kit import by_cause
 from pathfuse_images.encoder import ImageEncoder
 from pathfuse_joint.by_modality import ByModality
 
@@ -395,6 +396,15 @@ class DoesNotStart(ReferenceFusion):
 def test_a_component_that_cannot_be_built_says_why(component, cause):
     found = failures(component)
     assert set(found) == {"it_can_be_built"} and cause in found["it_can_be_built"]
+
+
+def test_a_cause_that_two_checks_met_at_different_cases_is_one():
+    said = "CaseTableError: case {} has a sample of 'x', which modality_specs does not name."
+    results = [CheckResult("Lab", f"check_{n}", "a cohort", "failed", said.format(f"c{n}")) for n in (5, 2)]
+    results.append(CheckResult("Lab", "check_3", "a cohort", "failed", "another"))
+    first, second = by_cause(results)
+    assert (first.reason, first.checks, first.count) == (said.format("c5"), ("check_5", "check_2"), 2)
+    assert second.reason == "another"
 
 
 class WantsAWidth(ReferenceFusion):
