@@ -64,8 +64,11 @@ def _fits(value: object, hint: object) -> bool:
         return any(_fits(value, part) for part in parts)
     if made is Literal:
         return value in parts
+    if made is tuple and parts and ... not in parts:
+        own = value if isinstance(value, list | tuple) and len(value) == len(parts) else None
+        return own is not None and all(map(_fits, own, parts))
     if made in (list, tuple, Sequence):
-        return isinstance(value, list | tuple) and all(_fits(one, parts[0]) for one in value)
+        return isinstance(value, list | tuple) and all(_fits(one, parts[0]) for one in value if parts)
     if hint in (bool, NoneType):
         return isinstance(value, cast(type, hint))
     if hint in (int, float):
