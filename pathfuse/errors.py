@@ -72,7 +72,7 @@ class RegistrationError(PathfuseError):
     """Slides that cannot be registered, or a transform that cannot be read or belongs to other slides."""
 
 
-def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
+def did_you_mean(word: str, known: Iterable[str], *, before: str = "", nearness: float = 0.5) -> str:
     """The sentence that offers the known word which is most like a misspelt one; empty where none is near.
 
     Capitals do not count, and the sentence starts with a space, so that it can follow another one.
@@ -81,13 +81,14 @@ def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
         word: what was written.
         known: what could have been meant; of words that differ in capitals alone, the first is offered.
         before: what stands in front of the word in the sentence, for example the dashes of an option.
+        nearness: how like it is, from 0 to 1; more where the word may well be right.
     """
     from difflib import get_close_matches  # most commands never misspell anything
 
     by_lower: dict[str, str] = {}
     for name in known:
         by_lower.setdefault(name.lower(), name)
-    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=nearness)
     return f" Did you mean {before}{by_lower[near[0]]}?" if near else ""
 
 

@@ -57,7 +57,7 @@ class Words:
             if not equals and key not in FLAGS:
                 following = next(rest, None)
                 if following is None or following.startswith("--"):
-                    raise RecipeError(f"--{key} needs a value.{did_you_mean(key, FLAGS, before='--')}")
+                    raise RecipeError(f"--{key} needs a value.{did_you_mean(key, FLAGS, before='--', nearness=0.8)}")
                 value = following
             result.options.append((key, value))
         return result

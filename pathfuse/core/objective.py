@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pathfuse.core.batch import Batch
 from pathfuse.core.model import Model
-from pathfuse.core.promises import check_terms
+from pathfuse.core.promises import check_figures, check_terms
 from pathfuse.core.tokens import Prediction
 from pathfuse.core.weights import Weighted
 from pathfuse.errors import PluginError, RecipeError
@@ -97,6 +97,7 @@ def check_outcome(objective: Objective, outcome: object) -> None:
         name = type(objective).__name__
         raise PluginError(f"{name} returns a {type(outcome).__name__}, and has to return an Outcome. Repair it.")
     check_terms(objective, outcome.terms)
+    check_figures(objective, outcome.metrics)
 
 
 class SupervisedObjective(Objective):

@@ -76,7 +76,9 @@ def check_images(images: ImageInput, returned: object, cases: int) -> None:
     Raises:
         PluginError: naming the input and what it returned.
     """
-    if not (isinstance(returned, tuple) and len(returned) == 2 and all(isinstance(one, Tensor) for one in returned)):
+    if not (
+        isinstance(returned, tuple | list) and len(returned) == 2 and all(isinstance(one, Tensor) for one in returned)
+    ):
         raise _broken(images, f"returns {_kind(returned)}, and has to return the images and their presence")
     found, wanted = tuple(returned[0].shape), f"({cases}, {images.channels}, height, width)"
     if len(found) != 4 or found[:2] != (cases, images.channels):
@@ -107,6 +109,21 @@ def check_terms(component: nn.Module, terms: object) -> None:
         if not isinstance(value, Tensor) or value.dim():
             found = f"of {tuple(value.shape)}" if isinstance(value, Tensor) else f"that is {_kind(value)}"
             raise PluginError(f"{name} returns a loss term {term!r} {found}, and has to return a scalar.")
+
+
+def check_figures(component: nn.Module, figures: object) -> None:
+    """Whether a component gave what is logged of a step as numbers by name.
+
+    Raises:
+        PluginError: naming the component and the figure.
+    """
+    name = type(component).__name__
+    if not isinstance(figures, Mapping):
+        raise PluginError(f"{name} returns {_kind(figures)} for metrics, and has to return numbers by name.")
+    for figure, value in figures.items():
+        if value.numel() != 1 if isinstance(value, Tensor) else not isinstance(value, int | float):
+            found = f"of {tuple(value.shape)}" if isinstance(value, Tensor) else f"that is {_kind(value)}"
+            raise PluginError(f"{name} returns a metric {figure!r} {found}, and has to return one number.")
 
 
 def _kind(found: object) -> str:

@@ -63,11 +63,18 @@ class SlidesAtHand:
             return _region(slide, box, max(1, round(box[2] / scale)), max(1, round(box[3] / scale)))
 
     def _path(self, stain: str, slide_id: str) -> Path | None:
-        """The file of a slide; the last by name of those that lie in one folder, such as a thumbnail and the slide."""
-        found = self._files.get((stain, slide_id), [])
+        """The file of a slide; the last by name of those that lie in one folder, such as a thumbnail and the slide.
+
+        Of several folders it is the one of the stain, or else the one that was named.
+        """
+        found, known = self._files.get((stain, slide_id), []), self.known.get((stain, slide_id))
+        if known in found:
+            return known
         if len({path.parent for path in found}) > 1:
             root = self.folders[stain]
-            own = [path for path in found if stain in map(str.lower, path.relative_to(root).parts[:-1])]
+            own = [p for p in found if stain.lower() in map(str.lower, p.relative_to(root).parts[:-1])] or [
+                path for path in found if path.parent == root
+            ]
             if len({path.parent for path in own}) != 1:
                 places = " and ".join(str(path) for path in found[:2])
                 raise RecipeError(
@@ -75,7 +82,7 @@ class SlidesAtHand:
                     f"--slides '{{{stain}: DIR}}'."
                 )
             found = own
-        return found[-1] if found else self.known.get((stain, slide_id))
+        return found[-1] if found else known
 
     @cached_property
     def _files(self) -> dict[tuple[str, str], list[Path]]:

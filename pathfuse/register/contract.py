@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from pathfuse.errors import PluginError
 from pathfuse.register.transform import Transform
 from pathfuse.register.views import TISSUE_UM, View, view
@@ -80,7 +82,7 @@ def check_transform(method: Registration, found: object) -> None:
         PluginError: naming the method and what it returned.
     """
     name = type(method).__name__
-    shape = found.matrix.shape if isinstance(found, Transform) else None
+    shape = np.shape(found.matrix) if isinstance(found, Transform) else None
     if shape != (3, 3):
         said = f"a {type(found).__name__}" if shape is None else f"an affine of {shape}"
         raise PluginError(

@@ -199,6 +199,8 @@ def _registered(job: RegisterJob, pair: SlidePair) -> Record:
         there = method.register(fixed, moving)
         check_transform(method, there)
         back = method.back(fixed, moving)
+        if back is not None:
+            check_transform(method, back)
         quality = measure(fixed, moving, there, back)
         if back is not None and quality.verdict != "refused":
             there = mean_of_both_ways(fixed, there, back)

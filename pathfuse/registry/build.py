@@ -39,8 +39,10 @@ def build(registry: Registry[T], word: str, options: Mapping[str, object], contr
         if name not in known:
             raise RecipeError(f"{key} {word} takes no option {name!r}.{did_you_mean(name, known)}")
     hints = _hints(kind)
+    options = {name: _number(value) if hints.get(name) in _REAL else value for name, value in options.items()}
     for name, value in options.items():
-        if not _fits(value, hints.get(name)):
+        unset = value is None and known[name].default is None
+        if not unset and not _fits(value, hints.get(name)):
             wanted = inspect.formatannotation(hints[name])
             raise RecipeError(f"{key} {word}: option {name} is {value!r}, and has to be {wanted}.")
     for name, parameter in known.items():
@@ -50,10 +52,21 @@ def build(registry: Registry[T], word: str, options: Mapping[str, object], contr
     return cast(T, cast(Callable[..., object], kind)(**options))
 
 
+_REAL = (float, float | None)
+
+
+def _number(value: object) -> object:
+    """YAML takes `1e-3` for text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def _hints(kind: type) -> dict[str, Any]:
     try:
         return get_type_hints(kind.__init__)  # type: ignore[misc]
-    except NameError:  # a type that is imported for type checkers alone
+    except (NameError, AttributeError, TypeError, SyntaxError):  # such as a type for type checkers alone
         return {}
 
 

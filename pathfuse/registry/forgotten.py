@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
-from pathfuse.registry.metadata import every
+from pathfuse.registry.metadata import OWN, every
 
 BASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -39,7 +39,8 @@ def forgotten(name: str) -> str:
     Args:
         name: of the class.
     """
-    packages = {one.entry.value.partition(":")[0].partition(".")[0] for one in every()} - {"pathfuse"}
+    foreign = [one for one in every() if one.owner != OWN]
+    packages = {one.entry.value.partition(":")[0].partition(".")[0] for one in foreign}
     for package in sorted(packages):
         for file, module in _sources(package):
             if slot := _slot(_bases_in(file, name)):

@@ -53,14 +53,14 @@ def surest(candidates: Mapping[str, T], sure: Callable[[T], Match]) -> list[str]
 
 @cache
 def _made(kind: type, contract: type) -> object:
-    if unset := sorted(name for name in vars(contract).get("__annotations__", {}) if not hasattr(kind, name)):
-        raise PluginError(f"{kind.__name__} does not set {', '.join(unset)}, which every {contract.__name__} has to.")
-    suffixes = getattr(kind, "suffixes", ())
-    if isinstance(suffixes, str):  # every letter of it would be taken for a suffix
-        raise PluginError(f"suffixes of {kind.__name__} is one text. Put {suffixes!r} into a tuple or frozenset.")
     try:
         made: object = kind()
     except Exception as error:
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(f"{kind.__name__} cannot be made ({cause}). Its constructor gets no argument.") from error
+    if unset := sorted(name for name in vars(contract).get("__annotations__", {}) if not hasattr(made, name)):
+        raise PluginError(f"{kind.__name__} does not set {', '.join(unset)}, which every {contract.__name__} has to.")
+    suffixes = getattr(made, "suffixes", ())
+    if isinstance(suffixes, str):  # every letter of it would be taken for a suffix
+        raise PluginError(f"suffixes of {kind.__name__} is one text. Put {suffixes!r} into a tuple or frozenset.")
     return made

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PREFIX = "pathfuse."
+OWN = "pathfuse"
+"""The distribution of the components that come with it."""
 _OURS = "pathfuse"  # also of who wrote another separator behind it
 UNKNOWN = "not known"
 

@@ -19,11 +19,9 @@ from pathfuse.registry.api import api_versions, misfit
 from pathfuse.registry.cards import card_of, read_cards
 from pathfuse.registry.forgotten import forgotten
 from pathfuse.registry.groups import misplaced
-from pathfuse.registry.metadata import PREFIX, forget, stated
+from pathfuse.registry.metadata import OWN, PREFIX, forget, stated
 from pathfuse.registry.watched import watched
 
-OWN = "pathfuse"
-"""The distribution of the components that come with it."""
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
@@ -148,6 +146,10 @@ _heard: dict[str, tuple[str, ...]] = {}
 """Per module, what its import did that it should not."""
 
 
+def _letters(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
+
+
 class Registry(Generic[T]):
     """A typed view of one entry-point group.
 
@@ -183,8 +185,10 @@ class Registry(Generic[T]):
         table = self.table()
         if word in table:
             return table[word]
-        plain = word.lower().replace("_", "").replace("-", "")
-        found = [known for known in table if plain in (known.lower(), self.short(known))]
+        # As it is written first: of `a_b` and `ab`, each is what it says.
+        found = [known for known in table if word.lower() in (known.lower(), self.short(known))] or [
+            known for known in table if _letters(word) in (_letters(known), _letters(self.short(known)))
+        ]
         if len(found) > 1:
             raise PluginError(f"{word!r} may be {' or '.join(sorted(found))}; write one of them.")
         if not found:

@@ -105,7 +105,7 @@ def run_checks(component: type | Example) -> list[CheckResult]:
     try:
         settings = accepted_settings(example)
     except Exception as error:  # noqa: BLE001 - whatever a foreign constructor raises is the result
-        needed = ", ".join(example.unsaid) if isinstance(error, TypeError) else ""
+        needed = ", ".join(_unsaid(example)) if isinstance(error, TypeError) else ""
         cure = f". Give {needed} a default, or say in example_options what the kit takes" if needed else ""
         reason = f"{_line(error)}{cure}"
         return [*results, CheckResult(example.name, "it_can_be_built", "", "failed", reason)]
@@ -113,6 +113,14 @@ def run_checks(component: type | Example) -> list[CheckResult]:
         for check in (*checks_of(example)[len(DECLARATIONS) :], *_bag_checks_in(example, setting)):
             results.append(_run(example, check, setting, setting.name))
     return results
+
+
+def _unsaid(example: Example) -> list[str]:
+    """The options that nothing fills; all that are needed where their types cannot be read."""
+    try:
+        return example.unsaid
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return example.required
 
 
 def summary(results: list[CheckResult]) -> str:

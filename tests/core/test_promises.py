@@ -195,6 +195,14 @@ def test_an_objective_returns_an_outcome():
         check_outcome(wrong, wrong.losses(model(), synthetic_batch(TWO_STAINS, 3)))
 
 
+def test_an_outcome_logs_numbers():
+    whole = model()
+    outcome = SupervisedObjective().losses(whole, synthetic_batch(TWO_STAINS, 3))
+    check_outcome(whole, replace(outcome, metrics={"share": 0.5, "mean": torch.zeros(1)}))
+    with pytest.raises(PluginError, match=r"returns a metric 'map' of \(3,\), and has to return one number"):
+        check_outcome(whole, replace(outcome, metrics={"map": torch.zeros(3)}))
+
+
 @pytest.mark.parametrize(
     ("scores", "said"),
     [

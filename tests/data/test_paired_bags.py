@@ -244,7 +244,9 @@ def test_an_empty_slide_counts_as_absent_and_is_named(tmp_path, shape):
 
 
 def test_a_stain_that_no_case_has_is_an_error_unless_allowed(table):
-    with pytest.raises(CaseTableError, match=r"no case has patches of 'her2', only of .*--stores '\{her2: DIR\}'"):
+    with pytest.raises(
+        CaseTableError, match=r"no case has patches of 'her2', only of .*--stores '\{he: DIR, her2: DIR\}'"
+    ):
         bags(table, modalities=["he", "her2"]).spec()
     data = bags(table, modalities=["he", "her2"], missing="allow")
     assert data.spec()["her2"].width == 0

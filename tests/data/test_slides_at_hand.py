@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,18 @@ def test_attention_lies_over_tissue_where_the_slide_is_at_hand(folder: Path, tmp
             pixels = np.asarray(image.convert("RGB")).astype(int)
         dark[name] = int((np.abs(pixels - 40).max(2) < 4).sum())
     assert dark["with"] > 20 * (dark["without"] + 1)
+
+
+def test_capitals_of_a_stain_and_a_folder_of_thumbnails_do_not_matter(folder: Path) -> None:
+    first = next(folder.rglob("*.tif"))
+    for place in ("Ki67", "HE"):
+        (folder / place).mkdir()
+        shutil.copy(first, folder / place / "s.tif")
+    assert SlidesAtHand({"Ki67": folder})._path("Ki67", "s") == folder / "Ki67" / "s.tif"
+    (folder / "thumbs").mkdir()
+    for place in (folder, folder / "thumbs"):
+        shutil.copy(first, place / "t.tif")
+    assert SlidesAtHand({"he": folder})._path("he", "t") == folder / "t.tif"
+    assert (
+        SlidesAtHand({"he": folder}, {("he", "s"): folder / "HE" / "s.tif"})._path("he", "s") == folder / "HE" / "s.tif"
+    )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pytest
+import torch
 
-from pathfuse.registry.build import _fits
+from pathfuse.registry.build import _fits, _hints, _number
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,14 @@ def test_a_value_of_its_type_is_taken(value: object, hint: object) -> None:
 )
 def test_another_value_is_not(value: object, hint: object) -> None:
     assert not _fits(value, hint)
+
+
+def test_a_number_with_an_exponent_is_no_text() -> None:
+    assert _number("1e-3") == 0.001 and _number("grey") == "grey" and _number(2) == 2
+
+
+def test_types_that_cannot_be_read_are_not_held_against() -> None:
+    class Odd:
+        def __init__(self, *, size: torch.Foo = 1) -> None: ...  # type: ignore[name-defined]
+
+    assert _hints(Odd) == {} and _fits("anything", None)

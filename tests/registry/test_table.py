@@ -12,7 +12,7 @@ import yaml
 
 from pathfuse.cli import main
 from pathfuse.errors import PluginError
-from pathfuse.registry import FUSIONS, HEADS, REGISTRIES, components, import_named_in, unknown
+from pathfuse.registry import FUSIONS, HEADS, REGISTRIES, TISSUES, Component, components, import_named_in, unknown
 from pathfuse.registry import table as registry
 from pathfuse_images.fusion import MeanFusion
 
@@ -61,6 +61,17 @@ def test_the_name_is_the_name_of_the_class(clean: None) -> None:
 def test_every_first_party_component_imports() -> None:
     for component in components():
         assert component.load().__name__ == component.name and component.imported
+
+
+def test_a_word_is_a_name_without_capitals_dashes_and_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("HE_Tissue", "my_rule", "myrule", "LabXTissue")
+    known = {name: Component("pathfuse.tissue", name, f"lab:{name}", "lab") for name in names}
+    monkeypatch.setattr("pathfuse.registry.table._installed", lambda group: known)
+    meant = {word: TISSUES.component(word).name for word in ("he", "he_", "HE_TISSUE", "My_Rule", "MyRule", "lab-x")}
+    assert meant == {
+        "he": "HE_Tissue", "he_": "HE_Tissue", "HE_TISSUE": "HE_Tissue", "My_Rule": "my_rule", "MyRule": "myrule",
+        "lab-x": "LabXTissue",
+    }  # fmt: skip
 
 
 def test_a_wrong_name_gets_a_guess() -> None:

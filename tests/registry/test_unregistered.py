@@ -144,3 +144,7 @@ def test_one_broken_entry_point_hides_no_other(lab: None) -> None:
     troubles = {one.name: trouble(one) for one in components() if one.distribution == "lab-parts"}
     assert "lab_parts.empty has no 'AbsentFusion'" in str(troubles["AbsentFusion"])
     assert [one.name for one in components() if one.distribution == "pathfuse" and trouble(one)] == []
+
+
+def test_a_class_of_ours_that_is_no_component_is_not_to_be_registered() -> None:
+    assert forgotten("FoundationEncoder") == "" and forgotten("PlainPool") == ""

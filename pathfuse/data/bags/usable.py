@@ -89,7 +89,9 @@ def _check_missing(
             )
         if len(without) == len(usable) and missing is None:
             there = sorted({modality for case in usable for modality in slides[case.case_id]})
+            stores = ", ".join(f"{own}: DIR" for own in modalities)
             raise CaseTableError(
-                f"{name}: no case has patches of {modality!r}, only of {', '.join(there)}. Name its features with "
-                f"--stores '{{{modality}: DIR}}', correct data.modalities, or accept it with `missing: allow`."
+                f"{name}: no case has patches of {modality!r}, only of {', '.join(there)}. Add its files to the table, "
+                f"or name those of all stains with --stores '{{{stores}}}' where the table names none. Otherwise "
+                "correct data.modalities, or accept it with `missing: allow`."
             )

@@ -47,7 +47,7 @@ class Measures:
 
         Raises:
             RecipeError: if two metrics give the same name, or none gives that of `by`.
-        PluginError: if one has no `key`.
+            PluginError: if one has no `key`.
         """
         ours = (*CLASSIFICATION, *CALIBRATION)
         further = tuple(metric for metric in named if type(metric) not in map(type, ours))

@@ -7,7 +7,7 @@ import torch
 from pathfuse.core import Objective
 from pathfuse.core.objective import check_outcome, weighted_total
 from pathfuse.data.contract import CaseData
-from pathfuse.errors import PathfuseError
+from pathfuse.errors import PathfuseError, PluginError
 from pathfuse.inference.task import Task
 from pathfuse.training.steady.refused import REFUSALS
 
@@ -30,6 +30,8 @@ def check_loss_terms(task: Task, data: CaseData) -> None:
         with torch.no_grad():
             batch = data.glimpse()
             outcome = task.objective.step(task.model, task.shown_in_training(batch), batch)
+    except PluginError:
+        raise
     except (*REFUSALS, PathfuseError):
         return
     finally:
