@@ -97,8 +97,8 @@ class Words:
         Raises:
             RecipeError: naming the word and the option.
         """
+        known = self.known | {*COHORT, "label"}  # which are written out by now
         for key, _ in self.options:
-            known = self.known | {*COHORT, "label"}  # which are written out by now
             guess = "" if "." in key or key in others else did_you_mean(key, known, before="--")
             if guess:
                 raise RecipeError(f"--{key} is no option.{guess}")

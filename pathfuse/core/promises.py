@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -102,13 +102,7 @@ def check_terms(component: nn.Module, terms: object) -> None:
     Raises:
         PluginError: naming the component and the term.
     """
-    name = type(component).__name__
-    if not isinstance(terms, Mapping):
-        raise PluginError(f"{name} returns {_kind(terms)} for loss terms, and has to return scalars by name.")
-    for term, value in terms.items():
-        if not isinstance(value, Tensor) or value.dim():
-            found = f"of {tuple(value.shape)}" if isinstance(value, Tensor) else f"that is {_kind(value)}"
-            raise PluginError(f"{name} returns a loss term {term!r} {found}, and has to return a scalar.")
+    _check_named(component, terms, _is_scalar, "loss term", "scalars", "a scalar")
 
 
 def check_figures(component: nn.Module, figures: object) -> None:
@@ -117,13 +111,27 @@ def check_figures(component: nn.Module, figures: object) -> None:
     Raises:
         PluginError: naming the component and the figure.
     """
+    _check_named(component, figures, _is_number, "metric", "numbers", "one number")
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, Tensor) and not value.dim()
+
+
+def _is_number(value: object) -> bool:
+    return value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, int | float)
+
+
+def _check_named(
+    component: nn.Module, values: object, fits: Callable[[object], bool], what: str, several: str, one: str
+) -> None:
     name = type(component).__name__
-    if not isinstance(figures, Mapping):
-        raise PluginError(f"{name} returns {_kind(figures)} for metrics, and has to return numbers by name.")
-    for figure, value in figures.items():
-        if value.numel() != 1 if isinstance(value, Tensor) else not isinstance(value, int | float):
+    if not isinstance(values, Mapping):
+        raise PluginError(f"{name} returns {_kind(values)} for {what}s, and has to return {several} by name.")
+    for key, value in values.items():
+        if not fits(value):
             found = f"of {tuple(value.shape)}" if isinstance(value, Tensor) else f"that is {_kind(value)}"
-            raise PluginError(f"{name} returns a metric {figure!r} {found}, and has to return one number.")
+            raise PluginError(f"{name} returns a {what} {key!r} {found}, and has to return {one}.")
 
 
 def _kind(found: object) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathfuse.errors import RecipeError
-from pathfuse.slides.opening import broken_readers, slide_suffixes
+from pathfuse.registry import READERS, not_working
+from pathfuse.slides.opening import slide_suffixes
+from pathfuse.slides.reader import SlideReader
 from pathfuse.system.left_out import left_out
 
 
@@ -75,7 +77,9 @@ def _meant(word: str, modality: str) -> Iterable[SlideSource]:
             others = left_out(path, slide_suffixes())
             known = ", ".join(sorted(slide_suffixes()))
             said = f"{others} " if others else ""
-            raise RecipeError(f"{path} holds no slides ({known}). {said}Name another folder.{broken_readers()}")
+            raise RecipeError(
+                f"{path} holds no slides ({known}). {said}Name another folder.{not_working(READERS, SlideReader)}"
+            )
     elif path.exists():
         files = [path]
     else:

@@ -3,7 +3,7 @@
 from pathfuse.registry.api import API
 from pathfuse.registry.build import build, settings_of
 from pathfuse.registry.cards import Card, card_of, cards, read_cards
-from pathfuse.registry.match import Match, surest, working
+from pathfuse.registry.match import Match, not_working, surest, working
 from pathfuse.registry.table import (
     BACKBONES,
     DATA,
@@ -56,6 +56,7 @@ __all__ = [
     "components",
     "forget_installed",
     "import_named_in",
+    "not_working",
     "note_use",
     "read_cards",
     "recording",

@@ -44,6 +44,12 @@ def working(registry: Registry[T], contract: type) -> tuple[dict[str, T], list[s
     return found, failed
 
 
+def not_working(registry: Registry[T], contract: type) -> str:
+    """A sentence on the components of a slot that cannot be used; empty if all can. Arguments as in `working`."""
+    _, failed = working(registry, contract)
+    return f" These {registry.slot}s do not work: {' '.join(failed)}" if failed else ""
+
+
 def surest(candidates: Mapping[str, T], sure: Callable[[T], Match]) -> list[str]:
     """The names of those that are surest; several if they are equally sure, none if nobody wants it."""
     asked = {name: sure(candidate) for name, candidate in candidates.items()}

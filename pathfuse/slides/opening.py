@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from pathfuse.errors import ImageError, PluginError
-from pathfuse.registry import READERS, note_use, surest, working
+from pathfuse.registry import READERS, not_working, note_use, surest, working
 from pathfuse.slides.reader import SlideReader
 from pathfuse.slides.slide import Slide
 from pathfuse.slides.spacing import Spacing, given_spacing
@@ -54,12 +54,6 @@ def slide_suffixes() -> frozenset[str]:
     return frozenset().union(*(reader.suffixes for reader in known.values()))
 
 
-def broken_readers() -> str:
-    """A sentence on the readers that are registered and do not work; empty if all do."""
-    _, failed = working(READERS, SlideReader)
-    return f" These readers do not work: {' '.join(failed)}" if failed else ""
-
-
 def _impossible(slide: Slide) -> str:
     """Why the sizes that a header states cannot be; empty where they can."""
     if not slide.levels:
@@ -81,7 +75,7 @@ def _reader(path: Path, asked: str | None) -> tuple[str, SlideReader]:
     names = surest(known, lambda reader: reader.match(path))
     if not names:
         advice = "Convert it to a pyramidal TIFF, or leave it out."
-        raise ImageError(f"{path} is no slide of a known format. {advice}{broken_readers()}")
+        raise ImageError(f"{path} is no slide of a known format. {advice}{not_working(READERS, SlideReader)}")
     if len(names) > 1:
         raise ImageError(f"{path} is claimed by the readers {' and '.join(names)} alike. Name one of them.")
     return names[0], known[names[0]]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathfuse.errors import StoreError, did_you_mean
-from pathfuse.registry import STORES, note_use
+from pathfuse.registry import STORES, not_working, note_use
 from pathfuse.store.contract import Store
-from pathfuse.store.read import broken_stores, stores
+from pathfuse.store.read import stores
 
 
 def writers() -> dict[str, Store]:
@@ -23,7 +23,8 @@ def writer(source_format: str) -> Store:
     if source_format not in known:
         guess = did_you_mean(source_format, known)
         raise StoreError(
-            f"nobody writes the format {source_format!r}.{guess} There are {', '.join(known)}.{broken_stores()}"
+            f"nobody writes the format {source_format!r}.{guess} There are {', '.join(known)}."
+            f"{not_working(STORES, Store)}"
         )
     note_use(STORES.component(type(known[source_format]).__name__))
     return known[source_format]

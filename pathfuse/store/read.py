@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from pathfuse.errors import PluginError, StoreError
-from pathfuse.registry import STORES, Match, note_use, surest, working
+from pathfuse.registry import STORES, Match, not_working, note_use, surest, working
 from pathfuse.store.contents import hdf5, npy
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contents.torch import read_torch
@@ -137,8 +137,10 @@ def _reader(contents: Contents, source_format: str | None, known: Mapping[str, S
     claims = surest(known, lambda store: store.match(contents))
     if not claims:
         if contents.kind == "other":
-            raise StoreError(f"{contents.path} is neither HDF5 nor a torch or numpy file. {_advice()}{broken_stores()}")
-        raise StoreError(f"{contents.path} fits no known format ({_described(contents)}).{broken_stores()}")
+            raise StoreError(
+                f"{contents.path} is neither HDF5 nor a torch or numpy file. {_advice()}{not_working(STORES, Store)}"
+            )
+        raise StoreError(f"{contents.path} fits no known format ({_described(contents)}).{not_working(STORES, Store)}")
     if len(claims) > 1:
         raise StoreError(f"{contents.path} fits {' and '.join(claims)} equally well. Name its format.")
     return known[claims[0]]
@@ -154,9 +156,3 @@ def _described(contents: Contents) -> str:
 
 def _advice() -> str:
     return f"Give a feature file ({', '.join(suffixes())}), or extract it again."
-
-
-def broken_stores() -> str:
-    """A sentence on the stores that are registered and do not work; empty if all do."""
-    failed = working(STORES, Store)[1]
-    return f" These stores do not work: {' '.join(failed)}" if failed else ""
