@@ -85,16 +85,16 @@ def _blocks(sizes: list[int]) -> Iterator[_Block]:
         yield _Block(slice(start, start + used), pieces)
 
 
-def _gates(rows: Tensor, scorer: Scorer) -> Tensor:
-    """The first L columns through tanh, the others through the sigmoid."""
-    gates = product(rows, scorer.weight.mT).add_(scorer.bias)  # (r, L) or (r, 2 L)
-    gates[:, : scorer.width].tanh_()
-    gates[:, scorer.width :].sigmoid_()
-    return gates
-
-
-def _hidden(gates: Tensor, width: int) -> Tensor:
-    return gates if gates.shape[1] == width else gates[:, :width] * gates[:, width:]
+def _open(rows: Tensor, scorer: Scorer) -> tuple[Tensor, Tensor]:
+    """The gates (r, L) or (r, 2 L), tanh before sigmoid, and what the scores are linear in (r, L)."""
+    gates = product(rows, scorer.weight.mT).add_(scorer.bias)
+    if gates.shape[1] == scorer.width:
+        return gates.tanh_(), gates
+    value, gate = gates[:, : scorer.width], gates[:, scorer.width :]
+    # A copy: along half the columns of a matrix, two threads take seven times as long for a tanh.
+    hidden = value.clone(memory_format=torch.contiguous_format).tanh_()
+    value.copy_(hidden)
+    return gates, hidden.mul_(gate.sigmoid_())
 
 
 class _Softmax:
@@ -140,9 +140,10 @@ class _Slopes:
         width, cheap = self.found.width, slope.to(rows.dtype)
         value, gate = gates[:, :width], gates[:, width:]
         d_hidden = cheap * self.score if len(self.score) == 1 else cheap @ self.score  # (r, L)
-        add_product(self.found.score, cheap.mT, _hidden(gates, width))
+        gated = gates.shape[1] > width
+        add_product(self.found.score, cheap.mT, value * gate if gated else value)
         d_gates = torch.empty_like(gates)
-        if gates.shape[1] > width:
+        if gated:
             own = torch.mul(d_hidden, value, out=d_gates[:, width:])
             torch.ops.aten.sigmoid_backward.grad_input(own, gate, grad_input=own)
             d_hidden.mul_(gate)
@@ -172,8 +173,8 @@ class _Pool(torch.autograd.Function):
         kept = []
         for block in _blocks(sizes):
             part = values[block.rows].to(exact)
-            gates = _gates(part.to(dtype), cheap)
-            softmax.scores[block.rows] = torch.addmm(cheap.score_bias, _hidden(gates, cheap.width), cheap.score.mT)
+            gates, hidden = _open(part.to(dtype), cheap)
+            softmax.scores[block.rows] = torch.addmm(cheap.score_bias, hidden, cheap.score.mT)
             softmax.add(block, part)
             if keep:
                 kept.append(gates)
@@ -199,11 +200,14 @@ class _Pool(torch.autograd.Function):
                 part = values[rows].to(own.dtype)
                 for bag, piece in pieces:
                     slope[rows][piece].addmm_(part[piece], d_sums[bag].mT)
-                d_part = slopes.add(part.to(ctx.dtype), gates, slope[rows].mul_(own))  # of the gates, soon of the rows
+                d_gates = slopes.add(part.to(ctx.dtype), gates, slope[rows].mul_(own))
                 if d_values is not None:
-                    d_part = product(d_part, slopes.weight).to(own.dtype)
+                    direct = d_values.dtype == own.dtype == d_gates.dtype
+                    d_part = product(d_gates, slopes.weight, out=d_values[rows] if direct else None).to(own.dtype)
                     for bag, piece in pieces:
                         d_part[piece].addmm_(own[piece], d_sums[bag])
-                    d_values[rows] = d_part
-                del d_part  # before the next one is made
+                    if not direct:
+                        d_values[rows] = d_part
+                    del d_part  # before the next one is made
+                del d_gates
         return d_values, *(each.to(weight.dtype) for each in slopes.found), None, None, None
