@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.measure.floor import operations
+from benchmarks.measure.floor import products
 
 EDGE = 8192  # of the square matrices whose product is taken for the peak
 
@@ -48,7 +48,7 @@ class Card:
     def step(self, call: Callable[[], object], rounds: int, limit_s: float) -> Step:
         """The shortest of some calls, no more than `limit_s` seconds of them, after one that warms up."""
         self.timed(call)
-        counted = operations(call)
+        counted = products(call).operations
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         best, spent = float("inf"), 0.0

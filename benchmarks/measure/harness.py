@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure.aims import Aim, judge
-from benchmarks.measure.floor import floors, operations
+from benchmarks.measure.floor import Products, floors
+from benchmarks.measure.floor import products as products_of
 from benchmarks.measure.footprint import footprint
 from benchmarks.measure.machine import machine, now, rates
 
@@ -34,6 +34,7 @@ class Timing:
         min_s: the minimum.
         ratio: how many times as fast as the baseline it is, the median over rounds.
         floor_s: what its products and bytes take at the rates of the machine; 0 where that is not known.
+        products_s: what its products took in their own shapes; 0 where they are not counted.
         faults: minor page faults.
         peak_mb: memory beyond what the process held before.
     """
@@ -42,6 +43,7 @@ class Timing:
     min_s: float
     ratio: float
     floor_s: float
+    products_s: float
     faults: int
     peak_mb: float
 
@@ -81,8 +83,8 @@ def compare(
         call()
         repeats[name] = max(1, round(MIN_SAMPLE_S / max(now() - start, 1e-9)))
     remark = check(outputs) if check is not None else None
-    counted = {name: operations(call) if products else Counter() for name, call in variants.items()}
-    floor = floors(counted, bytes_moved)
+    counted = {name: products_of(call) if products else Products() for name, call in variants.items()}
+    floor = floors({name: each.operations for name, each in counted.items()}, bytes_moved)
     used = {name: footprint(call) for name, call in variants.items()}
     samples: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants)
@@ -95,7 +97,8 @@ def compare(
         # Rounds are paired: both numbers of a round saw the same neighbours on the machine.
         ratio = statistics.median(peer / mine for peer, mine in zip(samples[baseline], times, strict=True))
         own = used[name]
-        timings[name] = Timing(statistics.median(times), min(times), ratio, floor[name], own.faults, own.peak_mb)
+        alone = counted[name].seconds
+        timings[name] = Timing(statistics.median(times), min(times), ratio, floor[name], alone, own.faults, own.peak_mb)
     _show(title, timings, baseline, items, remark, markdown)
     judge(title, aims, timings)
     return timings
@@ -122,12 +125,16 @@ def _show(
 ) -> None:
     floor = any(timing.floor_s for timing in timings.values())
     heads = ["variant", "median ms", "min ms", *(["ms per item"] if items > 1 else []), f"speed / {baseline}"]
-    heads += [*(["share of floor"] if floor else []), "page faults", "peak MB"]
+    products = any(timing.products_s for timing in timings.values())
+    heads += [*(["share of floor"] if floor else []), *(["products alone"] if products else [])]
+    heads += ["page faults", "peak MB"]
     rows = []
     for name, timing in timings.items():
         row = [name, f"{timing.median_s * 1e3:.2f}", f"{timing.min_s * 1e3:.2f}"]
         row += [f"{timing.median_s / items * 1e3:.2f}"] if items > 1 else []
         row += [f"{timing.ratio:.2f}", *([f"{timing.floor_s / timing.min_s:.2f}"] if floor else [])]
+        # The share that would be reached if the products were all there is.
+        row += [f"{timing.floor_s / timing.products_s:.2f}" if timing.products_s else ""] if products else []
         rows.append([*row, f"{timing.faults}", f"{timing.peak_mb:.0f}"])
     notes = [machine(), rates(), *([remark] if remark else [])]
     table = Table(*heads, title=title)

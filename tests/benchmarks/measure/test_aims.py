@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import every
 from benchmarks.measure.aims import KEPT_IN, Aim, Outcome, judge, noted
-from benchmarks.measure.floor import floors, operations
+from benchmarks.measure.floor import floors, products
 from pathfuse.nn import add_product, product
 from pathfuse.nn.products import _onednn
 
@@ -59,7 +59,10 @@ def test_products_are_counted_by_precision_forward_and_backward(way, monkeypatch
         add_product(torch.zeros(5, 3), a.detach(), b)
         return product(a.detach().bfloat16(), b.bfloat16())
 
-    assert operations(call) == {torch.float32: 4 * 2 * 5 * 7 * 3, torch.bfloat16: 2 * 5 * 7 * 3}
+    counted = products(call)
+    assert counted.operations == {torch.float32: 4 * 2 * 5 * 7 * 3, torch.bfloat16: 2 * 5 * 7 * 3}
+    assert counted.seconds > 0
+    assert products(lambda: torch.ones(3) + 1).seconds == 0
 
 
 def test_the_variant_with_the_fewest_products_sets_the_floor(monkeypatch):
