@@ -23,6 +23,8 @@ from benchmarks.measure.machine import machine, now, rates
 MIN_SAMPLE_S = (
     0.02  # a shorter call is repeated until one sample lasts this long: timers and wake-ups cost microseconds
 )
+LIMIT_S = 60.0  # after so long no further round begins: a call of many seconds is a mean over its steps already
+LEAST = 2  # rounds that are run in any case
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def compare(
         title: heading of the table.
         variants: name to a call without arguments; what it returns is kept from the warm-up for `check`.
         baseline: name of the variant that has ratio 1.
-        rounds: timed rounds; the order of the variants rotates, so that drift of the machine hits all alike.
+        rounds: timed rounds, fewer where they take long; the order of the variants rotates, so that drift of the
+            machine hits all alike.
         check: gets the outputs by name before anything is timed; raises when they disagree, returns a remark to print.
         items: things done by one call; the table also gives the time of one thing when it is above 1.
         products: count the matrix products of every variant; they are part of the floor.
@@ -78,17 +81,21 @@ def compare(
     outputs: dict[str, object] = {}
     repeats: dict[str, int] = {}
     for name, call in variants.items():
-        outputs[name] = call()  # also the warm-up: allocations, look-up tables, thread pools
         start = now()
-        call()
+        outputs[name] = call()  # also the warm-up: allocations, look-up tables, thread pools
+        if now() - start < 1.0:
+            start = now()
+            call()
         repeats[name] = max(1, round(MIN_SAMPLE_S / max(now() - start, 1e-9)))
     remark = check(outputs) if check is not None else None
     counted = {name: products_of(call) if products else Products() for name, call in variants.items()}
     floor = floors({name: each.operations for name, each in counted.items()}, bytes_moved)
     used = {name: footprint(call) for name, call in variants.items()}
     samples: dict[str, list[float]] = {name: [] for name in variants}
-    order = list(variants)
-    for _ in range(rounds):
+    order, start = list(variants), now()
+    for done in range(rounds):
+        if done >= LEAST and now() - start > LIMIT_S:
+            break
         for name in order:
             samples[name].append(_seconds(variants[name], repeats[name]))
         order.append(order.pop(0))
@@ -107,7 +114,7 @@ def compare(
 def options(description: str) -> argparse.ArgumentParser:
     """The options every benchmark has: `--rounds`, `--threads`, `--markdown FILE`."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=7, help="timed rounds of every variant")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds of every variant, at most")
     parser.add_argument("--threads", type=int, default=None, help="torch threads; default: what torch chooses")
     parser.add_argument("--markdown", type=Path, default=None, help="append the tables to this Markdown file")
     return parser
