@@ -20,6 +20,7 @@ class ByModality(Encoder):
     The tokens go on as they are: bags as bags, and a table as a vector. Fusion blocks that average (`MeanFusion`,
     `ConcatFusion`, `TailFusion`) take any mixture. Those that pool bags (`AttentionFusion`, `MeanPool`, `CLAM` and the
     like) pool the bags and join a vector beside them; with `join: mean` all widths are equal, with `join: concat` not.
+    `explain` takes the explainer that all its encoders name; where they differ, the usual one.
 
     Args:
         spec: sizes of the data.
@@ -35,6 +36,7 @@ class ByModality(Encoder):
         chosen = {modality_of(spec, name, "ByModality.encoders").name for name in encoders}
         # In the order of the data: that of a recipe does not survive being written down.
         self.reads = tuple(name for name in spec.names if name in chosen)
+        wanted: set[str | None] = set()
         for name in self.reads:
             encoder = encoders[name](replace(spec, modalities=(spec[name],)))
             twice = set(self.out) & set(encoder.out)
@@ -45,6 +47,8 @@ class ByModality(Encoder):
                 )
             self.encoders[name] = encoder
             self.out |= encoder.out
+            wanted.add(encoder.explained_by)
+        self.explained_by = wanted.pop() if len(wanted) == 1 else None
 
     def forward(self, batch: Batch) -> dict[str, Tokens]:
         """The tokens of all encoders."""

@@ -163,3 +163,17 @@ def test_maps_are_made_of_images_that_stand_beside_a_table():
     model = Model(encoder, fusion, SoftmaxHead(fusion.out, STAINS_AND_VECTOR), STAINS_AND_VECTOR).eval()
     maps = GradCAM().explain(model, synthetic_batch(STAINS_AND_VECTOR, absent=True))
     assert {name: tuple(values.shape) for name, values in maps.items()} == {"he": (5, 32, 32), "ihc": (5, 32, 32)}
+
+
+@pytest.mark.parametrize(("others", "taken"), [("IntegratedGradients", "IntegratedGradients"), (None, None)])
+def test_it_is_explained_by_what_all_its_encoders_ask_for(others: str | None, taken: str | None) -> None:
+    def asks(explainer: str | None):
+        def make(spec: DataSpec) -> BagEncoder:
+            encoder = BagEncoder(spec, dim=4)
+            encoder.explained_by = explainer
+            return encoder
+
+        return make
+
+    encoder = ByModality(SPEC, encoders={"he": asks("IntegratedGradients"), "ihc": asks(others)})
+    assert encoder.explained_by == taken
