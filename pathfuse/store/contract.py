@@ -17,7 +17,7 @@ from torch import Tensor
 from pathfuse.errors import StoreError
 from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents, Fact
-from pathfuse.store.rows import Index, Rows
+from pathfuse.store.rows.rows import Index, Rows
 
 
 @dataclass(frozen=True)

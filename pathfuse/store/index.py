@@ -19,7 +19,7 @@ from pathfuse.registry import STORES, note_use
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import states_time
 from pathfuse.store.read import read_slide, stores, with_facts
-from pathfuse.store.rows import Stamp, unreadable
+from pathfuse.store.rows.stamp import Stamp, unreadable
 from pathfuse.system.files import write_text
 from pathfuse.system.reading import read_json
 

@@ -13,7 +13,7 @@ from pathfuse.store.contents import hdf5, npy
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contents.torch import read_torch
 from pathfuse.store.contract import SlideFeatures, Store
-from pathfuse.store.rows import unreadable
+from pathfuse.store.rows.stamp import unreadable
 
 SUFFIXES = (".h5", ".hdf5", ".pt", ".pth", ".npy")
 USER_BLOCKS = (0, 512, 1024, 2048)  # where an HDF5 file may begin

@@ -10,7 +10,8 @@ import numpy as np
 from pathfuse.errors import StoreError
 from pathfuse.store.contents.hdf5 import read_hdf5
 from pathfuse.store.new_hdf5 import new_hdf5
-from pathfuse.store.rows import open_hdf5, unreadable
+from pathfuse.store.rows.hdf5 import open_hdf5
+from pathfuse.store.rows.stamp import unreadable
 from pathfuse.system.files import replacing
 
 BLOCK = 64 << 20  # bytes copied at once

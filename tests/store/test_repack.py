@@ -8,7 +8,7 @@ import torch
 from pathfuse.errors import StoreError
 from pathfuse.store import open_slide
 from pathfuse.store.repack import repack
-from pathfuse.store.rows import MappedRows
+from pathfuse.store.rows.mapped import MappedRows
 from tests.store import foreign
 
 

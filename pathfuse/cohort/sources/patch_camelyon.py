@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pathfuse.cohort.sources.class_folders import NO_GROUPS, PART_NAMES
 from pathfuse.cohort.table import Case, CaseFile, CaseTable
 from pathfuse.errors import CaseTableError, StoreError
-from pathfuse.store.rows import open_hdf5, unreadable
+from pathfuse.store.rows.hdf5 import open_hdf5
+from pathfuse.store.rows.stamp import unreadable
 from pathfuse.system.csv_table import read_csv
 
 _PATCHES = re.compile(r"(?P<stem>(?:.*_)?(?P<part>train|valid|val|test))_x\.h5")

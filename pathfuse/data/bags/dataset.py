@@ -16,7 +16,7 @@ from pathfuse.data.bags.features import Slides
 from pathfuse.data.bags.packed import CaseFacts, PackedSet, Sampling
 from pathfuse.errors import StoreError
 from pathfuse.store import SlideFeatures
-from pathfuse.store.rows import allocate
+from pathfuse.store.rows.tensors import allocate
 
 
 class BagSet(PackedSet[SlideFeatures]):

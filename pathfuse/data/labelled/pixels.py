@@ -13,7 +13,8 @@ from pathfuse.cohort.sources.patch_camelyon import dataset
 from pathfuse.data.images.dataset import ImageRows
 from pathfuse.data.images.decode import Pixels, decode, image_size
 from pathfuse.data.images.prepare import fitted
-from pathfuse.store.rows import HDF5, Stamp, open_hdf5, refuse_changed, unreadable
+from pathfuse.store.rows.hdf5 import HDF5, open_hdf5
+from pathfuse.store.rows.stamp import Stamp, refuse_changed, unreadable
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pathfuse.errors import StoreError
-from pathfuse.store.rows import Rows
+from pathfuse.store.rows.rows import Rows
 
 Kind = Literal["hdf5", "torch", "npy", "other"]
 Fact = str | int | float

@@ -10,7 +10,11 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from pathfuse.store.contents.contents import Contents, Fact, Found, check_size, rows_shape
-from pathfuse.store.rows import Hdf5Rows, MappedRows, MemoryRows, Rows, Stamp, open_hdf5, to_tensor, unreadable
+from pathfuse.store.rows.hdf5 import Hdf5Rows, open_hdf5
+from pathfuse.store.rows.mapped import MappedRows
+from pathfuse.store.rows.rows import MemoryRows, Rows
+from pathfuse.store.rows.stamp import Stamp, unreadable
+from pathfuse.store.rows.tensors import to_tensor
 from pathfuse.store.sums import SIZE, SUMS, read_sums
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

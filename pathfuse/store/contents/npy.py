@@ -10,7 +10,10 @@ import numpy as np
 
 from pathfuse.errors import StoreError
 from pathfuse.store.contents.contents import Contents, Found, rows_shape
-from pathfuse.store.rows import MappedRows, MemoryRows, Rows, Stamp, to_tensor, unreadable
+from pathfuse.store.rows.mapped import MappedRows
+from pathfuse.store.rows.rows import MemoryRows, Rows
+from pathfuse.store.rows.stamp import Stamp, unreadable
+from pathfuse.store.rows.tensors import to_tensor
 
 SIGNATURE = b"\x93NUMPY"
 

@@ -16,7 +16,8 @@ from pathfuse.errors import StoreError
 from pathfuse.nn.saved import refuse_more_than_it_holds
 from pathfuse.store.contents.contents import Contents, Found, check_size, rows_shape
 from pathfuse.store.handles import Handles
-from pathfuse.store.rows import Index, MemoryRows, Rows, Stamp, refuse_changed, unreadable
+from pathfuse.store.rows.rows import Index, MemoryRows, Rows
+from pathfuse.store.rows.stamp import Stamp, refuse_changed, unreadable
 
 DAMAGE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError,

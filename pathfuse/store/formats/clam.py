@@ -16,7 +16,7 @@ from pathfuse.store.contents.hdf5 import read_hdf5
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import number, squeezed
 from pathfuse.store.new_hdf5 import new_hdf5
-from pathfuse.store.rows import fitting
+from pathfuse.store.rows.tensors import fitting
 from pathfuse.system.files import replacing
 
 H5_FOLDER, PT_FOLDER, PATCHES = "h5_files", "pt_files", "patches"

@@ -13,7 +13,8 @@ from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident import number, squeezed
 from pathfuse.store.new_hdf5 import new_hdf5
-from pathfuse.store.rows import Arranged, Rows, fitting
+from pathfuse.store.rows.rows import Arranged, Rows
+from pathfuse.store.rows.tensors import fitting
 from pathfuse.system.files import replacing
 
 KEYS = ("feats", "patch_embeddings", "features")

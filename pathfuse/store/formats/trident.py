@@ -12,7 +12,7 @@ from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents, Fact
 from pathfuse.store.contract import SlideFeatures, Store
 from pathfuse.store.formats.trident_write import OURS, write_trident
-from pathfuse.store.rows import MemoryRows, Rows
+from pathfuse.store.rows.rows import MemoryRows, Rows
 from pathfuse.system.reading import read_json
 
 STATES = "wsi_states"

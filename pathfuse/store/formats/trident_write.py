@@ -15,7 +15,7 @@ from torch import Tensor
 from pathfuse.errors import StoreError
 from pathfuse.store.contents.contents import Fact
 from pathfuse.store.new_hdf5 import new_hdf5
-from pathfuse.store.rows import fitting
+from pathfuse.store.rows.tensors import fitting
 from pathfuse.store.sums import Summing, bytes_of
 from pathfuse.system.files import replacing
 

@@ -10,7 +10,7 @@ from pathfuse.registry import Match
 from pathfuse.store.contents.contents import Contents
 from pathfuse.store.contents.torch import read_torch
 from pathfuse.store.contract import SlideFeatures, Store
-from pathfuse.store.rows import Arranged, Rows
+from pathfuse.store.rows.rows import Arranged, Rows
 
 SUFFIXES = ("_features", "_feature")
 """Its code opens the first, its README names the second."""

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pathfuse.errors import StoreError
 from pathfuse.store import open_slide
 from pathfuse.store.handles import Handles
-from pathfuse.store.rows import HDF5, Arranged, MappedRows, MemoryRows
+from pathfuse.store.rows.hdf5 import HDF5
+from pathfuse.store.rows.mapped import MappedRows
+from pathfuse.store.rows.rows import Arranged, MemoryRows
 
 LAYOUTS = ("contiguous", "rows", "blocks", "gzip", "lead", "npy", "fortran", "big_endian", "pt", "list", "old_pt")
 

@@ -1,0 +1,1 @@
+"""Rows of arrays on disk: contract, mapped, HDF5."""
