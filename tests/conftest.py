@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from pathfuse.cli import main
-from pathfuse.registry import table as registry
+from pathfuse.registry.component import NOTEBOOK
 from tests.chromium import CHROMIUM, FLAGS
 from tests.cohort.natural import NAMES, bag_recipe, stores, table
 
@@ -54,10 +54,10 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(autouse=True)
 def own_components() -> Iterator[None]:
     """What a test registers in its session is not seen by another."""
-    before = dict(registry._notebook)
+    before = dict(NOTEBOOK)
     yield
-    registry._notebook.clear()
-    registry._notebook.update(before)
+    NOTEBOOK.clear()
+    NOTEBOOK.update(before)
 
 
 def write_cases(folder: Path, patients: int = 16, stains: tuple[str, ...] = ("he", "ihc"), size_px: int = 32) -> Path:

@@ -48,7 +48,7 @@ def run(name: str, words: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except Exception as error:  # a fault of a program keeps its traceback, for whoever wrote it
-        from pathfuse.registry.blame import blamed
+        from pathfuse.registry.faults.blame import blamed
 
         if said := blamed(error):
             error.add_note(said)

@@ -14,7 +14,7 @@ from pathfuse.errors import PluginError, RecipeError, did_you_mean
 from pathfuse.inference.parsing.parser import StageParser
 from pathfuse.inference.parsing.trust import trusted_imports
 from pathfuse.registry import EXPLAINERS
-from pathfuse.registry.unregistered import wrong_base
+from pathfuse.registry.faults.unregistered import wrong_base
 
 
 def make_explainer(name: str, options: Mapping[str, str]) -> Explainer:

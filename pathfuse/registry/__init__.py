@@ -3,6 +3,7 @@
 from pathfuse.registry.api import API
 from pathfuse.registry.build import build, settings_of
 from pathfuse.registry.cards import Card, card_of, cards, read_cards
+from pathfuse.registry.component import Component
 from pathfuse.registry.match import Match, not_working, surest, working
 from pathfuse.registry.table import (
     BACKBONES,
@@ -20,7 +21,6 @@ from pathfuse.registry.table import (
     REGISTRIES,
     STORES,
     TISSUES,
-    Component,
     Registry,
     components,
     forget_installed,

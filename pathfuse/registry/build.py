@@ -9,8 +9,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pathfuse.errors import PluginError, RecipeError, did_you_mean
+from pathfuse.registry.faults.unregistered import wrong_base
 from pathfuse.registry.table import Registry
-from pathfuse.registry.unregistered import wrong_base
 from pathfuse.registry.used import note_use
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from functools import cache
 from typing import TypeVar, cast
 
 from pathfuse.errors import PluginError
+from pathfuse.registry.faults.unregistered import wrong_base
 from pathfuse.registry.table import Registry
-from pathfuse.registry.unregistered import wrong_base
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from pathfuse.registry.component import Component
 from pathfuse.registry.metadata import OWN
-from pathfuse.registry.table import Component
 
 LIBRARIES = (
     "aiohttp", "boto3", "fsspec", "ftplib", "gdown", "http.client", "httpx", "huggingface_hub", "requests", "socket",

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pathfuse.registry.component import Component
 from pathfuse.registry.metadata import facts_of
-from pathfuse.registry.table import Component, components
+from pathfuse.registry.table import components
 
 _open: list[set[Component]] = []
 OWN = ("pathfuse", "this session")

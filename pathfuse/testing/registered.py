@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathfuse.errors import PluginError
 from pathfuse.registry import Component
-from pathfuse.registry.unregistered import wrong_base
+from pathfuse.registry.faults.unregistered import wrong_base
 from pathfuse.testing.example import SLOTS
 from pathfuse.testing.kit import CheckResult, Status, run_checks
 

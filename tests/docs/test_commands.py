@@ -25,7 +25,6 @@ import pathfuse.cli
 from benchmarks.trials.what_ihc_adds import TABLE, write_cohort
 from pathfuse.cli import main
 from pathfuse.demo import write_bci
-from pathfuse.registry import table as registry
 from tests.conftest import PROJECT_ROOT
 from tests.docs.pages import PAGES, Block, blocks
 from tests.store.foreign import clam, features, grid, trident
@@ -133,10 +132,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.delenv("PATHFUSE_RUN", raising=False)
-    session = dict(registry._notebook)
-    yield place
-    registry._notebook.clear()
-    registry._notebook.update(session)
+    return place
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT_ROOT).as_posix())

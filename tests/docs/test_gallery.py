@@ -15,7 +15,6 @@ from pathfuse.cli import main
 from pathfuse.cli.text import COMMANDS, details_of
 from pathfuse.inference.model import as_word
 from pathfuse.recipes import compose, find_recipe
-from pathfuse.registry import table as registry
 from pathfuse.training.plan import TrainingPlan
 from tests.conftest import PROJECT_ROOT
 
@@ -65,7 +64,6 @@ def test_an_example_says_what_it_asks_and_how_long_it_takes_and_ends_in_a_pictur
 def test_recipes_and_keys_of_an_example_exist(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
-    monkeypatch.setattr(registry, "_notebook", dict(registry._notebook))
     tree = ast.parse(example.read_text(encoding="utf-8"))
     define_classes(tree, f"classes_of_{example.stem}")
     for call in calls(tree, "write_text"):

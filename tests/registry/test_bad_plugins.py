@@ -12,8 +12,8 @@ import pytest
 from pathfuse.cli import main
 from pathfuse.errors import PluginError
 from pathfuse.registry import FUSIONS, TISSUES, forget_installed, recording, software_of
+from pathfuse.registry.faults.troubles import troubles
 from pathfuse.registry.metadata import facts_of
-from pathfuse.registry.troubles import troubles
 from pathfuse.slides import tissue_rule
 from pathfuse.template import KINDS
 

@@ -14,6 +14,7 @@ from pathfuse.cli import main
 from pathfuse.errors import PluginError
 from pathfuse.registry import FUSIONS, HEADS, REGISTRIES, TISSUES, Component, components, import_named_in, unknown
 from pathfuse.registry import table as registry
+from pathfuse.registry.component import NOTEBOOK
 from pathfuse_images.fusion import MeanFusion
 
 Distribution = Callable[..., None]
@@ -27,10 +28,10 @@ class RecipeFusion(MeanFusion):
 def clean() -> Iterator[None]:
     """No component of a test is seen by another."""
     registry.forget_installed()
-    registry._notebook.clear()
+    NOTEBOOK.clear()
     yield
     registry.forget_installed()
-    registry._notebook.clear()
+    NOTEBOOK.clear()
     # jsonargparse finds classes through `__subclasses__`, which keeps them until they are collected.
     gc.collect()
 

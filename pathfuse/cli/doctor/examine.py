@@ -160,8 +160,8 @@ def _unwritable(folder: Path) -> str:
 
 def _plugins() -> Iterator[Finding]:
     from pathfuse.registry import components
+    from pathfuse.registry.faults.troubles import troubles
     from pathfuse.registry.metadata import facts_of
-    from pathfuse.registry.troubles import troubles
 
     known, found = list(components()), troubles()
     for owner, line in found:

@@ -13,9 +13,9 @@ from rich.text import Text
 from pathfuse.cli.help.lines import flowing, shortened
 from pathfuse.errors import PluginError
 from pathfuse.registry import API, REGISTRIES, Card, Component, card_of, cards, components, unknown
+from pathfuse.registry.faults.troubles import troubles
 from pathfuse.registry.metadata import OWN, UNKNOWN, facts_of
 from pathfuse.registry.network import network_of
-from pathfuse.registry.troubles import troubles
 
 COLUMNS = ("slot", "component", "distribution", "version", "api", "licence", "network", "note")
 WIDE = 250

@@ -12,7 +12,7 @@ from pathfuse.data.contract import CaseData
 from pathfuse.errors import did_you_mean
 from pathfuse.inference.parsing.trust import not_allowed
 from pathfuse.registry import card_of, components
-from pathfuse.registry.unregistered import why_no_component
+from pathfuse.registry.faults.unregistered import why_no_component
 
 KINDS: dict[str, type] = {
     "backbone": Backbone, "input": ImageInput, "encoder": Encoder, "fusion": Fusion, "head": Head,

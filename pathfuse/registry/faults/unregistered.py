@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from pathfuse.registry.forgotten import forgotten
-from pathfuse.registry.groups import misplaced
-from pathfuse.registry.table import REGISTRIES, Component, components
+from pathfuse.registry.component import Component
+from pathfuse.registry.faults.forgotten import forgotten
+from pathfuse.registry.faults.groups import misplaced
+from pathfuse.registry.table import REGISTRIES, components
 
 _KNOWN = {
     "torchmil": "pathfuse[torchmil]",

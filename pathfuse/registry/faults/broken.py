@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
-from pathfuse.registry.table import Component
+from pathfuse.registry.component import Component
 
 
 def trouble(component: Component) -> str | None:

@@ -13,11 +13,11 @@ from pathfuse.core import Fusion
 from pathfuse.errors import PluginError
 from pathfuse.inference.parsing.messages import KINDS
 from pathfuse.registry import FUSIONS, REGISTRIES, components, forget_installed
-from pathfuse.registry.blame import blamed
-from pathfuse.registry.broken import trouble
-from pathfuse.registry.forgotten import BASES, forgotten
+from pathfuse.registry.faults.blame import blamed
+from pathfuse.registry.faults.broken import trouble
+from pathfuse.registry.faults.forgotten import BASES, forgotten
+from pathfuse.registry.faults.unregistered import why_no_component
 from pathfuse.registry.table import import_named_in
-from pathfuse.registry.unregistered import why_no_component
 from pathfuse.testing.example import SLOTS
 
 FILES = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from traceback import walk_tb
 
-from pathfuse.registry.table import Component, components
+from pathfuse.registry.component import Component
+from pathfuse.registry.table import components
 from pathfuse.registry.used import OWN
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pathfuse.registry.broken import trouble
 from pathfuse.registry.cards import read_cards
-from pathfuse.registry.groups import unread
+from pathfuse.registry.faults.broken import trouble
+from pathfuse.registry.faults.groups import unread
 from pathfuse.registry.metadata import damaged
 from pathfuse.registry.table import REGISTRIES, components
 
