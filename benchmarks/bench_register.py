@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.measure.aims import Outcome, note
 from benchmarks.measure.harness import compare, options
 from benchmarks.measure.jpeg_pyramid import jpeg, write_jpeg_pyramid
 from benchmarks.measure.machine import machine
@@ -36,8 +37,11 @@ start = time.perf_counter()
 code = main(["register", *sys.argv[1:]])
 own = resource.getrusage(resource.RUSAGE_SELF)
 busy = own.ru_utime + own.ru_stime
-print(f"RESULT {code} {time.perf_counter() - start:.1f} {busy:.1f} {own.ru_maxrss / 2**20:.2f}")
+# Not ru_maxrss: that of a new process begins with what its parent had.
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(f"RESULT {code} {time.perf_counter() - start:.1f} {busy:.1f} {int(peak.split()[1]) / 2**20:.2f}")
 """
+AIMS = {"s": 60.0, "GiB": 2.0}
 
 
 def main() -> None:
@@ -106,6 +110,8 @@ def register(root: Path, paths: list[Path]) -> None:
     code, seconds, busy, peak = found[0].split()[1:]
     print(f"registered in {seconds} s ({busy} s of one core) with a peak of {peak} GiB, exit status {code}")
     print(machine(), flush=True)
+    for (unit, most), reached in zip(AIMS.items(), (seconds, peak), strict=True):
+        note(Outcome("registration", f"at most {most:g} {unit}", f"{reached} {unit}", float(reached) <= most))
 
 
 def cutting(out: Path, rounds: int, markdown: Path | None) -> None:
