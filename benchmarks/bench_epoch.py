@@ -62,17 +62,22 @@ class Epoch:
         self.folder, self.runs = folder, 0
         self.data.prepare_data()
 
+    def restart(self) -> None:
+        """The weights of the start, and no slopes: Lightning leaves those of its last step."""
+        self.task.load_state_dict(self.initial)
+        self.task.zero_grad()
+
     def fit(self) -> float:
         """As the command trains; the mean loss."""
         self.runs += 1
-        self.task.load_state_dict(self.initial)
+        self.restart()
         run = open_run(self.plan, self.folder / f"{self.plan.recipe.name}_{self.runs}", None)
         train_stage(self.plan, STAGE, run, Console(quiet=True))
         return float(RunFolder(run.path).curve(STAGE)[-1]["train/loss"])
 
     def bare(self) -> float:
         """The same steps and nothing else; the mean loss."""
-        self.task.load_state_dict(self.initial)
+        self.restart()
         made = self.stage.in_lightning(self.task).configure_optimizers()
         optimizer = made[0][0] if isinstance(made, tuple) else made
         reseed(self.task.seed + 1)
@@ -94,7 +99,7 @@ class Epoch:
 
     def direct(self) -> float:
         """WSMCL's steps with every matrix formed, one pair a step; the mean loss."""
-        self.task.load_state_dict(self.initial)
+        self.restart()
         optimizer = torch.optim.Adam(self.task.parameters(), lr=2e-4, weight_decay=1e-5)
         reseed(self.task.seed + 1)
         model, total = self.task.train().model, 0.0
@@ -151,7 +156,7 @@ def attention_mil(chosen: Namespace, folder: Path, patches: int = SMALL) -> dict
     for name, epoch in (("CLAM's way", clam_epoch), ("torchmil's way", torchmil_epoch)):
 
         def call(epoch: Callable[..., float] = epoch) -> float:
-            own.task.load_state_dict(own.initial)
+            own.restart()
             return epoch(own.task, files, 1e-4, 5e-4)
 
         peers[name] = call
