@@ -17,6 +17,7 @@ from pathfuse.system.csv_table import read_csv
 
 KEYS = ("case_id", "patient_id")
 UNKNOWN = ("", "na", "n/a", "#n/a", "nan", "null", "none", "unknown", "?", "-")
+LAST_BITS = 1e-12  # of a number; deviations below are those of adding up, not of what was measured
 MOST_CATEGORIES = 32  # more are names or dates, which tell nothing about new patients
 
 
@@ -133,7 +134,9 @@ def _column(table: VectorTable, name: str, cells: Sequence[str]) -> Column:
     if cells and all(number is not None for number in numbers):
         known = np.array(numbers, np.float64)
         deviation = float(known.std())
-        return Column(name, "number", float(known.mean()), deviation if deviation > 0 else 1.0)
+        # By the last bits of equal numbers, a case that differs from them would be taken for a million million.
+        constant = deviation <= LAST_BITS * float(np.abs(known).max())
+        return Column(name, "number", float(known.mean()), 1.0 if constant else deviation)
     categories = tuple(sorted(set(cells)))
     if len(categories) > MOST_CATEGORIES:
         odd = next(cell for cell in cells if _number(cell) is None)
