@@ -25,6 +25,7 @@ from benchmarks.measure.aims import Aim
 from benchmarks.measure.harness import Timing, compare, options
 from benchmarks.peers.looped_wsmcl import loss_of
 from benchmarks.peers.peer_training import BagFiles, clam_epoch, torchmil_epoch
+from pathfuse.data.loading.sampler import Shared
 from pathfuse.inference.task import reseed
 from pathfuse.recipes import compose, find_recipe
 from pathfuse.runs.folder import RunFolder
@@ -63,9 +64,10 @@ class Epoch:
         self.data.prepare_data()
 
     def restart(self) -> None:
-        """The weights of the start, and no slopes: Lightning leaves those of its last step."""
+        """The weights and the order of the start, without the slopes and the epoch that Lightning leaves."""
         self.task.load_state_dict(self.initial)
         self.task.zero_grad()
+        self.data.shared = Shared()
 
     def fit(self) -> float:
         """As the command trains; the mean loss."""
