@@ -91,7 +91,7 @@ def _open(rows: Tensor, scorer: Scorer) -> tuple[Tensor, Tensor]:
     if gates.shape[1] == scorer.width:
         return gates.tanh_(), gates
     value, gate = gates[:, : scorer.width], gates[:, scorer.width :]
-    # A copy: along half the columns of a matrix, two threads take seven times as long for a tanh.
+    # A copy: along half the columns of a matrix, two threads take several times as long for a tanh.
     hidden = value.clone(memory_format=torch.contiguous_format).tanh_()
     value.copy_(hidden)
     return gates, hidden.mul_(gate.sigmoid_())
