@@ -32,14 +32,14 @@ GLASS = 225  # grey level that every sample of an empty tile is above
 PATCH_PX, PATCH_MPP, PATCHES = 1024, 0.46, 12
 CHILD = """
 import resource, sys, time
+from benchmarks.measure.footprint import resident_mb
 from pathfuse.cli import main
 start = time.perf_counter()
 code = main(["register", *sys.argv[1:]])
 own = resource.getrusage(resource.RUSAGE_SELF)
 busy = own.ru_utime + own.ru_stime
 # Not ru_maxrss: that of a new process begins with what its parent had.
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(f"RESULT {code} {time.perf_counter() - start:.1f} {busy:.1f} {int(peak.split()[1]) / 2**20:.2f}")
+print(f"RESULT {code} {time.perf_counter() - start:.1f} {busy:.1f} {resident_mb('VmHWM') / 1024:.2f}")
 """
 AIMS = {"s": 60.0, "GiB": 2.0}
 

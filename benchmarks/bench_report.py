@@ -38,13 +38,13 @@ MEASURE = """
 import json, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
+from benchmarks.measure.footprint import resident_mb
 {imports}
-def held(key): return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) / 1024
-before, began = held("VmRSS"), (time.perf_counter(), time.process_time())
+before, began = resident_mb("VmRSS"), (time.perf_counter(), time.process_time())
 {call}
 seconds = time.perf_counter() - began[0], time.process_time() - began[1]
 # Not ru_maxrss: that of a new process begins with what its parent had.
-print(json.dumps([*seconds, held("VmHWM") - before]))
+print(json.dumps([*seconds, resident_mb("VmHWM") - before]))
 """
 ROOT = Path(__file__).resolve().parents[1]
 
