@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from pathfuse.store.handles import Handles
-from pathfuse.store.rows.rows import Index, Rows
-from pathfuse.store.rows.stamp import Stamp, refuse_changed, unreadable
-from pathfuse.store.rows.tensors import to_tensor, torch_type
+from pathfuse.store.rows.files import FileRows
+from pathfuse.store.rows.rows import Index
+from pathfuse.store.rows.stamp import refuse_changed, unreadable
+from pathfuse.store.rows.tensors import to_tensor
 
 NEAR = 16  # rows this close are read in one go from a chunked array: a call costs about as much as 16 rows
 
@@ -28,19 +27,13 @@ HDF5: Handles[h5py.File] = Handles(open_hdf5, lambda file: file.close())
 
 
 @dataclass(frozen=True)
-class Hdf5Rows(Rows):
+class Hdf5Rows(FileRows):
     """Rows of a chunked or compressed HDF5 dataset; `lead` axes of length 1 precede them."""
 
-    path: Path
-    stamp: Stamp
-    shape: tuple[int, int]
-    dtype: str
     key: str
     lead: int = 0
 
-    def _read(self, index: Index | None) -> Tensor:
-        if 0 in self.shape:
-            return torch.empty(len(self) if index is None else len(index), self.shape[1], dtype=torch_type(self.dtype))
+    def _stored(self, index: Index | None) -> Tensor:
         refuse_changed(self.path, self.stamp)
         try:
             dataset = HDF5.get(str(self.path), self.stamp)[self.key]

@@ -11,20 +11,17 @@ import torch
 from torch import Tensor
 
 from pathfuse.errors import StoreError
-from pathfuse.store.rows.rows import Index, Rows
+from pathfuse.store.rows.files import FileRows
+from pathfuse.store.rows.rows import Index
 from pathfuse.store.rows.stamp import Stamp, refuse_changed, unreadable
-from pathfuse.store.rows.tensors import PLAIN, allocate, to_tensor, torch_type
+from pathfuse.store.rows.tensors import PLAIN, allocate, to_tensor
 from pathfuse.store.sums import BlockSums, bytes_of
 
 
 @dataclass(frozen=True)
-class MappedRows(Rows):
+class MappedRows(FileRows):
     """Rows that lie one after another in a file: `.npy`, or a contiguous HDF5 dataset through its file offset."""
 
-    path: Path
-    stamp: Stamp
-    shape: tuple[int, int]
-    dtype: str
     offset: int
     layout: str = "C"
     sums: BlockSums | None = None
@@ -36,9 +33,7 @@ class MappedRows(Rows):
         else:
             out.copy_(self.read(index))
 
-    def _read(self, index: Index | None) -> Tensor:
-        if 0 in self.shape:
-            return torch.empty(len(self) if index is None else len(index), self.shape[1], dtype=torch_type(self.dtype))
+    def _stored(self, index: Index | None) -> Tensor:
         mapped = self._map(index)
         if not self._direct:
             return to_tensor(mapped if index is None else mapped[index])
