@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from pathfuse.registry.component import Component
-from pathfuse.registry.metadata import facts_of
+from pathfuse.registry.metadata import OWN, facts_of
 from pathfuse.registry.table import components
 
 _open: list[set[Component]] = []
-OWN = ("pathfuse", "this session")
+AT_HOME = (OWN, "this session")
+"""Where components come from that are no plug-in."""
 
 
 def note_use(component: Component) -> None:
@@ -58,7 +59,7 @@ def software_of(text: str = "", used: Iterable[Component] | None = None) -> dict
     """
     noted = used if used is not None else (_open[-1] if _open else ())
     every = {one for one in (*named_in(text), *noted) if one.distribution != "this session"}
-    foreign = {one for one in every if one.distribution not in OWN}
+    foreign = {one for one in every if one.distribution not in AT_HOME}
     names = {owner: sorted(one.name for one in foreign if one.distribution == owner) for owner in _owners(foreign)}
     return {"plugins": {owner: facts_of(owner).version for owner in _owners(every)}, "components": names}
 

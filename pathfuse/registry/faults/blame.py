@@ -6,7 +6,7 @@ from traceback import walk_tb
 
 from pathfuse.registry.component import Component
 from pathfuse.registry.table import components
-from pathfuse.registry.used import OWN
+from pathfuse.registry.used import AT_HOME
 
 
 def blamed(error: BaseException) -> str:
@@ -16,7 +16,7 @@ def blamed(error: BaseException) -> str:
         error: as it was caught, with its traceback.
     """
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in walk_tb(error.__traceback__)]
-    foreign = [one for one in components() if one.distribution not in OWN]
+    foreign = [one for one in components() if one.distribution not in AT_HOME]
     for module in reversed(modules):
         own = [one for one in foreign if _module(one) == module]
         beside = [one for one in foreign if _module(one).partition(".")[0] == module.partition(".")[0]]
